@@ -23,7 +23,9 @@ const layers = Object.entries(allowed).map(([folder, below]) => ({
   from: { path: `^${src}${folder}/` },
   to: {
     path: `^${src}`,
-    pathNot: [folder, ...below, ...(folder === 'domain' ? [] : ['domain', 'runtime'])].map(name => `^${src}${name}/`),
+    pathNot: [folder, ...below, ...(folder === 'domain' ? [] : ['domain', 'runtime'])].map(
+      name => `^${src}${name}/`,
+    ),
   },
 }))
 const only = (name, packages, folders) => ({
@@ -43,7 +45,12 @@ module.exports = {
       from: { path: '^sidecar-config/' },
       to: { path: '^(control-plane|deploy|e2e)/' },
     },
-    { name: 'control-plane-below-deploy', severity: 'error', from: { path: '^control-plane/' }, to: { path: '^(deploy|e2e)/' } },
+    {
+      name: 'control-plane-below-deploy',
+      severity: 'error',
+      from: { path: '^control-plane/' },
+      to: { path: '^(deploy|e2e)/' },
+    },
     { name: 'deploy-below-e2e', severity: 'error', from: { path: '^deploy/' }, to: { path: '^e2e/' } },
     {
       name: 'xds-knows-no-config',
@@ -67,6 +74,10 @@ module.exports = {
     exclude: { path: '(\\.tsbuild|protos/gen)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.base.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'], extensions: ['.ts', '.mjs', '.js'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.mjs', '.js'],
+    },
   },
 }

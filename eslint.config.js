@@ -6,22 +6,40 @@ const chance = 'Randomness comes from the caller (control-plane/src/runtime).'
 
 export default defineConfig(
   {
-    ignores: ['**/.tsbuild/**', '.cache/**', '.waymark/**', '.claude/**', 'sidecar-config/protos/gen/**', '**/*.mjs', '**/*.cjs', '*.js'],
+    ignores: [
+      '**/.tsbuild/**',
+      '.cache/**',
+      '.waymark/**',
+      '.claude/**',
+      'sidecar-config/protos/gen/**',
+      '**/*.mjs',
+      '**/*.cjs',
+      '*.js',
+    ],
   },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
-      parserOptions: { projectService: { allowDefaultProject: ['vitest.config.ts'] }, tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        projectService: { allowDefaultProject: ['vitest.config.ts'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     rules: {
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-invalid-void-type': ['error', { allowInGenericTypeArguments: true }],
       eqeqeq: 'error',
       'no-console': 'error',
-      'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true, named: true, defaultFrom: true } }],
+      'no-restricted-exports': [
+        'error',
+        { restrictDefaultExports: { direct: true, named: true, defaultFrom: true } },
+      ],
     },
   },
   {

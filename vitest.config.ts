@@ -6,7 +6,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{control-plane,sidecar-config}/src/**/*.test.ts', 'deploy/**/*.test.ts', 'e2e/harness/**/*.test.ts'],
+          include: [
+            '{control-plane,sidecar-config}/src/**/*.test.ts',
+            'deploy/**/*.test.ts',
+            'e2e/harness/**/*.test.ts',
+          ],
         },
       },
       {

@@ -34,16 +34,24 @@ if (!existsSync(installed) || readFileSync(installed, 'utf8') !== wanted) {
   console.log('› installing dependencies with npm ci (about 20 s when the npm cache is cold)')
   const started = Date.now()
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const run = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' })
-  if (run.error !== undefined) fail(`npm could not be run (${run.error.message}). Install npm and put it on PATH.`)
-  if (run.status !== 0) fail('npm ci failed; its messages are above. Check the network and the npm registry setting, then try again.')
+  const run = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  if (run.error !== undefined)
+    fail(`npm could not be run (${run.error.message}). Install npm and put it on PATH.`)
+  if (run.status !== 0)
+    fail(
+      'npm ci failed; its messages are above. Check the network and the npm registry setting, then try again.',
+    )
   mkdirSync(dirname(installed), { recursive: true })
   writeFileSync(installed, wanted)
   console.log(`✓ dependencies installed in ${((Date.now() - started) / 1000).toFixed(1)} s`)
 }
 
 const node = join(root, 'node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node')
-if (!existsSync(node)) fail('node_modules/.bin/node is missing: delete node_modules and run the command again.')
+if (!existsSync(node))
+  fail('node_modules/.bin/node is missing: delete node_modules and run the command again.')
 
 // Cheap when nothing changed; covers installs with scripts switched off.
 const protos = spawnSync(node, [join(root, 'sidecar-config', 'protos', 'generate.mjs')], { stdio: 'inherit' })

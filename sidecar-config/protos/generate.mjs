@@ -49,7 +49,10 @@ const options = [
 /** protoc-gen-validate in that package is older than the Envoy protos beside it. */
 const patch = (path, text) =>
   path === 'validate/validate.proto' && !text.includes('ignore_empty = 26')
-    ? text.replace(/(message StringRules \{[\s\S]*?)(\n\s*\/\/ WellKnown rules)/, '$1\n  optional bool ignore_empty = 26;$2')
+    ? text.replace(
+        /(message StringRules \{[\s\S]*?)(\n\s*\/\/ WellKnown rules)/,
+        '$1\n  optional bool ignore_empty = 26;$2',
+      )
     : text
 
 /** The roots and everything they import, as path -> text. Google's well-known types come with buf. */
@@ -67,10 +70,13 @@ const closure = roots => {
   return files
 }
 
-const roots = readFileSync(join(here, 'roots.txt'), 'utf8').split('\n').filter(line => line !== '' && !line.startsWith('#'))
+const roots = readFileSync(join(here, 'roots.txt'), 'utf8')
+  .split('\n')
+  .filter(line => line !== '' && !line.startsWith('#'))
 const files = closure(roots)
 const hash = createHash('sha256')
-for (const [path, text] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(path).update('\0').update(text).update('\0')
+for (const [path, text] of [...files].sort(([a], [b]) => (a < b ? -1 : 1)))
+  hash.update(path).update('\0').update(text).update('\0')
 hash.update(JSON.stringify([options, versionOf('ts-proto'), versionOf('@bufbuild/buf')]))
 const stamp = hash.digest('hex')
 
@@ -88,7 +94,16 @@ const plugin = join(packageDir('ts-proto'), 'protoc-gen-ts_proto')
 const template = {
   version: 'v2',
   // Well-known types are generated like the others, so that there is one module for each.
-  plugins: [{ local: [process.execPath, plugin], out: made, opt: options, include_imports: true, include_wkt: true, strategy: 'all' }],
+  plugins: [
+    {
+      local: [process.execPath, plugin],
+      out: made,
+      opt: options,
+      include_imports: true,
+      include_wkt: true,
+      strategy: 'all',
+    },
+  ],
 }
 const buf = require.resolve('@bufbuild/buf/bin/buf', { paths: [packageDir('@bufbuild/buf')] })
 const run = spawnSync(process.execPath, [buf, 'generate', staging, '--template', JSON.stringify(template)], {
@@ -102,4 +117,6 @@ rmSync(output, { recursive: true, force: true })
 cpSync(made, output, { recursive: true })
 writeFileSync(stampFile, stamp)
 for (const dir of [staging, made]) rmSync(dir, { recursive: true, force: true })
-console.log(`@envoyproxy/protos: ${files.size} protos generated in ${((Date.now() - started) / 1000).toFixed(1)} s`)
+console.log(
+  `@envoyproxy/protos: ${files.size} protos generated in ${((Date.now() - started) / 1000).toFixed(1)} s`,
+)

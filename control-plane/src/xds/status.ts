@@ -1,0 +1,50 @@
+/** What the xDS server tells about its streams: the material of `/sidecars` and `waymark sync`. */
+import type { Revision } from '../domain/revision.ts'
+
+/** A resource that the sidecar refused. */
+export interface NackStatus {
+  readonly typeUrl: string
+  /** The culprit when it is known (NACKed alone), else every name of the refused response. */
+  readonly names: readonly string[]
+  readonly version: string
+  /** Envoy's words; at most 2,048 characters. */
+  readonly message: string
+  /** Milliseconds since the epoch, this replica's clock. */
+  readonly at: number
+}
+
+export interface TypeStatus {
+  readonly typeUrl: string
+  readonly wildcard: boolean
+  /** Names subscribed one by one. */
+  readonly subscribed: number
+  readonly sent: number
+  readonly acked: number
+  /** Changed, but not sent yet (waiting for order, an ACK or the socket). */
+  readonly waiting: number
+  /** Milliseconds since the epoch of the oldest response without an answer; null: none. */
+  readonly unansweredSince: number | null
+}
+
+export interface StreamStatus {
+  readonly node: string
+  readonly agent: string
+  /** Unique within this replica. */
+  readonly stream: number
+  readonly connectedAt: number
+  /** Everything that touched this sidecar up to this revision has been sent and ACKed. */
+  readonly syncedRevision: Revision
+  readonly inSync: boolean
+  readonly types: readonly TypeStatus[]
+  readonly nacks: readonly NackStatus[]
+}
+
+/** One resource as one sidecar has it. */
+export interface ResourceStatus {
+  readonly typeUrl: string
+  readonly name: string
+  readonly sentVersion: string | null
+  readonly ackedVersion: string | null
+  readonly revision: Revision | null
+  readonly nack: { readonly version: string; readonly message: string; readonly at: number } | null
+}
