@@ -1,0 +1,178 @@
+import type { Change, ChangeSet } from '../domain/change.ts'
+import { documentKey, type Document } from '../domain/document.ts'
+import type { Instance } from '../domain/instance.ts'
+import type { Revision } from '../domain/revision.ts'
+
+/** Everything the log has led to at one revision. */
+export interface MeshSnapshot {
+  readonly revision: Revision
+  readonly instances: readonly Instance[]
+  readonly documents: readonly Document[]
+}
+
+/** A name that others call: it exists while it has an instance or a `Service` document. */
+export interface ServiceState {
+  readonly name: string
+  /** By instance id. */
+  readonly instances: ReadonlyMap<string, Instance>
+  /** The document of kind `Service` and this name. */
+  readonly document: Document | undefined
+}
+
+/** What a step of the feed touched. */
+export interface MeshDelta {
+  readonly revision: Revision
+  /** Empty after a resynchronisation from a snapshot: then everything may have changed. */
+  readonly sets: readonly ChangeSet[]
+  readonly resynchronised: boolean
+}
+
+interface MutableService {
+  name: string
+  instances: Map<string, Instance>
+  document: Document | undefined
+}
+
+/**
+ * A replica's in-memory view of the mesh, built from the feed. All reads are from memory and cost what they
+ * return. Listeners are called in order of registration, once per step of the feed, after the step is
+ * complete: none sees half a write.
+ */
+export class MeshState {
+  #revision: Revision = 0
+  #loaded = false
+  #services = new Map<string, MutableService>()
+  #documents = new Map<string, Document>()
+  readonly #listeners = new Set<(delta: MeshDelta) => void>()
+
+  get revision(): Revision {
+    return this.#revision
+  }
+
+  get loaded(): boolean {
+    return this.#loaded
+  }
+
+  service(name: string): ServiceState | undefined {
+    return this.#services.get(name)
+  }
+
+  /** In order of their names. */
+  services(): ServiceState[] {
+    return [...this.#services.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  serviceNames(): Iterable<string> {
+    return this.#services.keys()
+  }
+
+  instance(service: string, id: string): Instance | undefined {
+    return this.#services.get(service)?.instances.get(id)
+  }
+
+  /** Every instance, service by service, in no particular order. */
+  *instances(): Generator<Instance> {
+    for (const service of this.#services.values()) yield* service.instances.values()
+  }
+
+  document(kind: string, name: string): Document | undefined {
+    return this.#documents.get(documentKey(kind, name))
+  }
+
+  /** In order of kind and name. */
+  documents(kind?: string): Document[] {
+    return [...this.#documents.values()]
+      .filter(document => kind === undefined || document.kind === kind)
+      .sort((a, b) => (documentKey(a.kind, a.name) < documentKey(b.kind, b.name) ? -1 : 1))
+  }
+
+  /** Returns the call that ends it. */
+  onDelta(listener: (delta: MeshDelta) => void): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** Replaces everything; called at the start and when the feed has fallen behind retention. */
+  load(snapshot: MeshSnapshot): void {
+    this.#services = new Map()
+    this.#documents = new Map()
+    for (const instance of snapshot.instances) {
+      this.#open(instance.service).instances.set(instance.id, instance)
+    }
+    for (const document of snapshot.documents) {
+      this.#documents.set(documentKey(document.kind, document.name), document)
+      if (document.kind === 'Service') this.#open(document.name).document = document
+    }
+    this.#revision = snapshot.revision
+    this.#loaded = true
+    this.#emit({ revision: snapshot.revision, sets: [], resynchronised: true })
+  }
+
+  /** Applies whole revisions in order; the first must follow the current one. */
+  apply(sets: readonly ChangeSet[]): void {
+    const last = sets.at(-1)
+    if (last === undefined) return
+    for (const set of sets) {
+      if (set.revision !== this.#revision + 1) {
+        throw new Error(`the feed skipped from revision ${this.#revision} to ${set.revision}`)
+      }
+      for (const change of set.changes) this.#change(change)
+      this.#revision = set.revision
+    }
+    this.#emit({ revision: last.revision, sets, resynchronised: false })
+  }
+
+  /** The state as plain data, sorted: two replicas at one revision give equal snapshots. */
+  snapshot(): MeshSnapshot {
+    const instances = [...this.instances()].sort((a, b) =>
+      a.service === b.service ? (a.id < b.id ? -1 : 1) : a.service < b.service ? -1 : 1,
+    )
+    return { revision: this.#revision, instances, documents: this.documents() }
+  }
+
+  #change(change: Change): void {
+    if (change.aggregateType === 'instance') {
+      const subject = change.after ?? change.before
+      if (subject === null) return
+      if (change.after !== null) {
+        this.#open(subject.service).instances.set(subject.id, change.after)
+      } else {
+        this.#services.get(subject.service)?.instances.delete(subject.id)
+        this.#closeIfEmpty(subject.service)
+      }
+      return
+    }
+    const subject = change.after ?? change.before
+    if (subject === null) return
+    if (change.after !== null) this.#documents.set(change.aggregateId, change.after)
+    else this.#documents.delete(change.aggregateId)
+    if (subject.kind !== 'Service') return
+    if (change.after !== null) {
+      this.#open(subject.name).document = change.after
+    } else {
+      const service = this.#services.get(subject.name)
+      if (service !== undefined) service.document = undefined
+      this.#closeIfEmpty(subject.name)
+    }
+  }
+
+  #open(name: string): MutableService {
+    let service = this.#services.get(name)
+    if (service === undefined) {
+      service = { name, instances: new Map(), document: undefined }
+      this.#services.set(name, service)
+    }
+    return service
+  }
+
+  #closeIfEmpty(name: string): void {
+    const service = this.#services.get(name)
+    if (service?.instances.size === 0 && service.document === undefined) this.#services.delete(name)
+  }
+
+  #emit(delta: MeshDelta): void {
+    for (const listener of this.#listeners) listener(delta)
+  }
+}

@@ -1,0 +1,71 @@
+import type { Evidence, EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
+import type { Instance } from '../domain/instance.ts'
+import { verdictOf } from '../domain/verdict.ts'
+import type { Draft, Write } from '../store/write.ts'
+import type { WriteContext } from './context.ts'
+
+/** One observation about an instance, to be kept as evidence. */
+export interface Observation {
+  readonly service: string
+  readonly id: string
+  readonly source: EvidenceSource
+  readonly observer: string
+  readonly status: EvidenceStatus
+  readonly output: string
+  /** How long it says something (ms from now); null: until replaced. */
+  readonly validForMs: number | null
+  /** Looks once more at the row under the lock; false drops the observation (expiry checks the lease again). */
+  readonly stillTrue?: (instance: Instance, draft: Draft) => boolean
+  /** When the instance is removed if nothing changes (ms from now); null: not; undefined: as it was. */
+  readonly removeAfterMs?: number | null
+  readonly fence?: { readonly role: string; readonly fence: number }
+}
+
+const outputLimit = 1_024
+
+/** The evidence with this source replaced; keeps `since` while the status stays the same. */
+const withEvidence = (evidence: readonly Evidence[], next: Evidence): Evidence[] => {
+  const before = evidence.find(({ source }) => source === next.source)
+  const since = before?.status === next.status ? before.since : next.since
+  const others = evidence.filter(({ source }) => source !== next.source)
+  return [...others, { ...next, since }].sort((a, b) => (a.source < b.source ? -1 : 1))
+}
+
+export const observeWrite = (
+  observation: Observation,
+  { actor, traceparent }: WriteContext,
+): Write<Instance | null> => ({
+  touches: [{ kind: 'instance', service: observation.service, id: observation.id }],
+  actor,
+  traceparent,
+  ...(observation.fence === undefined ? {} : { fence: observation.fence }),
+  decide: draft => {
+    const instance = draft.instance(observation.service, observation.id)
+    if (instance === undefined || observation.stillTrue?.(instance, draft) === false) return null
+    const now = new Date(draft.now).toISOString()
+    const { validForMs, removeAfterMs } = observation
+    const before = instance.evidence.find(({ source }) => source === observation.source)
+    const evidence = withEvidence(instance.evidence, {
+      source: observation.source,
+      observer: observation.observer,
+      status: observation.status,
+      output: observation.output.slice(0, outputLimit),
+      observedAt: now,
+      validUntil: validForMs === null ? null : new Date(draft.now + validForMs).toISOString(),
+      since: now,
+    })
+    const verdict = verdictOf({ evidence, override: instance.override }, draft.now)
+    // A drain that has begun keeps its end.
+    const removeAt =
+      removeAfterMs === undefined || instance.override?.status === 'draining'
+        ? instance.removeAt
+        : removeAfterMs === null
+          ? null
+          : new Date(draft.now + removeAfterMs).toISOString()
+    const sameStatus = before?.status === observation.status && before.output === observation.output
+    if (sameStatus && verdict === instance.verdict && (removeAt === null) === (instance.removeAt === null)) {
+      return instance
+    }
+    return draft.putInstance({ ...instance, evidence, verdict, removeAt }, 'instance.health')
+  },
+})

@@ -1,0 +1,105 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Evidence } from '../domain/evidence.ts'
+import type { Instance, InstanceSpec } from '../domain/instance.ts'
+import { verdictOf } from '../domain/verdict.ts'
+import type { Write } from '../store/write.ts'
+import type { WriteContext } from './context.ts'
+
+export interface RegisterResult {
+  readonly instance: Instance
+  readonly created: boolean
+}
+
+interface RegisterInput {
+  readonly service: string
+  readonly id: string
+  readonly spec: InstanceSpec
+}
+
+/** Registering is itself the first heartbeat. */
+const leaseEvidence = (spec: InstanceSpec, now: string, kept: readonly Evidence[]): Evidence[] => {
+  if (spec.lease === null) return []
+  const before = kept.find(evidence => evidence.source === 'lease' && evidence.status === 'passing')
+  return [
+    {
+      source: 'lease',
+      observer: 'registry',
+      status: 'passing',
+      output: `heartbeats within ${spec.lease.ttlMs} ms`,
+      observedAt: now,
+      validUntil: null,
+      since: before?.since ?? now,
+    },
+  ]
+}
+
+/** Evidence that a changed registration keeps: checks that are still asked for in the same words. */
+const keptEvidence = (before: Instance, spec: InstanceSpec): Evidence[] =>
+  before.evidence.filter(({ source }) => {
+    if (!source.startsWith('check:')) return false
+    const index = Number(source.slice('check:'.length))
+    const sameTarget = before.spec.address === spec.address && before.spec.port === spec.port
+    return sameTarget && isDeepStrictEqual(before.spec.checks[index], spec.checks[index])
+  })
+
+/**
+ * A registration makes the instance present and willing: it ends a drain and an expiry, but not an operator's
+ * maintenance.
+ */
+export const registerWrite = (
+  { service, id, spec }: RegisterInput,
+  { actor, traceparent }: WriteContext,
+): Write<RegisterResult> => ({
+  touches: [{ kind: 'instance', service, id }],
+  actor,
+  traceparent,
+  decide: draft => {
+    const before = draft.instance(service, id)
+    const now = new Date(draft.now).toISOString()
+    const incarnation = draft.nextIncarnation()
+    if (before === undefined) {
+      const evidence = leaseEvidence(spec, now, [])
+      const instance = draft.putInstance(
+        {
+          service,
+          id,
+          incarnation,
+          spec,
+          verdict: verdictOf({ evidence, override: null }, draft.now),
+          evidence,
+          override: null,
+          removeAt: null,
+          registeredAt: now,
+          revision: draft.revision,
+        },
+        'instance.registered',
+      )
+      draft.beat(instance)
+      return { instance, created: true }
+    }
+    const expired = before.evidence.some(({ source, status }) => source === 'lease' && status === 'critical')
+    const leaving = before.override?.status === 'draining' || before.removeAt !== null
+    if (isDeepStrictEqual(before.spec, spec) && !expired && !leaving) {
+      const instance = { ...before, incarnation }
+      draft.amendInstance(instance)
+      draft.beat(instance)
+      return { instance, created: false }
+    }
+    const evidence = [...leaseEvidence(spec, now, before.evidence), ...keptEvidence(before, spec)]
+    const override = before.override?.status === 'maintenance' ? before.override : null
+    const instance = draft.putInstance(
+      {
+        ...before,
+        incarnation,
+        spec,
+        evidence,
+        override,
+        verdict: verdictOf({ evidence, override }, draft.now),
+        removeAt: null,
+      },
+      'instance.updated',
+    )
+    draft.beat(instance)
+    return { instance, created: false }
+  },
+})

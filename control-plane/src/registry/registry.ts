@@ -1,0 +1,80 @@
+import type { Document } from '../domain/document.ts'
+import type { Instance, InstanceSpec } from '../domain/instance.ts'
+import type { Committed, Write } from '../store/write.ts'
+import type { Precondition, WriteContext } from './context.ts'
+import { deregisterWrite, type DeregisterInput } from './deregister.ts'
+import { applyDocumentWrite, deleteDocumentWrite } from './documents.ts'
+import { observeWrite, type Observation } from './observe.ts'
+import { overrideWrite, type OverrideInput } from './override.ts'
+import { registerWrite, type RegisterResult } from './register.ts'
+
+/** The part of the store that the registry needs: store/sequencer.ts. */
+export interface WriteLog {
+  submit<R>(write: Write<R>): Promise<Committed<R>>
+}
+
+export interface InstanceRef {
+  readonly service: string
+  readonly id: string
+}
+
+export type { DeregisterInput, Observation, OverrideInput, Precondition, RegisterResult, WriteContext }
+
+/**
+ * The use cases that write. Each is one write of the log. Rejects with WaymarkError: `database_unavailable`
+ * and `overloaded` from the log, and what each method names.
+ */
+export class Registry {
+  readonly #log: WriteLog
+
+  constructor(log: WriteLog) {
+    this.#log = log
+  }
+
+  /** Idempotent: an equal registration changes nothing but the incarnation, which only grows. */
+  register(
+    input: InstanceRef & { readonly spec: InstanceSpec },
+    context: WriteContext,
+  ): Promise<Committed<RegisterResult>> {
+    return this.#log.submit(registerWrite(input, context))
+  }
+
+  /** Refuses with `instance_not_found`, `incarnation_conflict`. Result: the draining instance, or null: gone. */
+  deregister(input: DeregisterInput, context: WriteContext): Promise<Committed<Instance | null>> {
+    return this.#log.submit(deregisterWrite(input, context))
+  }
+
+  /** Refuses with `instance_not_found`. */
+  override(input: OverrideInput, context: WriteContext): Promise<Committed<Instance>> {
+    return this.#log.submit(overrideWrite(input, context))
+  }
+
+  /**
+   * Takes one observation as evidence and computes the verdict anew. An instance that is gone, or of another
+   * incarnation than the observation names, is left alone (result null): evidence comes late by nature.
+   */
+  observe(input: Observation, context: WriteContext): Promise<Committed<Instance | null>> {
+    return this.#log.submit(observeWrite(input, context))
+  }
+
+  /** `spec` is validated already. Refuses with `version_conflict`. An equal document changes nothing. */
+  applyDocument(
+    input: {
+      readonly kind: string
+      readonly name: string
+      readonly spec: unknown
+      readonly ifMatch: Precondition
+    },
+    context: WriteContext,
+  ): Promise<Committed<{ readonly document: Document; readonly created: boolean }>> {
+    return this.#log.submit(applyDocumentWrite(input, context))
+  }
+
+  /** Refuses with `document_not_found`, `version_conflict`. */
+  deleteDocument(
+    input: { readonly kind: string; readonly name: string; readonly ifMatch: Precondition },
+    context: WriteContext,
+  ): Promise<Committed<Document>> {
+    return this.#log.submit(deleteDocumentWrite(input, context))
+  }
+}
