@@ -1,0 +1,122 @@
+/** What REST needs besides the registry and the mesh state. Implemented by health, store and xds; wired in `app.ts`. */
+import type { ChangeSet } from '../domain/change.ts'
+import type { EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
+import type { ModeState } from '../domain/mode.ts'
+import type { Revision } from '../domain/revision.ts'
+import type { ResourceStatus, StreamStatus } from '../xds/status.ts'
+
+export interface Beat {
+  readonly service: string
+  readonly id: string
+  /** The registration that is meant; null: whatever is there. */
+  readonly incarnation: number | null
+  /** The instance's own words about itself; null: nothing said. */
+  readonly report: { readonly status: EvidenceStatus; readonly output: string } | null
+}
+
+export interface HeartbeatPort {
+  /**
+   * Resolves when the beat counts. Rejects with WaymarkError `instance_not_found`, `incarnation_conflict`,
+   * `database_unavailable` or `overloaded`.
+   */
+  beat(beat: Beat): Promise<void>
+}
+
+export interface ChangeReader {
+  /**
+   * Whole revisions after `after`, in order, at most `limit` of them, and the head of the log at that moment.
+   * Rejects with CompactedError when retention has removed `after + 1`, with WaymarkError `database_unavailable`.
+   */
+  readChanges(range: { readonly after: Revision; readonly limit: number }): Promise<{
+    readonly sets: readonly ChangeSet[]
+    readonly head: Revision
+  }>
+}
+
+/** When an instance's evidence was last confirmed; the log keeps only changes of status. ISO 8601, Postgres time. */
+export interface Pulse {
+  readonly leaseSeenAt: string | null
+  readonly observations: readonly {
+    readonly source: EvidenceSource
+    readonly observer: string
+    readonly status: EvidenceStatus
+    readonly observedAt: string
+  }[]
+}
+
+export interface PulseReader {
+  readPulse(service: string, id: string): Promise<Pulse>
+}
+
+/** One connected sidecar, as the replica that serves it last wrote it down. */
+export interface SidecarEntry {
+  /** `{service}/{instance}` */
+  readonly node: string
+  readonly replica: string
+  /** ISO 8601, Postgres time. */
+  readonly seenAt: string
+  readonly status: StreamStatus
+}
+
+export interface SidecarReader {
+  /** In order of their nodes. Rejects with WaymarkError `database_unavailable`. */
+  list(): Promise<readonly SidecarEntry[]>
+  /** `resources` is null when another replica serves the sidecar. */
+  get(
+    node: string,
+  ): Promise<
+    { readonly entry: SidecarEntry; readonly resources: readonly ResourceStatus[] | null } | undefined
+  >
+}
+
+export interface ReplicaReport {
+  readonly id: string
+  readonly startedAt: string
+  readonly seenAt: string
+  /** Where its REST and xDS listeners are: `host:port`. */
+  readonly http: string
+  readonly xds: string
+}
+
+export interface SinkReport {
+  readonly sink: string
+  /** Everything up to this revision has been delivered or parked. */
+  readonly revision: Revision
+  /** Revisions of the log that wait for this sink. */
+  readonly lag: number
+  /** Events set aside after their last attempt. */
+  readonly parked: number
+  /** Why the last delivery failed; null: it did not. */
+  readonly error: string | null
+}
+
+export interface SelfPreservationReport {
+  /** True while expiry is paused because too many leases would expire at once. */
+  readonly active: boolean
+  readonly since: string | null
+  /** Instances with a lease, and how many of them were due in the last sweep window. */
+  readonly leased: number
+  readonly due: number
+}
+
+export interface StatusReport {
+  readonly replica: string
+  readonly startedAt: string
+  /** What this replica's mesh state has applied. */
+  readonly revision: Revision
+  /** The head of the log; null while the database cannot be asked. */
+  readonly head: Revision | null
+  readonly modes: readonly ModeState[]
+  /** xDS streams of this replica. */
+  readonly streams: number
+  /** What is read from the database is null while it cannot be asked. */
+  readonly replicas: readonly ReplicaReport[] | null
+  readonly sinks: readonly SinkReport[] | null
+  /** null: no sweep has been seen yet. */
+  readonly selfPreservation: SelfPreservationReport | null
+}
+
+export interface StatusReader {
+  /** Answers also without a database and before the mesh state has loaded; never rejects for either. */
+  status(): Promise<StatusReport>
+}
