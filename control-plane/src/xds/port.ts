@@ -42,6 +42,11 @@ export interface ResourceSet {
   get(name: string): XdsResource | undefined
   names(): Iterable<string>
   /**
+   * Whether a wildcard covers `name`, which has a resource: the same as being in `names()`, in O(1). Absent: a
+   * wildcard covers every name that `get` knows.
+   */
+  covers?(name: string): boolean
+  /**
    * Calls `listener` after the set has changed, in revision order, never re-entrantly from `watch`. A watcher
    * costs the set O(1); the xDS server watches each set once and keeps its own index of streams by name.
    * Returns the call that ends it.
