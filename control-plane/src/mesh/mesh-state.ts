@@ -2,13 +2,7 @@ import type { Change, ChangeSet } from '../domain/change.ts'
 import { documentKey, type Document } from '../domain/document.ts'
 import type { Instance } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
-
-/** Everything the log has led to at one revision. */
-export interface MeshSnapshot {
-  readonly revision: Revision
-  readonly instances: readonly Instance[]
-  readonly documents: readonly Document[]
-}
+import type { MeshSnapshot } from '../domain/snapshot.ts'
 
 /** A name that others call: it exists while it has an instance or a `Service` document. */
 export interface ServiceState {

@@ -1,0 +1,237 @@
+import { v7 as uuidv7 } from 'uuid'
+import type { Change, ChangeSet, DocumentChangeType, InstanceChangeType } from '../domain/change.ts'
+import { documentKey, type Document } from '../domain/document.ts'
+import { instanceKey, type Instance } from '../domain/instance.ts'
+import type { Draft, LeaseRow, Write } from './write.ts'
+
+/** What the read step of a batch found. */
+export interface BatchInput {
+  readonly revision: number
+  readonly incarnation: number
+  readonly now: number
+  readonly instances: readonly Instance[]
+  readonly leases: ReadonlyMap<string, LeaseRow>
+  readonly documents: readonly Document[]
+}
+
+interface State {
+  revision: number
+  incarnation: number
+  /** null: removed. A key that was never touched is absent. */
+  instances: Map<string, Instance | null>
+  documents: Map<string, Document | null>
+  beats: Map<string, Instance>
+  sets: ChangeSet[]
+}
+
+/**
+ * The writes of one transaction, applied one after the other to the rows that were read. Pure but for the
+ * change ids. A write that refuses leaves no trace; the next one sees what the ones before it did.
+ */
+export class Batch {
+  readonly #input: BatchInput
+  readonly #before = new Map<string, Instance>()
+  readonly #documentsBefore = new Map<string, Document>()
+  #state: State
+
+  constructor(input: BatchInput) {
+    this.#input = input
+    for (const instance of input.instances)
+      this.#before.set(instanceKey(instance.service, instance.id), instance)
+    for (const document of input.documents) {
+      this.#documentsBefore.set(documentKey(document.kind, document.name), document)
+    }
+    this.#state = {
+      revision: input.revision,
+      incarnation: input.incarnation,
+      instances: new Map(),
+      documents: new Map(),
+      beats: new Map(),
+      sets: [],
+    }
+  }
+
+  get revision(): number {
+    return this.#state.revision
+  }
+
+  get incarnation(): number {
+    return this.#state.incarnation
+  }
+
+  get sets(): readonly ChangeSet[] {
+    return this.#state.sets
+  }
+
+  get savedInstances(): Instance[] {
+    return [...this.#state.instances.values()].filter(instance => instance !== null)
+  }
+
+  get removedInstances(): string[] {
+    return [...this.#state.instances].filter(([, instance]) => instance === null).map(([key]) => key)
+  }
+
+  get savedDocuments(): Document[] {
+    return [...this.#state.documents.values()].filter(document => document !== null)
+  }
+
+  get removedDocuments(): string[] {
+    return [...this.#state.documents].filter(([, document]) => document === null).map(([key]) => key)
+  }
+
+  get beats(): Instance[] {
+    return [...this.#state.beats.values()]
+  }
+
+  /** True when there is nothing to write to the database. */
+  get empty(): boolean {
+    const { instances, documents, beats, incarnation } = this.#state
+    const nothing = instances.size === 0 && documents.size === 0 && beats.size === 0
+    return nothing && incarnation === this.#input.incarnation
+  }
+
+  /** Runs one write. Throws what it throws, having changed nothing. */
+  run<R>(write: Write<R>): { result: R; revision: number; changed: boolean } {
+    const state = this.#state
+    const draft = new WriteDraft(this.#input, state, write, {
+      instances: this.#before,
+      documents: this.#documentsBefore,
+    })
+    const result = write.decide(draft)
+    const changed = draft.changes.length > 0
+    if (changed) state.sets.push({ revision: draft.revision, changes: draft.changes })
+    for (const [key, instance] of draft.instances) {
+      state.instances.set(key, instance)
+      if (instance === null) state.beats.delete(key)
+    }
+    for (const [key, document] of draft.documents) state.documents.set(key, document)
+    for (const [key, instance] of draft.beats) state.beats.set(key, instance)
+    state.incarnation = draft.incarnation
+    if (changed) state.revision = draft.revision
+    return { result, revision: state.revision, changed }
+  }
+}
+
+/** The overlay of one write over the state of its batch. */
+class WriteDraft implements Draft {
+  readonly now: number
+  readonly revision: number
+  readonly changes: Change[] = []
+  readonly instances = new Map<string, Instance | null>()
+  readonly documents = new Map<string, Document | null>()
+  readonly beats = new Map<string, Instance>()
+  incarnation: number
+  readonly #input: BatchInput
+  readonly #state: State
+  readonly #write: Write<unknown>
+  readonly #before: {
+    readonly instances: ReadonlyMap<string, Instance>
+    readonly documents: ReadonlyMap<string, Document>
+  }
+
+  constructor(
+    input: BatchInput,
+    state: State,
+    write: Write<unknown>,
+    before: {
+      readonly instances: ReadonlyMap<string, Instance>
+      readonly documents: ReadonlyMap<string, Document>
+    },
+  ) {
+    this.now = input.now
+    this.revision = state.revision + 1
+    this.incarnation = state.incarnation
+    this.#input = input
+    this.#state = state
+    this.#write = write
+    this.#before = before
+  }
+
+  instance(service: string, id: string): Instance | undefined {
+    const key = instanceKey(service, id)
+    const own = this.instances.get(key)
+    if (own !== undefined) return own ?? undefined
+    const batch = this.#state.instances.get(key)
+    if (batch !== undefined) return batch ?? undefined
+    return this.#before.instances.get(key)
+  }
+
+  lease(service: string, id: string): LeaseRow | undefined {
+    const key = instanceKey(service, id)
+    const beat = this.beats.get(key) ?? this.#state.beats.get(key)
+    if (beat?.spec.lease) {
+      return { incarnation: beat.incarnation, ttlMs: beat.spec.lease.ttlMs, seenAt: this.now }
+    }
+    return this.#input.leases.get(key)
+  }
+
+  document(kind: string, name: string): Document | undefined {
+    const key = documentKey(kind, name)
+    const own = this.documents.get(key)
+    if (own !== undefined) return own ?? undefined
+    const batch = this.#state.documents.get(key)
+    if (batch !== undefined) return batch ?? undefined
+    return this.#before.documents.get(key)
+  }
+
+  nextIncarnation(): number {
+    this.incarnation += 1
+    return this.incarnation
+  }
+
+  putInstance(instance: Instance, type: InstanceChangeType): Instance {
+    const after = { ...instance, revision: this.revision }
+    this.#changeInstance(this.instance(instance.service, instance.id) ?? null, after, type)
+    return after
+  }
+
+  amendInstance(instance: Instance): void {
+    this.instances.set(instanceKey(instance.service, instance.id), instance)
+  }
+
+  removeInstance(instance: Instance): void {
+    this.#changeInstance(instance, null, 'instance.deregistered')
+  }
+
+  beat(instance: Instance): void {
+    if (instance.spec.lease !== null) this.beats.set(instanceKey(instance.service, instance.id), instance)
+  }
+
+  putDocument(document: Document, type: DocumentChangeType): Document {
+    const after = { ...document, revision: this.revision }
+    this.#changeDocument(this.document(document.kind, document.name) ?? null, after, type)
+    return after
+  }
+
+  removeDocument(document: Document): void {
+    this.#changeDocument(document, null, 'document.deleted')
+  }
+
+  #changeInstance(before: Instance | null, after: Instance | null, type: InstanceChangeType): void {
+    const subject = after ?? before
+    if (subject === null) return
+    const key = instanceKey(subject.service, subject.id)
+    this.instances.set(key, after)
+    if (after === null) this.beats.delete(key)
+    this.changes.push({ ...this.#meta(), aggregateType: 'instance', aggregateId: key, type, before, after })
+  }
+
+  #changeDocument(before: Document | null, after: Document | null, type: DocumentChangeType): void {
+    const subject = after ?? before
+    if (subject === null) return
+    const key = documentKey(subject.kind, subject.name)
+    this.documents.set(key, after)
+    this.changes.push({ ...this.#meta(), aggregateType: 'document', aggregateId: key, type, before, after })
+  }
+
+  #meta() {
+    return {
+      id: uuidv7(),
+      revision: this.revision,
+      position: this.changes.length,
+      occurredAt: new Date(this.now).toISOString(),
+      actor: this.#write.actor,
+      traceparent: this.#write.traceparent,
+    }
+  }
+}

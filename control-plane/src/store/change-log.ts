@@ -1,0 +1,137 @@
+import { sql } from 'kysely'
+import pg from 'pg'
+import type { ChangeSet } from '../domain/change.ts'
+import { CompactedError, type Revision } from '../domain/revision.ts'
+import type { MeshSnapshot } from '../domain/snapshot.ts'
+import { changeChannel } from './batch-sql.ts'
+import { clientConfig, type ConnectionOptions, type Database } from './database.ts'
+import { toChangeSets, toDocument, toInstance, type ChangeRow } from './rows.ts'
+import { reading } from './unavailable.ts'
+
+type MaybeChangeRow = { readonly [column in keyof ChangeRow]: ChangeRow[column] | null }
+
+/** The left join gives one row of nulls when there is no change. */
+const isChangeRow = <Row extends MaybeChangeRow>(row: Row): row is Row & ChangeRow => row.id !== null
+
+export interface ChangePage {
+  /** Whole revisions, in order, without a gap, beginning right after the one asked for. */
+  readonly sets: readonly ChangeSet[]
+  /** The newest revision at the moment of reading. */
+  readonly head: Revision
+}
+
+/** Reads the revision log. Rejects with `database_unavailable`. */
+export class ChangeLog {
+  readonly #database: Database
+  readonly #connection: ConnectionOptions
+
+  constructor(options: { readonly database: Database; readonly connection: ConnectionOptions }) {
+    this.#database = options.database
+    this.#connection = options.connection
+  }
+
+  /** At most `limit` revisions after `after`. Rejects with CompactedError when retention has removed the next one. */
+  async readChanges({
+    after,
+    limit,
+  }: {
+    readonly after: Revision
+    readonly limit: number
+  }): Promise<ChangePage> {
+    return reading(async () => {
+      // One statement, so that head and rows are of one snapshot.
+      const rows = await this.#database
+        .selectFrom('mesh_revision as r')
+        .leftJoin('change as c', join =>
+          join.on('c.revision', '>', String(after)).on('c.revision', '<=', String(after + limit)),
+        )
+        .selectAll('c')
+        .select('r.revision as head')
+        .orderBy('c.revision')
+        .orderBy('c.position')
+        .execute()
+      const head = Number(rows[0]?.head ?? 0)
+      const sets = toChangeSets(rows.filter(isChangeRow))
+      if (head > after && sets[0]?.revision !== after + 1) {
+        throw new CompactedError(after + 1, await this.#oldest())
+      }
+      return { sets, head }
+    })
+  }
+
+  /** Everything at one revision. */
+  async readSnapshot(): Promise<MeshSnapshot> {
+    return reading(() =>
+      this.#database
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .setAccessMode('read only')
+        .execute(async transaction => {
+          const { revision } = await transaction
+            .selectFrom('mesh_revision')
+            .select('revision')
+            .executeTakeFirstOrThrow()
+          const instances = await transaction
+            .selectFrom('instance')
+            .selectAll()
+            .orderBy('service')
+            .orderBy('id')
+            .execute()
+          const documents = await transaction
+            .selectFrom('document')
+            .selectAll()
+            .orderBy('kind')
+            .orderBy('name')
+            .execute()
+          return {
+            revision: Number(revision),
+            instances: instances.map(toInstance),
+            documents: documents.map(toDocument),
+          }
+        }),
+    )
+  }
+
+  /**
+   * Calls `onHint` whenever somebody has committed changes (with the backend that did, null once when listening
+   * begins), until the signal aborts or the connection breaks. Resolves then; rejects when no connection could
+   * be made. Only a hint: notifications may be lost.
+   */
+  async listen(onHint: (backend: number | null) => void, signal: AbortSignal): Promise<void> {
+    const client = new pg.Client(clientConfig(this.#connection))
+    const broken = new Promise<void>(resolve => {
+      client.on('error', () => {
+        resolve()
+      })
+      client.on('end', () => {
+        resolve()
+      })
+      signal.addEventListener(
+        'abort',
+        () => {
+          resolve()
+        },
+        { once: true },
+      )
+    })
+    client.on('notification', notification => {
+      onHint(notification.processId)
+    })
+    try {
+      await client.connect()
+      await client.query(`listen ${changeChannel}`)
+      onHint(null)
+      await broken
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+
+  async #oldest(): Promise<Revision> {
+    const { oldest } = await this.#database
+      .selectFrom('change')
+      .select(sql<string | null>`min(revision)`.as('oldest'))
+      .executeTakeFirstOrThrow()
+    return Number(oldest ?? 0)
+  }
+}

@@ -1,0 +1,94 @@
+/** Between rows and domain values. Timestamps are ISO 8601 in UTC with milliseconds on both sides. */
+import type { Change, ChangeSet, ChangeType } from '../domain/change.ts'
+import type { Document } from '../domain/document.ts'
+import type { Evidence } from '../domain/evidence.ts'
+import type { Instance, InstanceSpec } from '../domain/instance.ts'
+import type { Override, Verdict } from '../domain/verdict.ts'
+
+type Time = Date | string
+
+const iso = (time: Time): string => new Date(time).toISOString()
+
+/** A row of `instance`, from kysely or from json_agg (numbers and strings differ). */
+export interface InstanceRow {
+  readonly service: string
+  readonly id: string
+  readonly incarnation: number | string
+  readonly spec: InstanceSpec
+  readonly verdict: string
+  readonly evidence: Evidence[]
+  readonly override: Override | null
+  readonly remove_at: Time | null
+  readonly registered_at: Time
+  readonly revision: number | string
+}
+
+export const toInstance = (row: InstanceRow): Instance => ({
+  service: row.service,
+  id: row.id,
+  incarnation: Number(row.incarnation),
+  spec: row.spec,
+  verdict: row.verdict as Verdict,
+  evidence: row.evidence,
+  override: row.override,
+  removeAt: row.remove_at === null ? null : iso(row.remove_at),
+  registeredAt: iso(row.registered_at),
+  revision: Number(row.revision),
+})
+
+export interface DocumentRow {
+  readonly kind: string
+  readonly name: string
+  readonly spec: unknown
+  readonly revision: number | string
+}
+
+export const toDocument = (row: DocumentRow): Document => ({
+  kind: row.kind,
+  name: row.name,
+  spec: row.spec,
+  revision: Number(row.revision),
+})
+
+export interface ChangeRow {
+  readonly id: string
+  readonly aggregatetype: string
+  readonly aggregateid: string
+  readonly type: string
+  readonly payload: { before: unknown; after: unknown }
+  readonly revision: string
+  readonly position: number
+  readonly occurred_at: Date
+  readonly actor: string
+  readonly traceparent: string | null
+}
+
+const toChange = (row: ChangeRow): Change => {
+  // The payload is what putInstance and putDocument wrote: domain values as JSON.
+  const change = {
+    id: row.id,
+    revision: Number(row.revision),
+    position: row.position,
+    occurredAt: iso(row.occurred_at),
+    actor: row.actor,
+    traceparent: row.traceparent,
+    aggregateType: row.aggregatetype,
+    aggregateId: row.aggregateid,
+    type: row.type as ChangeType,
+    before: row.payload.before,
+    after: row.payload.after,
+  }
+  return change as Change
+}
+
+/** Groups rows that are sorted by revision and position. */
+export const toChangeSets = (rows: readonly ChangeRow[]): ChangeSet[] => {
+  const sets: { revision: number; changes: Change[] }[] = []
+  for (const row of rows) {
+    const change = toChange(row)
+    const last = sets.at(-1)
+    if (last?.revision === change.revision) last.changes.push(change)
+    else sets.push({ revision: change.revision, changes: [change] })
+  }
+  return sets
+}

@@ -1,0 +1,260 @@
+import pg from 'pg'
+import type { ChangeSet } from '../domain/change.ts'
+import { WaymarkError } from '../domain/errors.ts'
+import { Backoff } from '../runtime/backoff.ts'
+import { BoundedQueue } from '../runtime/bounded-queue.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Component } from '../runtime/component.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { Wakeup } from '../runtime/wakeup.ts'
+import { Batch } from './batch.ts'
+import { beginLocked, makeRoom, readBatch, writeBatch } from './batch-sql.ts'
+import { clientConfig, type ConnectionOptions } from './database.ts'
+import { databaseUnavailable, isUnavailable } from './unavailable.ts'
+import { FencedError, type Committed, type Write } from './write.ts'
+
+export interface SequencerOptions {
+  readonly connection: ConnectionOptions
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+  /** Called after each commit that made changes, before the writers get their answers. Must not throw. */
+  readonly onCommitted: (sets: readonly ChangeSet[]) => void
+  /** Writes that may wait; more are refused with `overloaded`. */
+  readonly capacity?: number
+  /** Writes of one transaction. */
+  readonly batchLimit?: number
+}
+
+interface Waiting {
+  readonly write: Write<unknown>
+  readonly resolve: (committed: Committed<unknown>) => void
+  readonly reject: (error: unknown) => void
+}
+
+type Outcome = { readonly committed: Committed<unknown> } | { readonly error: unknown }
+
+/**
+ * The only writer of the log in this replica (registry.md, "The revision log"). Writes that arrive while a
+ * commit is in flight go into the next transaction together; an idle sequencer starts at once. Across
+ * replicas the mesh's advisory lock keeps one transaction at a time, so revision order is commit order and an
+ * aborted batch leaves no gap.
+ *
+ * A write that refuses gets its own error and does not disturb its batch. A statement that the database refuses
+ * makes the batch run again one write at a time. While the database is away writes fail at once instead of
+ * waiting: a client can then turn to another replica.
+ */
+export class Sequencer implements Component {
+  readonly name = 'sequencer'
+  readonly #options: SequencerOptions
+  readonly #queue: BoundedQueue<Waiting>
+  readonly #batchLimit: number
+  readonly #backoff: Backoff
+  #client: pg.Client | null = null
+  #backend: number | null = null
+  #roomUpTo = 0
+  readonly #wakeup = new Wakeup()
+  #refuseUntil = 0
+  #stopped = false
+  #batches = 0
+
+  constructor(options: SequencerOptions) {
+    this.#options = options
+    this.#queue = new BoundedQueue(options.capacity ?? 10_000)
+    this.#batchLimit = options.batchLimit ?? 256
+    this.#backoff = new Backoff({ baseMs: 100, maxMs: 1_000, random: options.random })
+  }
+
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  /** The database backend that serves this sequencer; null while it has none. */
+  get backend(): number | null {
+    return this.#backend
+  }
+
+  /** Transactions committed so far. */
+  get batches(): number {
+    return this.#batches
+  }
+
+  /**
+   * Resolves when the write is committed. Rejects with what the write refused with, with `overloaded`, with
+   * `database_unavailable` (nothing was written, unless the detail says otherwise) or with FencedError.
+   */
+  async submit<R>(write: Write<R>): Promise<Committed<R>> {
+    if (this.#stopped || this.#options.clock.monotonic() < this.#refuseUntil) {
+      throw databaseUnavailable(undefined)
+    }
+    return new Promise<Committed<R>>((resolve, reject) => {
+      const waiting: Waiting = {
+        write,
+        // The result is what this very write's decide returned.
+        resolve: committed => {
+          resolve(committed as Committed<R>)
+        },
+        reject,
+      }
+      if (!this.#queue.push(waiting)) {
+        const detail = `${this.#queue.capacity} writes are waiting`
+        reject(new WaymarkError('overloaded', detail, { retryAfterMs: 1_000 }))
+        return
+      }
+      this.#wakeup.call()
+    })
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.#queue.size === 0) await this.#wakeup.wait(signal)
+      await this.step()
+    }
+    this.#stopped = true
+    this.#refuse(
+      this.#queue.take(this.#queue.capacity),
+      databaseUnavailable(undefined, 'this replica is stopping'),
+    )
+    await this.#disconnect()
+  }
+
+  /** Commits what is waiting, up to one batch. */
+  async step(): Promise<void> {
+    const batch = this.#queue.take(this.#batchLimit)
+    if (batch.length === 0) return
+    try {
+      await this.#commit(batch)
+      this.#backoff.reset()
+    } catch (error) {
+      if (isUnavailable(error)) {
+        await this.#unavailable(batch, error)
+      } else if (batch.length === 1) {
+        this.#refuse(batch, this.#unexpected(error))
+      } else {
+        await this.#oneByOne(batch)
+      }
+    }
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const client = await this.#connect()
+    let sets: readonly ChangeSet[] = []
+    let outcomes: readonly Outcome[] = []
+    try {
+      await client.query(beginLocked)
+      const result = await this.#run(client, batch)
+      sets = result.sets
+      outcomes = result.outcomes
+    } catch (error) {
+      await this.#rollback(client)
+      throw error
+    }
+    try {
+      await client.query('commit')
+    } catch (error) {
+      await this.#disconnect()
+      if (!isUnavailable(error)) throw error
+      throw databaseUnavailable(
+        error,
+        'the database went away during the commit: the write may or may not have been applied; repeat it',
+      )
+    }
+    this.#batches += 1
+    if (sets.length > 0) this.#options.onCommitted(sets)
+    batch.forEach((waiting, index) => {
+      const outcome = outcomes[index]
+      if (outcome === undefined) return
+      if ('error' in outcome) waiting.reject(outcome.error)
+      else waiting.resolve(outcome.committed)
+    })
+  }
+
+  async #run(client: pg.Client, waiting: readonly Waiting[]) {
+    const touches = waiting.flatMap(({ write }) => write.touches)
+    const roles = [...new Set(waiting.flatMap(({ write }) => write.fence?.role ?? []))]
+    const { input, fences } = await readBatch(client, touches, roles)
+    const batch = new Batch(input)
+    const outcomes = waiting.map(({ write }): Outcome => {
+      const fence = write.fence
+      if (fence !== undefined && fences.get(fence.role) !== fence.fence) {
+        return { error: new FencedError(fence.role, fence.fence) }
+      }
+      try {
+        return { committed: batch.run(write) }
+      } catch (error) {
+        return { error: error instanceof WaymarkError ? error : this.#unexpected(error) }
+      }
+    })
+    if (!batch.empty) {
+      if (batch.revision + 1 >= this.#roomUpTo) this.#roomUpTo = await makeRoom(client, batch.revision + 1)
+      await writeBatch(client, batch)
+    }
+    return { sets: batch.sets, outcomes }
+  }
+
+  async #oneByOne(batch: readonly Waiting[]): Promise<void> {
+    for (const [index, waiting] of batch.entries()) {
+      try {
+        await this.#commit([waiting])
+      } catch (error) {
+        if (isUnavailable(error)) {
+          await this.#unavailable(batch.slice(index), error)
+          return
+        }
+        waiting.reject(this.#unexpected(error))
+      }
+    }
+  }
+
+  async #connect(): Promise<pg.Client> {
+    if (this.#client !== null) return this.#client
+    const client = new pg.Client(clientConfig(this.#options.connection))
+    client.on('error', error => {
+      this.#options.logger.warn({ error: error.message }, 'the sequencer lost its connection')
+      if (this.#client === client) this.#client = null
+    })
+    await client.connect()
+    const { rows } = await client.query<{ backend: number }>('select pg_backend_pid() as backend')
+    this.#backend = rows[0]?.backend ?? null
+    this.#client = client
+    this.#roomUpTo = 0
+    return client
+  }
+
+  async #rollback(client: pg.Client): Promise<void> {
+    try {
+      await client.query('rollback')
+    } catch {
+      await this.#disconnect()
+    }
+  }
+
+  async #disconnect(): Promise<void> {
+    const client = this.#client
+    this.#client = null
+    // A connection that is broken already cannot say goodbye.
+    await client?.end().catch(() => undefined)
+  }
+
+  async #unavailable(batch: readonly Waiting[], error: unknown): Promise<void> {
+    await this.#disconnect()
+    const { clock, logger } = this.#options
+    this.#refuseUntil = clock.monotonic() + this.#backoff.next()
+    logger.warn(
+      { error: String(error), writes: batch.length + this.#queue.size },
+      'writes refused: no database',
+    )
+    const answer = error instanceof WaymarkError ? error : databaseUnavailable(error)
+    this.#refuse(batch, answer)
+    this.#refuse(this.#queue.take(this.#queue.capacity), databaseUnavailable(error))
+  }
+
+  #refuse(batch: readonly Waiting[], error: unknown): void {
+    for (const { reject } of batch) reject(error)
+  }
+
+  #unexpected(error: unknown): WaymarkError {
+    this.#options.logger.error({ error }, 'a write failed unexpectedly')
+    return new WaymarkError('internal', 'the write failed; nothing was written', { cause: error })
+  }
+}

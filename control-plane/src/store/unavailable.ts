@@ -1,0 +1,32 @@
+import pg from 'pg'
+import { WaymarkError } from '../domain/errors.ts'
+
+/** SQLSTATE classes and codes that say "not now" instead of "wrong". */
+const passingClasses = new Set(['08', '53', '57'])
+const passingCodes = new Set(['25006', '40001', '40P01', '55P03'])
+
+/**
+ * Whether the database could not be reached or could not answer now, as opposed to having refused a
+ * statement. Judged by SQLSTATE; an error without one comes from the socket or the client's own time limit.
+ */
+export const isUnavailable = (error: unknown): boolean => {
+  if (!(error instanceof pg.DatabaseError)) return error instanceof Error
+  const code = error.code ?? ''
+  return passingClasses.has(code.slice(0, 2)) || passingCodes.has(code)
+}
+
+export const databaseUnavailable = (cause: unknown, detail?: string): WaymarkError =>
+  new WaymarkError('database_unavailable', detail ?? 'the database cannot be reached; nothing was written', {
+    cause,
+    retryAfterMs: 1_000,
+  })
+
+/** Runs a read; what the database cannot answer now becomes `database_unavailable`. */
+export const reading = async <T>(read: () => Promise<T>): Promise<T> => {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof WaymarkError || !isUnavailable(error)) throw error
+    throw databaseUnavailable(error, 'the database cannot be reached')
+  }
+}
