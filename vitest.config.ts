@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'pg',
           include: ['control-plane/test/**/*.test.ts'],
-          globalSetup: ['control-plane/test/support/global-setup.ts'],
+          globalSetup: ['e2e/harness/postgres-setup.ts'],
           testTimeout: 20_000,
           hookTimeout: 60_000,
         },

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ChangeSet } from '../src/domain/change.ts'
+import { WaymarkError } from '../src/domain/errors.ts'
+import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { startReplica, type TestReplica } from './support/replica.ts'
+import { context, instanceSpec } from './support/specs.ts'
+
+let database: TestDatabase
+let one: TestReplica
+let two: TestReplica
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  one = startReplica(database)
+  two = startReplica(database)
+})
+
+afterAll(async () => {
+  await Promise.all([one.stop(), two.stop()])
+  await database.destroy()
+})
+
+const log = async (): Promise<readonly ChangeSet[]> => {
+  const { sets } = await one.log.readChanges({ after: 0, limit: 100_000 })
+  return sets
+}
+
+const caughtUp = async (): Promise<void> => {
+  await vi.waitFor(async () => {
+    const { head } = await one.log.readChanges({ after: 0, limit: 1 })
+    expect([one.mesh.revision, two.mesh.revision]).toEqual([head, head])
+  })
+}
+
+describe('the revision log', () => {
+  it('gives 200 registrations over two replicas gapless revisions and both replicas the same state', async () => {
+    const before = one.mesh.revision
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) =>
+        (index % 2 === 0 ? one : two).registry.register(
+          { service: `svc-${index % 7}`, id: `i-${index}`, spec: instanceSpec({ port: 1 + index }) },
+          context,
+        ),
+      ),
+    )
+    expect(answers.every(({ changed, result }) => changed && result.created)).toBe(true)
+    const revisions = answers.map(({ revision }) => revision).sort((a, b) => a - b)
+    expect(revisions).toEqual(Array.from({ length: 200 }, (_, index) => before + 1 + index))
+    await caughtUp()
+    const fresh = await one.log.readSnapshot()
+    expect(one.mesh.snapshot()).toEqual(fresh)
+    expect(two.mesh.snapshot()).toEqual(fresh)
+    expect((await log()).map(set => set.revision)).toEqual(
+      Array.from({ length: one.mesh.revision }, (_, index) => index + 1),
+    )
+    // Group commit: far fewer transactions than writes.
+    expect(one.sequencer.batches + two.sequencer.batches).toBeLessThan(100)
+  })
+
+  it('does not change anything for an equal registration, but raises the incarnation', async () => {
+    const input = { service: 'same', id: 'a', spec: instanceSpec() }
+    const first = await one.registry.register(input, context)
+    const second = await two.registry.register(input, context)
+    expect(second.changed).toBe(false)
+    expect(second.result.created).toBe(false)
+    expect(second.result.instance.incarnation).toBeGreaterThan(first.result.instance.incarnation)
+    expect(second.revision).toBeGreaterThanOrEqual(first.revision)
+  })
+
+  it("keeps a newer process when an older one's deregistration comes late", async () => {
+    const input = { service: 'late', id: 'a', spec: instanceSpec() }
+    const older = await one.registry.register(input, context)
+    const newer = await one.registry.register(input, context)
+    const late = one.registry.deregister(
+      { service: 'late', id: 'a', incarnation: older.result.instance.incarnation, drainMs: null },
+      context,
+    )
+    await expect(late).rejects.toMatchObject({ code: 'incarnation_conflict' })
+    await caughtUp()
+    expect(one.mesh.instance('late', 'a')).toBeDefined()
+    const gone = await one.registry.deregister(
+      { service: 'late', id: 'a', incarnation: newer.result.instance.incarnation, drainMs: null },
+      context,
+    )
+    expect(gone.changed).toBe(true)
+    await caughtUp()
+    expect(two.mesh.service('late')).toBeUndefined()
+  })
+
+  it('refuses one write of a batch without disturbing the others, and leaves no gap', async () => {
+    const before = one.mesh.revision
+    const results = await Promise.allSettled([
+      one.registry.register({ service: 'batch', id: 'a', spec: instanceSpec() }, context),
+      one.registry.deregister({ service: 'batch', id: 'nobody', incarnation: null, drainMs: null }, context),
+      one.registry.register({ service: 'batch', id: 'b', spec: instanceSpec() }, context),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    await caughtUp()
+    const added = (await log()).filter(({ revision }) => revision > before)
+    expect(added.map(({ revision }) => revision)).toEqual([before + 1, before + 2])
+  })
+
+  it('runs a batch again one by one when the database refuses a statement', async () => {
+    const results = await Promise.allSettled([
+      one.registry.register({ service: 'sql', id: 'a', spec: instanceSpec() }, context),
+      // Postgres cannot keep a NUL character in jsonb.
+      one.registry.register({ service: 'sql', id: 'b', spec: instanceSpec({ version: '\u0000' }) }, context),
+      one.registry.register({ service: 'sql', id: 'c', spec: instanceSpec() }, context),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    const [, refused] = results
+    expect(refused?.status === 'rejected' && refused.reason).toMatchObject({ code: 'internal' })
+    await caughtUp()
+    expect([...(one.mesh.service('sql')?.instances.keys() ?? [])]).toEqual(['a', 'c'])
+  })
+
+  it('shows every write with its state before and after', async () => {
+    const { revision } = await one.registry.register(
+      { service: 'payload', id: 'a', spec: instanceSpec() },
+      { actor: 'alice', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
+    )
+    const draining = await one.registry.deregister(
+      { service: 'payload', id: 'a', incarnation: null, drainMs: 60_000 },
+      context,
+    )
+    const { sets } = await one.log.readChanges({ after: revision - 1, limit: 2 })
+    expect(sets).toMatchObject([
+      {
+        revision,
+        changes: [
+          {
+            position: 0,
+            type: 'instance.registered',
+            aggregateType: 'instance',
+            aggregateId: 'payload/a',
+            actor: 'alice',
+            traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+            before: null,
+            after: { verdict: 'healthy', revision },
+          },
+        ],
+      },
+      {
+        revision: draining.revision,
+        changes: [
+          {
+            type: 'instance.draining',
+            before: { verdict: 'healthy' },
+            after: { verdict: 'draining', override: { status: 'draining', actor: 'test' } },
+          },
+        ],
+      },
+    ])
+  })
+
+  it('checks documents against the version that a client has read', async () => {
+    const input = { kind: 'TrafficPolicy', name: 'p', spec: { a: 1 } }
+    const created = await one.registry.applyDocument({ ...input, ifMatch: 'absent' }, context)
+    expect(created.result.created).toBe(true)
+    const same = await two.registry.applyDocument({ ...input, ifMatch: null }, context)
+    expect(same.changed).toBe(false)
+    const stale = one.registry.applyDocument(
+      { ...input, spec: { a: 2 }, ifMatch: created.revision + 1 },
+      context,
+    )
+    await expect(stale).rejects.toBeInstanceOf(WaymarkError)
+    await expect(stale).rejects.toMatchObject({ code: 'version_conflict' })
+    const changed = await one.registry.applyDocument(
+      { ...input, spec: { a: 2 }, ifMatch: created.revision },
+      context,
+    )
+    expect(changed.changed).toBe(true)
+    await one.registry.deleteDocument({ ...input, ifMatch: changed.revision }, context)
+    await caughtUp()
+    expect(two.mesh.document('TrafficPolicy', 'p')).toBeUndefined()
+  })
+
+  it('makes partitions ahead of the log', async () => {
+    const { rows } = await database.database
+      .selectFrom('change_partition')
+      .selectAll()
+      .execute()
+      .then(found => ({ rows: found }))
+    expect(rows).toMatchObject([{ name: 'change_1', from_revision: '1', to_revision: '1000001' }])
+  })
+})
