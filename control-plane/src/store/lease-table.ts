@@ -1,0 +1,155 @@
+import { sql } from 'kysely'
+import type { Database } from './database.ts'
+import { reading } from './unavailable.ts'
+
+/** A heartbeat that was taken `ageMs` ago. */
+export interface LeaseBeat {
+  readonly service: string
+  readonly id: string
+  /** Renews only this registration's lease; null: whichever is there. */
+  readonly incarnation: number | null
+  readonly ageMs: number
+}
+
+/** What the database, not a replica's memory, says about an instance. */
+export interface RegisteredInstance {
+  readonly service: string
+  readonly id: string
+  readonly incarnation: number
+}
+
+interface LapsedRow extends RegisteredInstance {
+  readonly ttlMs: number
+  readonly deregisterAfterMs: number | null
+  readonly seenAt: number
+}
+
+/** What the sweeper sees. Times are milliseconds since the epoch, by Postgres's clock. */
+export interface LeaseSurvey {
+  readonly now: number
+  /** Instances that have promised heartbeats and are not about to be removed. */
+  readonly leased: number
+  /** The longest TTL among them. */
+  readonly maxTtlMs: number
+  /** Those without a lease row: Postgres has lost its unlogged tables. */
+  readonly missing: number
+  /** Those whose TTL has passed and whose lease is not marked expired yet. */
+  readonly lapsed: readonly LapsedRow[]
+}
+
+/** Leased, and not about to be removed anyway. */
+const leased = sql`jsonb_typeof(i.spec -> 'lease') = 'object' and i.remove_at is null`
+
+/**
+ * Heartbeats. The table is unlogged: a beat writes no WAL for its row, and after a crash of Postgres the table is
+ * empty. Beats are judged and expiry is measured by Postgres's clock.
+ */
+export class LeaseTable {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /**
+   * Renews leases, all in one statement: only of instances that are still registered, and not that of a newer
+   * registration. A row that somebody else is writing is skipped: the same instance is being renewed, registered
+   * or removed there, and waiting could deadlock with the sequencer. Returns the registrations that stand where a
+   * beat named another one.
+   */
+  async renew(beats: readonly LeaseBeat[]): Promise<RegisteredInstance[]> {
+    const { rows } = await sql<{ service: string; id: string; incarnation: string }>`
+      with current as (
+        select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer as ttl_ms,
+          jsonb_typeof(i.spec -> 'lease') = 'object' as leased,
+          b.incarnation is null or b.incarnation = i.incarnation as meant,
+          clock_timestamp() - b.age_ms * interval '1 ms' as seen_at
+        from unnest(${beats.map(({ service }) => service)}::text[], ${beats.map(({ id }) => id)}::text[],
+          ${beats.map(({ incarnation }) => incarnation)}::bigint[],
+          ${beats.map(({ ageMs }) => Math.max(0, Math.round(ageMs)))}::integer[]) b (service, id, incarnation, age_ms)
+        join instance i using (service, id)
+      ), free as (
+        select l.service, l.id from lease l join current c using (service, id)
+        where c.leased and c.meant and l.incarnation <= c.incarnation
+        for update of l skip locked
+      ), renewed as (
+        update lease l set incarnation = c.incarnation, ttl_ms = c.ttl_ms, seen_at = greatest(l.seen_at, c.seen_at)
+        from free f join current c using (service, id)
+        where l.service = f.service and l.id = f.id
+      ), created as (
+        insert into lease (service, id, incarnation, ttl_ms, seen_at)
+        select service, id, incarnation, ttl_ms, seen_at from current c
+        where leased and meant and not exists (select from lease l where l.service = c.service and l.id = c.id)
+        order by service, id
+        on conflict do nothing
+      )
+      select service, id, incarnation from current where not meant`.execute(this.#database)
+    return rows.map(row => ({ ...row, incarnation: Number(row.incarnation) }))
+  }
+
+  /** The authoritative word on an instance. Rejects with `database_unavailable`. */
+  async find(service: string, id: string): Promise<RegisteredInstance | undefined> {
+    return reading(async () => {
+      const row = await this.#database
+        .selectFrom('instance')
+        .select('incarnation')
+        .where('service', '=', service)
+        .where('id', '=', id)
+        .executeTakeFirst()
+      return row === undefined ? undefined : { service, id, incarnation: Number(row.incarnation) }
+    })
+  }
+
+  /** One look at all leases. */
+  async survey(): Promise<LeaseSurvey> {
+    const { rows } = await sql<LeaseSurvey>`
+      select max((extract(epoch from t.now) * 1000)::float8) as now,
+        count(i.id)::integer as leased,
+        coalesce(max(i.ttl_ms), 0) as "maxTtlMs",
+        (count(i.id) - count(l.id))::integer as missing,
+        coalesce(json_agg(json_build_object('service', i.service, 'id', i.id, 'incarnation', i.incarnation,
+            'ttlMs', i.ttl_ms, 'deregisterAfterMs', i.deregister_after_ms,
+            'seenAt', (extract(epoch from l.seen_at) * 1000)::float8))
+          filter (where l.seen_at + i.ttl_ms * interval '1 ms' < t.now and not i.expired), '[]') as lapsed
+      from (select clock_timestamp() as now) t
+      left join (
+        select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer as ttl_ms,
+          (i.spec #>> '{lease,deregisterAfterMs}')::bigint as deregister_after_ms,
+          i.evidence @> '[{"source": "lease", "status": "critical"}]' as expired
+        from instance i where ${leased}
+      ) i on true
+      left join lease l on l.service = i.service and l.id = i.id`.execute(this.#database)
+    const row = rows[0]
+    if (row === undefined) throw new Error('the survey of leases returned no row')
+    return row
+  }
+
+  /** Gives instances without a lease row one as of now: what was lost counts as seen when the loss is noticed. */
+  async startMissing(): Promise<void> {
+    await sql`
+      insert into lease (service, id, incarnation, ttl_ms, seen_at)
+      select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer, clock_timestamp()
+      from instance i
+      where ${leased} and not exists (select from lease l where l.service = i.service and l.id = i.id)
+      order by i.service, i.id
+      on conflict do nothing`.execute(this.#database)
+  }
+
+  /** Instances whose time of removal has come, longest overdue first. */
+  async removable(limit: number): Promise<RegisteredInstance[]> {
+    const rows = await this.#database
+      .selectFrom('instance')
+      .select(['service', 'id', 'incarnation'])
+      .where('remove_at', '<=', sql<Date>`clock_timestamp()`)
+      .orderBy('remove_at')
+      .limit(limit)
+      .execute()
+    return rows.map(row => ({ ...row, incarnation: Number(row.incarnation) }))
+  }
+
+  /** Removes rows of instances that are gone: a beat may have created one while its instance was being removed. */
+  async prune(): Promise<void> {
+    await sql`delete from lease l where not exists
+      (select from instance i where i.service = l.service and i.id = l.id)`.execute(this.#database)
+  }
+}
