@@ -18,6 +18,8 @@ export interface Observation {
   readonly stillTrue?: (instance: Instance, draft: Draft) => boolean
   /** When the instance is removed if nothing changes (ms from now); null: not; undefined: as it was. */
   readonly removeAfterMs?: number | null
+  /** The observation is a heartbeat: it renews the lease in the same write. */
+  readonly beats?: boolean
   readonly fence?: { readonly role: string; readonly fence: number }
 }
 
@@ -42,6 +44,7 @@ export const observeWrite = (
   decide: draft => {
     const instance = draft.instance(observation.service, observation.id)
     if (instance === undefined || observation.stillTrue?.(instance, draft) === false) return null
+    if (observation.beats === true) draft.beat(instance)
     const now = new Date(draft.now).toISOString()
     const { validForMs, removeAfterMs } = observation
     const before = instance.evidence.find(({ source }) => source === observation.source)

@@ -7,6 +7,7 @@ import { applyDocumentWrite, deleteDocumentWrite } from './documents.ts'
 import { observeWrite, type Observation } from './observe.ts'
 import { overrideWrite, type OverrideInput } from './override.ts'
 import { registerWrite, type RegisterResult } from './register.ts'
+import { removeDueWrite, type Removal } from './remove.ts'
 
 /** The part of the store that the registry needs: store/sequencer.ts. */
 export interface WriteLog {
@@ -18,7 +19,15 @@ export interface InstanceRef {
   readonly id: string
 }
 
-export type { DeregisterInput, Observation, OverrideInput, Precondition, RegisterResult, WriteContext }
+export type {
+  DeregisterInput,
+  Observation,
+  OverrideInput,
+  Precondition,
+  RegisterResult,
+  Removal,
+  WriteContext,
+}
 
 /**
  * The use cases that write. Each is one write of the log. Rejects with WaymarkError: `database_unavailable`
@@ -55,6 +64,11 @@ export class Registry {
    */
   observe(input: Observation, context: WriteContext): Promise<Committed<Instance | null>> {
     return this.#log.submit(observeWrite(input, context))
+  }
+
+  /** Removes an instance whose `removeAt` has passed; false: it is gone, or was given more time. */
+  removeDue(input: Removal, context: WriteContext): Promise<Committed<boolean>> {
+    return this.#log.submit(removeDueWrite(input, context))
   }
 
   /** `spec` is validated already. Refuses with `version_conflict`. An equal document changes nothing. */
