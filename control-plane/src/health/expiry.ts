@@ -86,18 +86,3 @@ const describe = ({ leased, policy }: ExpiryInput, expiring: number, due: number
   `${expiring} of ${leased} leased instances would expire within ${policy.windowMs / 1_000} s ` +
   `(${due} are waiting), more than ${Math.round(policy.maxFraction * 1_000) / 10} %: ` +
   'the network or the control plane is the likelier cause'
-
-/** An unbroken series of successful sweeps by one owner. Postgres time, milliseconds since the epoch. */
-export interface SweepSeries {
-  readonly serviceSince: number
-  readonly lastSweep: number
-}
-
-/**
- * Continues the series with a sweep at `now`. A gap longer than `maxGapMs`, or a clock that went back (a
- * failover to another machine), starts a new one: beats may have been lost in between.
- */
-export const continueSeries = (series: SweepSeries | null, now: number, maxGapMs: number): SweepSeries =>
-  series === null || now < series.lastSweep || now - series.lastSweep > maxGapMs
-    ? { serviceSince: now, lastSweep: now }
-    : { serviceSince: series.serviceSince, lastSweep: now }

@@ -135,16 +135,22 @@ export class LeaseTable {
       on conflict do nothing`.execute(this.#database)
   }
 
-  /** Instances whose time of removal has come, longest overdue first. */
-  async removable(limit: number): Promise<RegisteredInstance[]> {
-    const rows = await this.#database
+  /** Instances whose time of removal has come, longest overdue first; `drainedOnly`: not those that have expired. */
+  async removable({
+    limit,
+    drainedOnly,
+  }: {
+    readonly limit: number
+    readonly drainedOnly: boolean
+  }): Promise<{ readonly service: string; readonly id: string }[]> {
+    return this.#database
       .selectFrom('instance')
-      .select(['service', 'id', 'incarnation'])
+      .select(['service', 'id'])
       .where('remove_at', '<=', sql<Date>`clock_timestamp()`)
+      .$if(drainedOnly, query => query.where(sql`override ->> 'status'`, '=', 'draining'))
       .orderBy('remove_at')
       .limit(limit)
       .execute()
-    return rows.map(row => ({ ...row, incarnation: Number(row.incarnation) }))
   }
 
   /** Removes rows of instances that are gone: a beat may have created one while its instance was being removed. */

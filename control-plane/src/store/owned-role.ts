@@ -51,6 +51,11 @@ export class OwnedRole {
     this.#retryMs = options.retryMs ?? 1_000
   }
 
+  /** This replica's id. */
+  get owner(): string {
+    return this.#options.owner
+  }
+
   get state(): RoleState {
     return this.#state
   }

@@ -1,0 +1,60 @@
+import type { Instance } from '../domain/instance.ts'
+import type { Observation, Removal } from '../registry/registry.ts'
+import type { Draft } from '../store/write.ts'
+import { leaseIsOver, type LapsedLease } from './expiry.ts'
+
+interface Fence {
+  readonly role: string
+  readonly fence: number
+}
+
+/** Whether the lease of this registration is over by what the transaction sees; a lost row is not over. */
+const stillOver = (instance: Instance, draft: Draft, serviceSince: number): boolean => {
+  const row = draft.lease(instance.service, instance.id)
+  const ttlMs = instance.spec.lease?.ttlMs
+  return (
+    row !== undefined &&
+    ttlMs !== undefined &&
+    leaseIsOver({ seenAt: row.seenAt, ttlMs }, draft.now, serviceSince)
+  )
+}
+
+/** The observation that a lease is over; dropped when a beat or a registration has come in between. */
+export const expireObservation = (
+  lease: LapsedLease,
+  {
+    now,
+    serviceSince,
+    observer,
+    fence,
+  }: {
+    readonly now: number
+    readonly serviceSince: number
+    readonly observer: string
+    readonly fence: Fence
+  },
+): Observation => ({
+  service: lease.service,
+  id: lease.id,
+  source: 'lease',
+  observer,
+  status: 'critical',
+  output: `no heartbeat for ${((now - lease.seenAt) / 1_000).toFixed(1)} s, TTL ${lease.ttlMs / 1_000} s`,
+  validForMs: null,
+  removeAfterMs: lease.deregisterAfterMs,
+  fence,
+  stillTrue: (instance, draft) =>
+    instance.incarnation === lease.incarnation && stillOver(instance, draft, serviceSince),
+})
+
+/** The removal of an instance: at the end of its drain, or when it has been expired for long and still is. */
+export const removal = (
+  { service, id }: { readonly service: string; readonly id: string },
+  { serviceSince, fence }: { readonly serviceSince: number; readonly fence: Fence },
+): Removal => ({
+  service,
+  id,
+  fence,
+  stillTrue: (instance, draft) =>
+    instance.override?.status === 'draining' || stillOver(instance, draft, serviceSince),
+})

@@ -1,0 +1,215 @@
+import type { Registry } from '../registry/registry.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Component } from '../runtime/component.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { LeaseSurvey, LeaseTable } from '../store/lease-table.ts'
+import type { ObservationTable } from '../store/observation-table.ts'
+import type { OwnedRole, Ownership } from '../store/owned-role.ts'
+import { FencedError } from '../store/write.ts'
+import {
+  decideExpiry,
+  defaultSelfPreservation,
+  type LapsedLease,
+  type SelfPreservation,
+  type SelfPreservationPolicy,
+} from './expiry.ts'
+import { expireObservation, removal } from './sweeper-writes.ts'
+import { SweepSeries } from './sweep-series.ts'
+
+export interface SweeperOptions {
+  /** The role of the sweeper: one owner among all replicas. */
+  readonly role: OwnedRole
+  readonly leases: Pick<LeaseTable, 'survey' | 'startMissing' | 'removable' | 'prune'>
+  readonly observations: Pick<ObservationTable, 'prune'>
+  readonly registry: Pick<Registry, 'observe' | 'removeDue'>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly intervalMs?: number
+  readonly selfPreservation?: SelfPreservationPolicy
+}
+
+export interface SweeperStatus {
+  /** Who sweeps, as this replica last read it; null: nobody, or not known. */
+  readonly owner: string | null
+  /** Until when leases that are over may still be sheltered (ms since the epoch); null: they are not, or not ours to say. */
+  readonly recoveringUntil: number | null
+  /** What the last sweep of this replica saw; null: it does not own the role, or has not swept yet. */
+  readonly selfPreservation: {
+    readonly active: boolean
+    /** ISO 8601. */
+    readonly since: string | null
+    readonly leased: number
+    readonly due: number
+    /** null while inactive. */
+    readonly reason: string | null
+  } | null
+}
+
+interface LastSweep {
+  readonly recoveringUntil: number
+  readonly preservation: SelfPreservation
+  readonly pausedSince: number | null
+}
+
+/** The name of the role whose owner sweeps. */
+export const sweeperRole = 'sweeper'
+
+/** Writes of one sweep; what is left is still due in the next one. */
+const writeLimit = 1_000
+
+/**
+ * Turns silence into verdicts: once a second it marks the leases that are over as expired, and removes instances
+ * whose time has come. One replica does it at a time. Every time that decides is Postgres's, every write is
+ * fenced and looks once more at its lease under the lock of the log.
+ */
+export class Sweeper implements Component {
+  readonly name = 'sweeper'
+  readonly #options: SweeperOptions
+  readonly #intervalMs: number
+  readonly #series: SweepSeries
+  #last: LastSweep | null = null
+  #failing = false
+
+  constructor(options: SweeperOptions) {
+    this.#options = options
+    this.#intervalMs = options.intervalMs ?? 1_000
+    const policy = options.selfPreservation ?? defaultSelfPreservation
+    this.#series = new SweepSeries({ maxGapMs: 3 * this.#intervalMs, windowMs: policy.windowMs })
+  }
+
+  start(signal: AbortSignal): Promise<void> {
+    return this.#options.role.run(signal, ownership => this.#sweepWhileOwned(ownership))
+  }
+
+  status(): SweeperStatus {
+    const owner = this.#options.role.state.owner
+    if (this.#last === null) return { owner, recoveringUntil: null, selfPreservation: null }
+    const { recoveringUntil, preservation, pausedSince } = this.#last
+    return {
+      owner,
+      recoveringUntil: recoveringUntil > this.#options.clock.now() ? recoveringUntil : null,
+      selfPreservation: {
+        active: preservation.active,
+        since: pausedSince === null ? null : new Date(pausedSince).toISOString(),
+        leased: preservation.leased,
+        due: preservation.expiring,
+        reason: preservation.reason,
+      },
+    }
+  }
+
+  async #sweepWhileOwned({ fence, signal }: Ownership): Promise<void> {
+    const { clock, logger } = this.#options
+    this.#series.reset()
+    while (!signal.aborted) {
+      try {
+        await this.sweep(fence)
+        this.#failing = false
+      } catch (error) {
+        if (!this.#failing) logger.warn({ error: String(error) }, 'leases could not be swept')
+        this.#failing = true
+      }
+      await clock.sleep(this.#intervalMs, signal)
+    }
+    this.#last = null
+  }
+
+  /** One sweep. Rejects when the database cannot be read; writes that fail are due again in the next sweep. */
+  async sweep(fence: number): Promise<void> {
+    const { leases, observations } = this.#options
+    const survey = await leases.survey()
+    if (this.#series.continueAt(survey.now)) {
+      await leases.prune()
+      await observations.prune()
+    }
+    if (survey.missing > 0) await leases.startMissing()
+    const serviceSince = this.#series.serviceSince
+    const decision = decideExpiry({
+      now: survey.now,
+      serviceSince,
+      lapsed: survey.lapsed,
+      leased: survey.leased,
+      recentlyExpired: this.#series.recentlyExpired,
+      policy: this.#options.selfPreservation ?? defaultSelfPreservation,
+    })
+    this.#remember(survey, decision.selfPreservation)
+    await this.#expire(decision.expire.slice(0, writeLimit), { now: survey.now, fence })
+    await this.#remove({ fence, recovering: survey.now - serviceSince < survey.maxTtlMs })
+  }
+
+  async #expire(
+    expired: readonly LapsedLease[],
+    { now, fence }: { readonly now: number; readonly fence: number },
+  ): Promise<void> {
+    const { serviceSince } = this.#series
+    const results = await Promise.allSettled(
+      expired.map(lease =>
+        this.#options.registry.observe(
+          expireObservation(lease, {
+            now,
+            serviceSince,
+            observer: this.#options.role.owner,
+            fence: this.#fence(fence),
+          }),
+          sweeperContext,
+        ),
+      ),
+    )
+    this.#report(results, 'leases could not be marked as expired')
+    const count = results.filter(result => result.status === 'fulfilled' && result.value.changed).length
+    if (count === 0) return
+    this.#series.expired(now, count)
+    this.#options.logger.info({ expired: count }, 'leases have expired')
+  }
+
+  async #remove({
+    fence,
+    recovering,
+  }: {
+    readonly fence: number
+    readonly recovering: boolean
+  }): Promise<void> {
+    const { leases, registry } = this.#options
+    const due = await leases.removable({ limit: writeLimit, drainedOnly: recovering })
+    const results = await Promise.allSettled(
+      due.map(instance =>
+        registry.removeDue(
+          removal(instance, { serviceSince: this.#series.serviceSince, fence: this.#fence(fence) }),
+          sweeperContext,
+        ),
+      ),
+    )
+    this.#report(results, 'instances could not be removed')
+  }
+
+  #fence(fence: number): { readonly role: string; readonly fence: number } {
+    return { role: sweeperRole, fence }
+  }
+
+  /** A fenced write needs no word: the role's owner hears of the loss by itself. */
+  #report(results: readonly PromiseSettledResult<unknown>[], message: string): void {
+    const failures = results
+      .filter(result => result.status === 'rejected')
+      .filter(({ reason }) => !(reason instanceof FencedError))
+    const first = failures[0]
+    if (first !== undefined) {
+      this.#options.logger.warn({ error: String(first.reason), failures: failures.length }, message)
+    }
+  }
+
+  #remember({ now, maxTtlMs }: LeaseSurvey, preservation: SelfPreservation): void {
+    const { clock, logger } = this.#options
+    const before = this.#last?.pausedSince ?? null
+    const pausedSince = preservation.active ? (before ?? clock.now()) : null
+    if (pausedSince !== null && before === null) {
+      logger.warn({ reason: preservation.reason }, 'expiry is paused')
+    } else if (pausedSince === null && before !== null) {
+      logger.info({ leased: preservation.leased }, 'expiry goes on')
+    }
+    // The difference of two Postgres times, laid on this replica's clock.
+    const recoveringUntil = clock.now() + (this.#series.serviceSince + maxTtlMs - now)
+    this.#last = { recoveringUntil, preservation, pausedSince }
+  }
+}
+
+const sweeperContext = { actor: 'sweeper', traceparent: null }
