@@ -1,0 +1,173 @@
+import { hostname } from 'node:os'
+
+export interface ListenAddress {
+  /** An IP address or host name to bind. */
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+}
+
+/** Where sidecars send their spans. */
+export interface TracingConfig {
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  /** 0 to 100: the share of traces that begin in the mesh. */
+  readonly samplingPercent: number
+}
+
+/** Everything that the environment decides, read once by `main.ts`. */
+export interface Config {
+  readonly databaseUrl: string
+  readonly http: ListenAddress
+  readonly xds: ListenAddress
+  /** Names this process among the replicas. */
+  readonly replicaId: string
+  readonly logLevel: LogLevel
+  /** WAYMARK_SINKS, unparsed: outbox/ knows its grammar. */
+  readonly sinks: string
+  /** null: sidecars do not trace. */
+  readonly tracing: TracingConfig | null
+  /** CIDRs that active checks must not probe; null: the defaults of health/. */
+  readonly checkDeny: readonly string[] | null
+  /** How long changes stay in the log (days). */
+  readonly retentionDays: number
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export interface ConfigProblem {
+  readonly variable: string
+  readonly problem: string
+  readonly accepted: string
+}
+
+/** Every wrong variable at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly ConfigProblem[]
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(
+      ({ variable, problem, accepted }) => `${variable}: ${problem}; accepted: ${accepted}`,
+    )
+    super(`the environment is not usable\n  ${lines.join('\n  ')}`)
+    this.problems = problems
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+class Reader {
+  readonly problems: ConfigProblem[] = []
+  readonly #environment: Environment
+
+  constructor(environment: Environment) {
+    this.#environment = environment
+  }
+
+  text(variable: string): string | undefined {
+    const value = this.#environment[variable]?.trim()
+    return value === '' ? undefined : value
+  }
+
+  wrong(variable: string, problem: string, accepted: string): void {
+    this.problems.push({ variable, problem, accepted })
+  }
+
+  listen(variable: string, fallback: ListenAddress): ListenAddress {
+    const value = this.text(variable)
+    if (value === undefined) return fallback
+    const match = /^(?:\[([^\]]+)\]|([^:\s]+)):(\d{1,5})$/.exec(value)
+    const port = Number(match?.[3])
+    const host = match?.[1] ?? match?.[2]
+    if (host === undefined || port > 65_535) {
+      this.wrong(
+        variable,
+        `"${value}" is not an address`,
+        'host:port, for example 127.0.0.1:7400 or [::1]:7400',
+      )
+      return fallback
+    }
+    return { host, port }
+  }
+
+  number(
+    variable: string,
+    range: { readonly fallback: number; readonly min: number; readonly max: number },
+  ): number {
+    const value = this.text(variable)
+    if (value === undefined) return range.fallback
+    const number = Number(value)
+    if (!Number.isFinite(number) || number < range.min || number > range.max) {
+      this.wrong(variable, `"${value}" is out of range`, `a number from ${range.min} to ${range.max}`)
+      return range.fallback
+    }
+    return number
+  }
+
+  databaseUrl(): string {
+    const value = this.text('DATABASE_URL')
+    const accepted = 'postgres://user:password@host:port/database'
+    if (value === undefined) {
+      this.wrong('DATABASE_URL', 'is not set (npm run up starts a Postgres of its own and sets it)', accepted)
+      return ''
+    }
+    if (!/^postgres(ql)?:\/\/\S+$/.test(value)) this.wrong('DATABASE_URL', 'is not a Postgres URL', accepted)
+    return value
+  }
+
+  logLevel(): LogLevel {
+    const value = this.text('WAYMARK_LOG_LEVEL') ?? 'info'
+    const level = logLevels.find(name => name === value)
+    if (level === undefined) this.wrong('WAYMARK_LOG_LEVEL', `"${value}" is unknown`, logLevels.join(', '))
+    return level ?? 'info'
+  }
+
+  tracing(): TracingConfig | null {
+    const samplingPercent = this.number('WAYMARK_TRACE_SAMPLING_PERCENT', { fallback: 100, min: 0, max: 100 })
+    const protocol = this.text('OTEL_EXPORTER_OTLP_PROTOCOL') ?? 'grpc'
+    const endpoint = this.text('OTEL_EXPORTER_OTLP_ENDPOINT')
+    if (endpoint === undefined) return null
+    if (protocol !== 'grpc') {
+      this.wrong('OTEL_EXPORTER_OTLP_PROTOCOL', `sidecars do not export by "${protocol}"`, 'grpc')
+    }
+    const url = URL.canParse(endpoint) ? new URL(endpoint) : null
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      this.wrong(
+        'OTEL_EXPORTER_OTLP_ENDPOINT',
+        `"${endpoint}" is not a URL`,
+        'http://host:4317 or https://host:4317 (OTLP over gRPC)',
+      )
+      return null
+    }
+    return {
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: url.port === '' ? 4317 : Number(url.port),
+      tls: url.protocol === 'https:',
+      samplingPercent,
+    }
+  }
+}
+
+/** Throws ConfigError with every wrong variable. `unique` distinguishes processes of one host. */
+export const readConfig = (environment: Environment, unique: string): Config => {
+  const reader = new Reader(environment)
+  const config: Config = {
+    databaseUrl: reader.databaseUrl(),
+    http: reader.listen('WAYMARK_HTTP_LISTEN', { host: '127.0.0.1', port: 7400 }),
+    xds: reader.listen('WAYMARK_XDS_LISTEN', { host: '127.0.0.1', port: 7401 }),
+    replicaId: reader.text('WAYMARK_REPLICA_ID') ?? `${hostname()}-${unique}`,
+    logLevel: reader.logLevel(),
+    sinks: reader.text('WAYMARK_SINKS') ?? '',
+    tracing: reader.tracing(),
+    checkDeny: reader.text('WAYMARK_CHECK_DENY')?.split(/[\s,]+/) ?? null,
+    retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
+  }
+  if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {
+    reader.wrong('WAYMARK_REPLICA_ID', 'has odd characters', 'up to 100 letters, digits, ".", "_" and "-"')
+  }
+  if (reader.problems.length > 0) throw new ConfigError(reader.problems)
+  return config
+}

@@ -1,0 +1,119 @@
+import { buildCluster } from '@waymark/sidecar-config/envoy/cluster.ts'
+import { buildEndpoints, type EndpointHealth } from '@waymark/sidecar-config/envoy/endpoints.ts'
+import { packCluster, packEndpoints } from '@waymark/sidecar-config/envoy/resource.ts'
+import type { Protocol, ServiceSpec } from '@waymark/sidecar-config/model/service.ts'
+import { clusterPolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
+import type { Revision } from '../domain/revision.ts'
+import type { Verdict } from '../domain/verdict.ts'
+import type { MeshState, ServiceState } from '../mesh/mesh-state.ts'
+import type { XdsResource } from '../xds/port.ts'
+import { endpointType } from '../xds/type-urls.ts'
+import { asResource } from './built.ts'
+import type { CallerVariant, Policies } from './policies.ts'
+
+/** Maintenance is a drain to Envoy; `unknown` is routed like healthy (registry.md, "Verdict"). */
+const health: Readonly<Record<Verdict, EndpointHealth>> = {
+  healthy: 'HEALTHY',
+  degraded: 'DEGRADED',
+  unhealthy: 'UNHEALTHY',
+  draining: 'DRAINING',
+  maintenance: 'DRAINING',
+  unknown: 'UNKNOWN',
+}
+
+export const protocolOf = (service: ServiceState | undefined): Protocol =>
+  // Documents were validated before they were written.
+  (service?.document?.spec as ServiceSpec | undefined)?.protocol ?? 'http'
+
+interface Entry {
+  endpoints: XdsResource
+  readonly clusters: Map<CallerVariant, XdsResource>
+}
+
+/**
+ * The cluster and the endpoints of each service, built once per version: endpoints for all sidecars, clusters
+ * once for each caller that has policies of its own and once for all others.
+ */
+export class ServiceResources {
+  readonly #mesh: MeshState
+  readonly #policies: Policies
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: { readonly mesh: MeshState; readonly policies: Policies }) {
+    this.#mesh = options.mesh
+    this.#policies = options.policies
+  }
+
+  has(service: string): boolean {
+    return this.#entries.has(service)
+  }
+
+  names(): Iterable<string> {
+    return this.#entries.keys()
+  }
+
+  endpoints(service: string): XdsResource | undefined {
+    return this.#entries.get(service)?.endpoints
+  }
+
+  /** Built when it is first asked for. */
+  cluster(service: string, caller: CallerVariant): XdsResource | undefined {
+    const entry = this.#entries.get(service)
+    if (entry === undefined) return undefined
+    let cluster = entry.clusters.get(caller)
+    if (cluster === undefined) {
+      cluster = this.#buildCluster(service, caller, this.#mesh.revision, undefined)
+      entry.clusters.set(caller, cluster)
+    }
+    return cluster
+  }
+
+  /** Follows the service's instances; true when its endpoints have changed, come or gone. */
+  refreshEndpoints(name: string, revision: Revision): boolean {
+    const service = this.#mesh.service(name)
+    const entry = this.#entries.get(name)
+    if (service === undefined) return this.#entries.delete(name)
+    const endpoints = this.#buildEndpoints(service, revision, entry?.endpoints)
+    if (entry === undefined) {
+      this.#entries.set(name, { endpoints, clusters: new Map() })
+      return true
+    }
+    const changed = endpoints !== entry.endpoints
+    entry.endpoints = endpoints
+    return changed
+  }
+
+  /** Builds the clusters of a service anew, after its document or a policy has changed. */
+  refreshClusters(service: string, revision: Revision): void {
+    const clusters = this.#entries.get(service)?.clusters
+    for (const [caller, before] of clusters ?? []) {
+      if (this.#policies.variantOf(caller) !== caller) clusters?.delete(caller)
+      else clusters?.set(caller, this.#buildCluster(service, caller, revision, before))
+    }
+  }
+
+  #buildEndpoints(service: ServiceState, revision: Revision, before: XdsResource | undefined): XdsResource {
+    const endpoints = [...service.instances.values()].map(({ id, spec, verdict }) => ({
+      id,
+      address: spec.address,
+      port: spec.sidecar?.port ?? spec.port,
+      weight: spec.weight,
+      health: health[verdict],
+      locality: spec.locality,
+    }))
+    const packed = packEndpoints(buildEndpoints({ service: service.name, endpoints }))
+    return asResource({ packed, revision, before })
+  }
+
+  #buildCluster(
+    name: string,
+    caller: CallerVariant,
+    revision: Revision,
+    before: XdsResource | undefined,
+  ): XdsResource {
+    const protocol = protocolOf(this.#mesh.service(name))
+    const policy = clusterPolicyOf(this.#policies.settings(name, caller))
+    const packed = packCluster(buildCluster({ service: name, protocol, policy }))
+    return asResource({ packed, revision, before, dependsOn: [{ typeUrl: endpointType, name }] })
+  }
+}
