@@ -47,6 +47,8 @@ const controlPlaneCluster = (replicas: BootstrapInput['controlPlane']) => ({
   name: xdsCluster,
   type: replicas.every(({ host }) => isIpAddress(host)) ? 'STATIC' : 'STRICT_DNS',
   connect_timeout: '1s',
+  // The default takes IPv6 addresses only if there are any, and "localhost" has one on which nobody may listen.
+  dns_lookup_family: 'ALL',
   lb_policy: 'ROUND_ROBIN',
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {

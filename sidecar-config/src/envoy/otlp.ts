@@ -1,4 +1,8 @@
-import { Cluster, Cluster_DiscoveryType } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
+import {
+  Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+} from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
 import { isIpAddress, socketAddress } from './address.ts'
 import { otlpCluster } from './names.ts'
 import { tcpKeepalive, upstreamHttpOptions } from './protocol-options.ts'
@@ -50,6 +54,8 @@ export const buildOtlpCluster = ({ host, port, protocol }: OtlpTarget): Cluster 
   Cluster.fromPartial({
     name: otlpCluster,
     type: isIpAddress(host) ? Cluster_DiscoveryType.STATIC : Cluster_DiscoveryType.STRICT_DNS,
+    // IPv4 and IPv6, whichever connects: the default takes IPv6 only where a name has both.
+    dnsLookupFamily: Cluster_DnsLookupFamily.ALL,
     connectTimeout: { seconds: 1, nanos: 0 },
     loadAssignment: {
       clusterName: otlpCluster,
