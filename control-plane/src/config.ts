@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
 
 export interface ListenAddress {
   /** An IP address or host name to bind. */
@@ -9,11 +10,9 @@ export interface ListenAddress {
 
 /** Where sidecars send their spans. */
 export interface TracingConfig {
-  readonly host: string
-  readonly port: number
-  readonly tls: boolean
+  readonly target: OtlpTarget
   /** 0 to 100: the share of traces that begin in the mesh. */
-  readonly samplingPercent: number
+  readonly samplePercent: number
 }
 
 /** Everything that the environment decides, read once by `main.ts`. */
@@ -126,27 +125,20 @@ class Reader {
   }
 
   tracing(): TracingConfig | null {
-    const samplingPercent = this.number('WAYMARK_TRACE_SAMPLING_PERCENT', { fallback: 100, min: 0, max: 100 })
-    const protocol = this.text('OTEL_EXPORTER_OTLP_PROTOCOL') ?? 'grpc'
+    const samplePercent = this.number('WAYMARK_TRACE_SAMPLING_PERCENT', { fallback: 100, min: 0, max: 100 })
     const endpoint = this.text('OTEL_EXPORTER_OTLP_ENDPOINT')
     if (endpoint === undefined) return null
-    if (protocol !== 'grpc') {
-      this.wrong('OTEL_EXPORTER_OTLP_PROTOCOL', `sidecars do not export by "${protocol}"`, 'grpc')
-    }
-    const url = URL.canParse(endpoint) ? new URL(endpoint) : null
-    if (url === null || !/^https?:$/.test(url.protocol)) {
+    const protocol = this.text('OTEL_EXPORTER_OTLP_PROTOCOL') ?? 'grpc'
+    try {
+      return { target: parseOtlpEndpoint({ endpoint, protocol }), samplePercent }
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
       this.wrong(
         'OTEL_EXPORTER_OTLP_ENDPOINT',
-        `"${endpoint}" is not a URL`,
-        'http://host:4317 or https://host:4317 (OTLP over gRPC)',
+        error.message,
+        'http://host:4317 with OTEL_EXPORTER_OTLP_PROTOCOL=grpc (the default) or http/protobuf',
       )
       return null
-    }
-    return {
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: url.port === '' ? 4317 : Number(url.port),
-      tls: url.protocol === 'https:',
-      samplingPercent,
     }
   }
 }

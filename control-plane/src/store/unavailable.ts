@@ -6,13 +6,17 @@ const passingClasses = new Set(['08', '53', '57'])
 const passingCodes = new Set(['25006', '40001', '40P01', '55P03'])
 
 /**
- * Whether the database could not be reached or could not answer now, as opposed to having refused a
- * statement. Judged by SQLSTATE; an error without one comes from the socket or the client's own time limit.
+ * Whether the database could not be reached or could not answer now, as opposed to having refused a statement.
+ * What the server said is judged by SQLSTATE. What has none comes from the socket (system errors) or from pg's
+ * own time limits and broken connections, which pg reports as plain Error; an error of any other class is a
+ * defect of ours.
  */
 export const isUnavailable = (error: unknown): boolean => {
-  if (!(error instanceof pg.DatabaseError)) return error instanceof Error
-  const code = error.code ?? ''
-  return passingClasses.has(code.slice(0, 2)) || passingCodes.has(code)
+  if (error instanceof pg.DatabaseError) {
+    const code = error.code ?? ''
+    return passingClasses.has(code.slice(0, 2)) || passingCodes.has(code)
+  }
+  return error instanceof Error && (error.name === 'Error' || error.name === 'AggregateError')
 }
 
 export const databaseUnavailable = (cause: unknown, detail?: string): WaymarkError =>

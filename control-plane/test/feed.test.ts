@@ -1,0 +1,143 @@
+import { sql } from 'kysely'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { CompactedError } from '../src/domain/revision.ts'
+import { dropOldPartitions } from '../src/store/retention.ts'
+import { migrate } from '../src/store/migrate.ts'
+import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { startReplica, type TestReplica } from './support/replica.ts'
+import { context, instanceSpec } from './support/specs.ts'
+
+let database: TestDatabase
+let replicas: TestReplica[]
+
+const start = (): TestReplica => {
+  const replica = startReplica(database)
+  replicas.push(replica)
+  return replica
+}
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  replicas = []
+})
+
+afterEach(async () => {
+  await Promise.all(replicas.map(replica => replica.stop()))
+  await database.destroy()
+})
+
+const register = (replica: TestReplica, service: string, id: string) =>
+  replica.registry.register({ service, id, spec: instanceSpec() }, context)
+
+const disconnectAll = () =>
+  sql`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()`.execute(database.database)
+
+describe('the feed', () => {
+  it('brings a new replica to the present from a snapshot, and further from the log', async () => {
+    const one = start()
+    await register(one, 'a', '1')
+    await register(one, 'a', '2')
+    const two = start()
+    await vi.waitFor(() => {
+      expect(two.mesh.revision).toBe(2)
+    })
+    await register(one, 'b', '1')
+    await vi.waitFor(() => {
+      expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
+    })
+  })
+
+  it('shows every listener each revision once and in order, whoever committed it', async () => {
+    const [one, two] = [start(), start()]
+    const seen: number[] = []
+    await vi.waitFor(() => {
+      expect(two.mesh.loaded).toBe(true)
+    })
+    two.mesh.onDelta(delta => seen.push(...delta.sets.map(({ revision }) => revision)))
+    const writes = Array.from({ length: 60 }, (_, index) =>
+      register(index % 2 === 0 ? one : two, 'a', `i-${index}`),
+    )
+    await Promise.all(writes)
+    await vi.waitFor(() => {
+      expect(seen).toEqual(Array.from({ length: 60 }, (_, index) => index + 1))
+    })
+  })
+
+  it('goes on after its connections were cut', async () => {
+    const [one, two] = [start(), start()]
+    await register(one, 'a', '1')
+    await disconnectAll()
+    await vi.waitFor(
+      async () => {
+        await register(one, 'a', '2')
+      },
+      { timeout: 10_000 },
+    )
+    await vi.waitFor(
+      () => {
+        expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
+        expect(two.mesh.instance('a', '2')).toBeDefined()
+      },
+      { timeout: 10_000 },
+    )
+  })
+
+  it('starts again from a snapshot when the log has been compacted under it', async () => {
+    const one = start()
+    await register(one, 'a', '1')
+    const log = one.log
+    await sql`delete from change where revision = 1`.execute(database.database)
+    await register(one, 'a', '2')
+    await expect(log.readChanges({ after: 0, limit: 10 })).rejects.toEqual(new CompactedError(1, 2))
+    const two = start()
+    await vi.waitFor(() => {
+      expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
+    })
+  })
+
+  it('follows a database that was restored to an earlier state', async () => {
+    const one = start()
+    await register(one, 'a', '1')
+    await register(one, 'a', '2')
+    await sql`delete from instance where id = '2'`.execute(database.database)
+    await sql`delete from change where revision = 2`.execute(database.database)
+    await sql`update mesh_revision set revision = 1`.execute(database.database)
+    await vi.waitFor(() => {
+      expect(one.mesh.revision).toBe(1)
+      expect(one.mesh.instance('a', '2')).toBeUndefined()
+    })
+  })
+})
+
+describe('retention', () => {
+  it('drops old partitions, but never the newest nor what a sink still needs', async () => {
+    const one = start()
+    await register(one, 'a', '1')
+    await sql`select ensure_change_partition(1000001, 1000000)`.execute(database.database)
+    await sql`update mesh_revision set revision = 1000000`.execute(database.database)
+    await sql`update change set occurred_at = clock_timestamp() - interval '8 days'`.execute(
+      database.database,
+    )
+    await database.database
+      .insertInto('outbox_cursor')
+      .values({ sink: 's', revision: 5, position: 0, fence: 1, updated_at: new Date() })
+      .execute()
+    expect(await dropOldPartitions(database.database, 7)).toEqual([])
+    await database.database.updateTable('outbox_cursor').set({ revision: 1_000_001 }).execute()
+    await sql`update mesh_revision set revision = 1000001`.execute(database.database)
+    expect(await dropOldPartitions(database.database, 7)).toEqual(['change_1'])
+    expect(await dropOldPartitions(database.database, 7)).toEqual([])
+  })
+})
+
+describe('migrate', () => {
+  it('runs once when replicas start together, and refuses a newer database', async () => {
+    await sql`drop schema public cascade`.execute(database.database)
+    await sql`create schema public`.execute(database.database)
+    const applied = await Promise.all([1, 2, 3].map(() => migrate(database.connection)))
+    expect(applied.flat().filter(name => name.startsWith('0001'))).toEqual(['0001_registry.sql'])
+    await sql`insert into migration (name) values ('9999_future.sql')`.execute(database.database)
+    await expect(migrate(database.connection)).rejects.toThrow('9999_future.sql')
+  })
+})
