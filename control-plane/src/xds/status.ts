@@ -6,11 +6,14 @@ export interface NackStatus {
   readonly typeUrl: string
   /** The culprit when it is known (NACKed alone), else every name of the refused response. */
   readonly names: readonly string[]
+  /** Empty when several resources were refused together. */
   readonly version: string
   /** Envoy's words; at most 2,048 characters. */
   readonly message: string
   /** Milliseconds since the epoch, this replica's clock. */
   readonly at: number
+  /** The revision of the refused response. */
+  readonly revision: Revision
 }
 
 export interface TypeStatus {
@@ -34,6 +37,9 @@ export interface StreamStatus {
   readonly connectedAt: number
   /** Everything that touched this sidecar up to this revision has been sent and ACKed. */
   readonly syncedRevision: Revision
+  /** Everything that touched this sidecar up to this revision has been sent and answered: ACKed or NACKed. */
+  readonly answeredRevision: Revision
+  /** All of the current revision has been sent and ACKed. */
   readonly inSync: boolean
   readonly types: readonly TypeStatus[]
   readonly nacks: readonly NackStatus[]

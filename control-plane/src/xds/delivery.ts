@@ -1,0 +1,333 @@
+import type { Revision } from '../domain/revision.ts'
+import type { Batch, Gates, Held } from './batch.ts'
+import type { TypeProgress } from './order.ts'
+import type { ResourceSet, XdsResource } from './port.ts'
+import { mentions, Refusals, type Refusal } from './refusals.ts'
+import {
+  newSubscription,
+  subscribe,
+  type Subscription,
+  type SubscriptionActions,
+  type SubscriptionMessage,
+} from './subscription.ts'
+import { clusterType, hasLegacyWildcard } from './type-urls.ts'
+import { Unanswered, type SentResponse } from './unanswered.ts'
+
+export interface FirstRequest {
+  readonly initialVersions: ReadonlyMap<string, string>
+  /** X10, X20: names (or all) to be sent although their version matches, since a cluster warms for them. */
+  readonly distrusted: ReadonlySet<string> | 'all'
+}
+
+/** What a nonce in a request meant: an ACK, nothing (X14), or a NACK. */
+export type Answer = 'acked' | 'stale' | Refusal
+
+/** An entry's share of a response besides its body: tags, lengths, version and type URL. */
+const entryOverhead = 128
+
+const maxMessage = 2048
+
+/**
+ * One type of one stream: what is subscribed, what the client holds, what has changed since, what is unanswered.
+ * Deterministic, without clock or transport. It is level-triggered: a changed name is only remembered, and
+ * when a response can be sent, the current resource is compared with what the client has. So changes merge to
+ * the latest (X19), and what has become equal again is not sent (X18).
+ */
+export class Delivery implements TypeProgress {
+  readonly typeUrl: string
+  readonly set: ResourceSet
+  readonly subscription: Subscription
+  readonly unanswered = new Unanswered()
+  readonly #held = new Map<string, Held>()
+  /** Names to look at; true: to be sent even if the client has it. */
+  readonly #dirty = new Map<string, boolean>()
+  #dirtySince: Revision = 0
+  /** A wildcard without a resource still gets a response (X12). */
+  #owesResponse = false
+  #refusals: Refusals | undefined
+  #lastSentAt = -Infinity
+
+  constructor(options: { typeUrl: string; set: ResourceSet }) {
+    this.typeUrl = options.typeUrl
+    this.set = options.set
+    this.subscription = newSubscription({ legacy: hasLegacyWildcard(options.typeUrl) })
+  }
+
+  get busy(): boolean {
+    return this.#dirty.size > 0 || this.unanswered.size > 0 || this.#owesResponse
+  }
+
+  /** Something could be sent if the order and the client allow it. */
+  get hasWork(): boolean {
+    return this.#dirty.size > 0 || this.#owesResponse || this.wantsTakeBack
+  }
+
+  get wantsTakeBack(): boolean {
+    return this.#refusals?.wantsTakeBack === true
+  }
+
+  /** Envoy holds CDS answers back while a cluster warms; all others come at once. */
+  get answersInTime(): boolean {
+    return this.typeUrl !== clusterType
+  }
+
+  get lastSentAt(): number {
+    return this.#lastSentAt
+  }
+
+  /** The oldest revision that the client may not have; undefined: it has answered everything. */
+  get behindSince(): Revision | undefined {
+    const sent = this.unanswered.revision
+    if (this.#dirty.size === 0) return sent
+    return Math.min(this.#dirtySince, sent ?? Infinity)
+  }
+
+  get refusals(): readonly Refusal[] {
+    return this.#refusals?.list() ?? []
+  }
+
+  settled(name: string): boolean {
+    const held = this.#held.get(name)
+    if (held !== undefined && held !== null) return true
+    const resource = this.current(name)
+    return resource === undefined || this.#refusals?.blocks(name, resource.version) === true
+  }
+
+  /** What the client should have under this name. */
+  current(name: string): XdsResource | undefined {
+    const { names, wildcard } = this.subscription
+    const wanted = names.has(name) || (wildcard && (this.set.covers?.(name) ?? true))
+    return wanted ? this.set.get(name) : undefined
+  }
+
+  /** The resource has changed, appeared or gone at `revision`. */
+  touch(name: string, revision: Revision): void {
+    if (this.#dirty.size === 0) this.#dirtySince = revision
+    else if (revision < this.#dirtySince) this.#dirtySince = revision
+    if (!this.#dirty.has(name)) this.#dirty.set(name, false)
+  }
+
+  /** Sends the resource again, if it is subscribed, even if it has not changed (X5, X20). */
+  resend(name: string, revision: Revision): void {
+    if (!this.#tracked(name)) return
+    this.touch(name, this.set.get(name)?.revision ?? revision)
+    this.#dirty.set(name, true)
+  }
+
+  /** Takes the lists of a request. `revision`: the current one of the source. */
+  request(
+    message: SubscriptionMessage,
+    first: FirstRequest | undefined,
+    revision: Revision,
+  ): SubscriptionActions {
+    const actions = subscribe(this.subscription, message)
+    if (first !== undefined) this.#adopt(first, revision)
+    for (const name of actions.added) {
+      if (first === undefined || !this.#held.has(name)) this.resend(name, revision)
+    }
+    for (const name of actions.again) {
+      this.#refusals?.retry(name)
+      this.resend(name, revision)
+    }
+    for (const name of actions.dropped) {
+      if (this.subscription.wildcard) this.resend(name, revision)
+      else this.#forget(name)
+    }
+    if (actions.wildcard === 'stop') this.#forgetUncovered()
+    else if (actions.wildcard !== undefined) {
+      this.#owesResponse = first === undefined || first.initialVersions.size === 0
+      this.#cover(actions.wildcard === 'again', revision)
+    }
+    return actions
+  }
+
+  /** Treats the type as a wildcard though the client has not asked: see `DeltaSession`. */
+  assumeWildcard(revision: Revision): void {
+    this.subscription.wildcard = true
+    this.#cover(false, revision)
+  }
+
+  /** The next response, as far as the order allows; undefined: nothing to send now. */
+  take(gates: Gates, maxBytes: number): Batch | undefined {
+    const takenBack = this.#takeBack()
+    if (takenBack !== undefined) return takenBack
+    const resources: XdsResource[] = []
+    const removed: string[] = []
+    const revision = this.#dirtySince
+    let bytes = 0
+    for (const [name, force] of this.#dirty) {
+      const resource = this.current(name)
+      const step = this.#step(name, resource, force, gates)
+      if (step === 'wait') continue
+      if (step !== 'send') {
+        this.#dirty.delete(name)
+        gates.settle(this.typeUrl, name)
+        if (step === 'equal') this.#refusals?.accepted(name)
+        continue
+      }
+      const alone = this.#refusals?.isolates(name) === true
+      if (alone && bytes > 0) continue
+      const size = entryOverhead + name.length + (resource?.body.length ?? 0)
+      if (bytes > 0 && bytes + size > maxBytes) break
+      bytes += size
+      this.#dirty.delete(name)
+      gates.settle(this.typeUrl, name)
+      if (resource === undefined) removed.push(name)
+      else resources.push(resource)
+      if (alone) break
+    }
+    if (bytes === 0 && !this.#owesResponse) return undefined
+    this.#owesResponse = false
+    return { typeUrl: this.typeUrl, resources, removed, takesBack: false, revision }
+  }
+
+  /** The batch has been written under this nonce. */
+  sent(batch: Batch, nonce: string, at: number): void {
+    this.#lastSentAt = at
+    const { resources, removed, takesBack, revision } = batch
+    this.unanswered.add({ nonce, resources, removed, takesBack, at, revision })
+  }
+
+  /** The client has answered the response with this nonce; `error` makes it a NACK. */
+  answer(nonce: string, error: string | undefined, at: number): Answer {
+    const responses = this.unanswered.take(nonce)
+    const answered = responses.pop()
+    if (answered === undefined) return 'stale'
+    for (const older of responses) this.#accept(older)
+    if (error !== undefined) return this.#refuse(answered, error, at)
+    this.#accept(answered)
+    return 'acked'
+  }
+
+  /** What the client has, as far as it has said so. */
+  get held(): ReadonlyMap<string, Held> {
+    return this.#held
+  }
+
+  /** Names that changed and are not sent yet. */
+  get changed(): ReadonlyMap<string, unknown> {
+    return this.#dirty
+  }
+
+  #step(
+    name: string,
+    resource: XdsResource | undefined,
+    force: boolean,
+    gates: Gates,
+  ): 'send' | 'wait' | 'blocked' | 'equal' {
+    const known = this.#lastKnown(name)
+    if (resource !== undefined) {
+      if (this.#refusals?.blocks(name, resource.version)) return 'blocked'
+      if (!force && typeof known === 'object' && known?.version === resource.version) return 'equal'
+      return gates.mayAdd(this.typeUrl, resource, known) ? 'send' : 'wait'
+    }
+    if (!this.#tracked(name)) return 'equal'
+    if (force) return 'send'
+    if (known === undefined) return this.subscription.names.has(name) ? 'send' : 'equal'
+    if (known === null) return 'equal'
+    return gates.mayRemove(this.typeUrl, name) ? 'send' : 'wait'
+  }
+
+  /** Refused clusters are replaced at once by what the client had, or removed, lest they warm for ever (X16). */
+  #takeBack(): Batch | undefined {
+    if (this.#refusals?.wantsTakeBack !== true) return undefined
+    const resources: XdsResource[] = []
+    const removed: string[] = []
+    let revision = Infinity
+    for (const name of this.#refusals.takenBack()) {
+      const held = this.#held.get(name)
+      const refused = this.#refusals.culprit(name)
+      revision = Math.min(revision, refused?.revision ?? this.#dirtySince)
+      if (typeof held === 'object' && held !== null && held.version !== refused?.version) resources.push(held)
+      else removed.push(name)
+    }
+    return { typeUrl: this.typeUrl, resources, removed, takesBack: true, revision }
+  }
+
+  #accept(response: SentResponse): void {
+    for (const resource of response.resources) {
+      if (this.#tracked(resource.name)) this.#held.set(resource.name, resource)
+      if (!response.takesBack) this.#refusals?.accepted(resource.name)
+    }
+    for (const name of response.removed) {
+      if (this.subscription.names.has(name) && !response.takesBack) this.#held.set(name, null)
+      else this.#held.delete(name)
+      if (!response.takesBack) this.#refusals?.accepted(name)
+    }
+  }
+
+  #refuse(response: SentResponse, message: string, at: number): Refusal {
+    const refusals = (this.#refusals ??= new Refusals())
+    const entries = response.resources.length + response.removed.length
+    const only = entries === 1 ? response.resources[0] : undefined
+    const refusal = {
+      names: [...response.resources.map(({ name }) => name), ...response.removed],
+      version: only?.version ?? '',
+      message: message.slice(0, maxMessage),
+      at,
+      revision: response.revision,
+    }
+    if (response.takesBack) {
+      // Even what the client had is refused: it has to go.
+      for (const { name } of response.resources) {
+        this.#held.delete(name)
+        refusals.takeBack(name)
+      }
+      return refusal
+    }
+    const names = refusal.names.filter(
+      name => this.unanswered.last(name) === undefined && this.#tracked(name),
+    )
+    const [name] = names
+    if (entries > 1 && name !== undefined) {
+      refusals.suspect({ ...refusal, names })
+      for (const suspect of names) this.resend(suspect, response.revision)
+    } else if (name !== undefined) refusals.convict(name, refusal)
+    if (this.typeUrl === clusterType) {
+      for (const cluster of names) if (entries === 1 || mentions(message, cluster)) refusals.takeBack(cluster)
+    }
+    return refusal
+  }
+
+  #adopt(first: FirstRequest, revision: Revision): void {
+    for (const [name, version] of first.initialVersions) {
+      if (!this.#tracked(name)) continue
+      const resource = this.current(name)
+      if (resource?.version !== version) {
+        this.#held.set(name, version)
+        this.touch(name, resource?.revision ?? revision)
+        continue
+      }
+      this.#held.set(name, resource)
+      if (first.distrusted === 'all' || first.distrusted.has(name)) this.resend(name, revision)
+    }
+  }
+
+  #cover(again: boolean, revision: Revision): void {
+    for (const name of this.set.names()) {
+      if (again) this.resend(name, revision)
+      else if (!this.#held.has(name)) this.touch(name, this.set.get(name)?.revision ?? revision)
+    }
+  }
+
+  #forgetUncovered(): void {
+    for (const name of new Set([...this.#held.keys(), ...this.#dirty.keys()])) {
+      if (!this.subscription.names.has(name)) this.#forget(name)
+    }
+  }
+
+  #forget(name: string): void {
+    this.#held.delete(name)
+    this.#dirty.delete(name)
+    this.#refusals?.forget(name)
+  }
+
+  #tracked(name: string): boolean {
+    return this.subscription.wildcard || this.subscription.names.has(name)
+  }
+
+  #lastKnown(name: string): Held | undefined {
+    const sent = this.unanswered.last(name)
+    return sent === undefined ? this.#held.get(name) : sent
+  }
+}

@@ -1,0 +1,226 @@
+import type { Revision } from '../domain/revision.ts'
+import type { Batch, Gates, Held } from './batch.ts'
+import { Delivery, type Answer } from './delivery.ts'
+import type { DeltaRequest } from './delta-request.ts'
+import { emptySet } from './empty-set.ts'
+import { mustWaitForClusters, mustWaitToRemove, pushRank } from './order.ts'
+import type { ResourceSet, XdsResource } from './port.ts'
+import type { SubscriptionActions } from './subscription.ts'
+import { clusterType, endpointType } from './type-urls.ts'
+
+export interface SessionLimits {
+  /** Names that one stream may subscribe to, over all types. */
+  readonly maxNames: number
+  readonly maxTypes: number
+  /** Aimed at, not exact: a single larger resource still goes, alone. */
+  readonly maxResponseBytes: number
+}
+
+export interface SessionTimings {
+  /** How long CDS waits for an answer before it goes on without (X19). */
+  readonly clusterAnswerMs: number
+  /** How long the order of X20 is waited for. */
+  readonly orderMs: number
+}
+
+/** The client went beyond a limit or sent nonsense; ends the stream. */
+export class SessionError extends Error {
+  override readonly name = 'SessionError'
+  /** A `grpc.status` number: 3 INVALID_ARGUMENT, 8 RESOURCE_EXHAUSTED. */
+  readonly status: 3 | 8
+
+  constructor(status: 3 | 8, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+export interface RequestOutcome {
+  readonly delivery: Delivery
+  readonly actions: SubscriptionActions
+  /** Undefined when the message answered nothing. */
+  readonly answer: Answer | undefined
+}
+
+/**
+ * All types of one delta ADS stream: requests in, responses in the right order out. Deterministic: `now` (on the
+ * monotonic clock, in milliseconds) is an input, and whoever drives it calls `next` after each request, each
+ * change, each free place in the transport, and at `wakeAt`.
+ *
+ * A client that is warming a cluster after a reconnect asks for all types but clusters until it is done. When
+ * the order time has passed without a request for clusters, it gets them unasked: a fixed cluster may be what
+ * it waits for.
+ */
+export class DeltaSession implements Gates {
+  readonly #setOf: (typeUrl: string) => ResourceSet | undefined
+  readonly #revision: () => Revision
+  readonly #limits: SessionLimits
+  readonly #timings: SessionTimings
+  readonly #deliveries = new Map<string, Delivery>()
+  /** The same deliveries in the order of sending. */
+  #ordered: Delivery[] = []
+  /** Type to names that a cluster sent on this stream needs, until the type's first request. */
+  readonly #owed = new Map<string, Set<string>>()
+  readonly #waitingSince = new Map<string, number>()
+  #assumeClustersAt: number | undefined
+  #now = 0
+  #wakeAt: number | undefined
+
+  constructor(options: {
+    setOf: (typeUrl: string) => ResourceSet | undefined
+    revision: () => Revision
+    limits: SessionLimits
+    timings: SessionTimings
+  }) {
+    this.#setOf = options.setOf
+    this.#revision = options.revision
+    this.#limits = options.limits
+    this.#timings = options.timings
+  }
+
+  get deliveries(): readonly Delivery[] {
+    return this.#ordered
+  }
+
+  /** When `next` has to be called again although nothing happens; undefined: never. */
+  get wakeAt(): number | undefined {
+    return this.#wakeAt
+  }
+
+  /** Takes a request. Throws SessionError. */
+  request(message: DeltaRequest, now: number): RequestOutcome {
+    const { typeUrl, initialVersions, nonce, error } = message
+    if (initialVersions.size > this.#limits.maxNames) throw this.#tooManyNames()
+    const delivery = this.#deliveries.get(typeUrl) ?? this.#open(typeUrl)
+    const answer = nonce === '' ? undefined : delivery.answer(nonce, error, now)
+    const first = delivery.subscription.started
+      ? undefined
+      : { initialVersions, distrusted: this.#distrusted(typeUrl, now) }
+    const { set } = delivery
+    const actions = delivery.request(
+      {
+        subscribe: message.subscribe.map(name => set.get(name)?.name ?? name),
+        unsubscribe: message.unsubscribe,
+      },
+      first,
+      this.#revision(),
+    )
+    if (typeUrl === clusterType) this.#assumeClustersAt = undefined
+    for (const name of actions.dropped) this.settle(typeUrl, name)
+    let names = 0
+    for (const each of this.#ordered) names += each.subscription.names.size
+    if (names > this.#limits.maxNames) throw this.#tooManyNames()
+    return { delivery, actions, answer }
+  }
+
+  /** The next response to write, or undefined when there is none now. Follow with `sent`. */
+  next(now: number): Batch | undefined {
+    this.#now = now
+    for (;;) {
+      this.#wakeAt = undefined
+      let settled = false
+      for (const delivery of this.#ordered) {
+        if (!delivery.hasWork || !this.#isOpen(delivery)) continue
+        const batch = delivery.take(this, this.#limits.maxResponseBytes)
+        if (batch !== undefined) return batch
+        settled ||= !delivery.busy
+      }
+      // A type that turned out to have nothing to send may have been what an earlier one waited for.
+      if (!settled) break
+    }
+    if (this.#assumeClustersAt !== undefined) this.#reached(this.#assumeClustersAt)
+    return undefined
+  }
+
+  /** The delivery of clusters when the time has come to send them unasked; once. */
+  assumeClusters(now: number): Delivery | undefined {
+    if (this.#assumeClustersAt === undefined || now < this.#assumeClustersAt) return undefined
+    this.#assumeClustersAt = undefined
+    const delivery = this.#open(clusterType)
+    delivery.assumeWildcard(this.#revision())
+    return delivery
+  }
+
+  /** The batch has been written under this nonce. */
+  sent(batch: Batch, nonce: string, now: number): void {
+    this.#deliveries.get(batch.typeUrl)?.sent(batch, nonce, now)
+    if (batch.typeUrl !== clusterType) return
+    for (const cluster of batch.resources) {
+      for (const { typeUrl, name } of cluster.dependsOn ?? []) this.#needs(typeUrl, name)
+    }
+  }
+
+  mayAdd(typeUrl: string, resource: XdsResource, held: Held | undefined): boolean {
+    if (typeUrl === clusterType) return true
+    return (
+      !mustWaitForClusters(resource, held, this.#deliveries) || this.#patienceIsOver(typeUrl, resource.name)
+    )
+  }
+
+  mayRemove(typeUrl: string, name: string): boolean {
+    return !mustWaitToRemove(typeUrl, this.#deliveries) || this.#patienceIsOver(typeUrl, name)
+  }
+
+  settle(typeUrl: string, name: string): void {
+    if (this.#waitingSince.size > 0) this.#waitingSince.delete(waitKey(typeUrl, name))
+  }
+
+  /** X19: one unanswered response per type; CDS goes on after a while, and at once to take a refused one back. */
+  #isOpen(delivery: Delivery): boolean {
+    if (delivery.unanswered.size === 0 || delivery.wantsTakeBack) return true
+    if (delivery.typeUrl !== clusterType) return false
+    return this.#reached(delivery.lastSentAt + this.#timings.clusterAnswerMs)
+  }
+
+  /** After a changed cluster its endpoints follow even if unchanged: Envoy does not ask again (X20). */
+  #needs(typeUrl: string, name: string): void {
+    const delivery = this.#deliveries.get(typeUrl)
+    if (delivery?.subscription.started === true) {
+      delivery.resend(name, this.#revision())
+      return
+    }
+    const owed = this.#owed.get(typeUrl)
+    if (owed === undefined) this.#owed.set(typeUrl, new Set([name]))
+    else owed.add(name)
+  }
+
+  #distrusted(typeUrl: string, now: number): ReadonlySet<string> | 'all' {
+    const owed = this.#owed.get(typeUrl)
+    this.#owed.delete(typeUrl)
+    if (typeUrl === endpointType && !this.#deliveries.has(clusterType)) {
+      this.#assumeClustersAt = now + this.#timings.orderMs
+      return 'all'
+    }
+    return owed ?? new Set()
+  }
+
+  #open(typeUrl: string): Delivery {
+    if (this.#deliveries.size >= this.#limits.maxTypes) {
+      throw new SessionError(8, `more than ${this.#limits.maxTypes} resource types on one stream`)
+    }
+    const delivery = new Delivery({ typeUrl, set: this.#setOf(typeUrl) ?? emptySet })
+    this.#deliveries.set(typeUrl, delivery)
+    this.#ordered.push(delivery)
+    this.#ordered.sort((a, b) => pushRank(a.typeUrl) - pushRank(b.typeUrl))
+    return delivery
+  }
+
+  #patienceIsOver(typeUrl: string, name: string): boolean {
+    const key = waitKey(typeUrl, name)
+    const since = this.#waitingSince.get(key)
+    if (since === undefined) this.#waitingSince.set(key, this.#now)
+    return this.#reached((since ?? this.#now) + this.#timings.orderMs)
+  }
+
+  #reached(time: number): boolean {
+    if (this.#now >= time) return true
+    this.#wakeAt = Math.min(this.#wakeAt ?? Infinity, time)
+    return false
+  }
+
+  #tooManyNames(): SessionError {
+    return new SessionError(8, `more than ${this.#limits.maxNames} resource names on one stream`)
+  }
+}
+
+const waitKey = (typeUrl: string, name: string): string => `${typeUrl}\n${name}`

@@ -1,0 +1,286 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { Revision } from '../domain/revision.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { XdsCounters } from './counters.ts'
+import type { DeltaRequest, MalformedRequest } from './delta-request.ts'
+import { DeltaSession, SessionError, type SessionLimits, type SessionTimings } from './delta-session.ts'
+import type { Answer, Delivery } from './delivery.ts'
+import type { FanOut, Flushable } from './fan-out.ts'
+import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from './port.ts'
+import { describeRefusal } from './refusals.ts'
+import type { ResourceHub, Subscriber } from './resource-hub.ts'
+import type { ResponseEncoder } from './response-encoder.ts'
+import type { SubscriptionActions } from './subscription.ts'
+
+export type DeltaCall = ServerDuplexStream<DeltaRequest | MalformedRequest, Buffer>
+
+/** What all streams of a server share. */
+export interface StreamContext {
+  readonly source: XdsSource
+  readonly hub: ResourceHub
+  readonly fanOut: FanOut
+  readonly encoder: ResponseEncoder
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly counters: XdsCounters
+  readonly limits: SessionLimits
+  readonly timings: SessionTimings
+  /** The stream has learned its node, its state has changed, or it has ended. */
+  onStatus(stream: DeltaStream): void
+  onEnd(stream: DeltaStream): void
+}
+
+/** Responses handed to the transport and not yet taken by it; beyond, changes merge in the session. */
+const maxQueued = 8
+
+/**
+ * One delta ADS stream: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
+ * the first message, which names the node), is then `open`, and in the end `closed`; nothing leaves `closed`.
+ */
+export class DeltaStream implements Flushable {
+  readonly id: number
+  readonly connectedAt: number
+  readonly #call: DeltaCall
+  readonly #context: StreamContext
+  readonly #subscribers = new Map<Delivery, TypeSubscriber>()
+  readonly #onWritten: () => void
+  /** Since when the first message is waited for. */
+  #idleSince: number | undefined
+  #node: XdsNode | undefined
+  #view: XdsView | undefined
+  #session: DeltaSession | undefined
+  #closed = false
+  #queued = 0
+  #queuedSince = 0
+  #lastSequence = 0
+  #timer: Timer | undefined
+
+  constructor(options: { id: number; call: DeltaCall; context: StreamContext }) {
+    this.id = options.id
+    this.#call = options.call
+    this.#context = options.context
+    this.connectedAt = options.context.clock.now()
+    this.#onWritten = () => {
+      this.#queued -= 1
+      this.#queuedSince = this.#context.clock.monotonic()
+      if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
+    }
+    this.#call.on('end', () => {
+      this.#call.end()
+      this.#dispose()
+    })
+    for (const event of ['cancelled', 'error', 'close']) {
+      this.#call.on(event, () => {
+        this.#dispose()
+      })
+    }
+  }
+
+  get node(): XdsNode | undefined {
+    return this.#node
+  }
+
+  get peer(): string {
+    return this.#call.getPeer()
+  }
+
+  get deliveries(): readonly Delivery[] {
+    return this.#session?.deliveries ?? []
+  }
+
+  /** The client has been sent the status, as far as the transport knows. */
+  get finished(): boolean {
+    return this.#call.writableFinished || this.#call.destroyed
+  }
+
+  /** Takes requests from now on. Those that came before wait in the transport, bounded by its flow control. */
+  run(): void {
+    if (this.#closed) return
+    this.#idleSince = this.#context.clock.monotonic()
+    this.#call.on('data', (message: DeltaRequest | MalformedRequest) => {
+      this.#receive(message)
+    })
+  }
+
+  /** Writes what can be written now. */
+  flush(): void {
+    const session = this.#session
+    if (session === undefined || this.#closed) return
+    const { clock, encoder, counters } = this.#context
+    const now = clock.monotonic()
+    const before = counters.responses
+    while (this.#queued < maxQueued) {
+      const batch = session.next(now)
+      if (batch === undefined) break
+      const response = encoder.encode(batch, this.#lastSequence)
+      const { resources, removed } = response
+      this.#lastSequence = response.sequence
+      session.sent({ ...batch, resources, removed }, response.nonce, now)
+      if (this.#queued === 0) this.#queuedSince = now
+      this.#queued += 1
+      counters.responses += 1
+      counters.resources += batch.resources.length
+      counters.bytes += response.bytes.length
+      this.#call.write(response.bytes, this.#onWritten)
+    }
+    this.#schedule(session, now)
+    if (counters.responses > before) this.#context.onStatus(this)
+  }
+
+  /** Ends the call with a status; what is queued in the transport goes out before it. */
+  close(status: number, details: string): void {
+    if (this.#closed) return
+    this.#dispose()
+    this.#call.emit('error', Object.assign(new Error(details), { code: status, details }))
+  }
+
+  /** When the client last did what it had to do, if it owes something: took bytes, answered a response. */
+  get stuckSince(): number | undefined {
+    let since = this.#queued > 0 ? this.#queuedSince : undefined
+    if (this.#session === undefined) since = this.#idleSince
+    for (const { unanswered, answersInTime } of this.deliveries) {
+      const at = answersInTime ? unanswered.oldest?.at : undefined
+      if (at !== undefined && (since === undefined || at < since)) since = at
+    }
+    return since
+  }
+
+  touched(delivery: Delivery, name: string, revision: Revision): void {
+    delivery.touch(name, revision)
+    this.#context.fanOut.touch(this)
+  }
+
+  #receive(message: DeltaRequest | MalformedRequest): void {
+    if (this.#closed) return
+    this.#context.counters.requests += 1
+    try {
+      if ('malformed' in message) throw new SessionError(3, `malformed request: ${message.malformed}`)
+      this.#request(message)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #request(message: DeltaRequest): void {
+    if (message.typeUrl === '') throw new SessionError(3, 'type_url is required on ADS')
+    const session = this.#session ?? this.#open(message)
+    const { delivery, actions, answer } = session.request(message, this.#context.clock.monotonic())
+    this.#index(delivery, actions)
+    if (answer !== undefined) this.#count(message.typeUrl, answer)
+    this.flush()
+    this.#context.onStatus(this)
+  }
+
+  #open({ node }: DeltaRequest): DeltaSession {
+    if (node === undefined || node.id === '') {
+      throw new SessionError(3, 'the first message of a stream must have a node with an id')
+    }
+    const { source, limits, timings } = this.#context
+    const view = source.open(node)
+    this.#node = node
+    this.#view = view
+    const session = new DeltaSession({
+      setOf: typeUrl => view.set(typeUrl),
+      revision: () => source.revision(),
+      limits,
+      timings,
+    })
+    this.#session = session
+    return session
+  }
+
+  #index(delivery: Delivery, { added, dropped, wildcard }: SubscriptionActions): void {
+    const subscriber = this.#subscriber(delivery)
+    const { hub } = this.#context
+    // Adding first keeps the index alive while names only move.
+    if (added.length > 0) {
+      const index = hub.index(delivery.set)
+      for (const name of added) index.add(name, subscriber)
+    }
+    if (wildcard === 'start') hub.index(delivery.set).addWildcard(subscriber)
+    if (wildcard === 'stop') hub.find(delivery.set)?.removeWildcard(subscriber)
+    for (const name of dropped) hub.find(delivery.set)?.remove(name, subscriber)
+  }
+
+  #subscriber(delivery: Delivery): TypeSubscriber {
+    const known = this.#subscribers.get(delivery)
+    if (known !== undefined) return known
+    const subscriber = new TypeSubscriber(this, delivery)
+    this.#subscribers.set(delivery, subscriber)
+    return subscriber
+  }
+
+  #count(typeUrl: string, answer: Answer): void {
+    const { counters, logger } = this.#context
+    if (answer === 'acked') counters.acks += 1
+    else if (answer === 'stale') counters.staleAnswers += 1
+    else {
+      counters.nacks += 1
+      const fields = { node: this.#node?.id, stream: this.id, typeUrl, ...describeRefusal(answer) }
+      logger.warn(fields, 'the sidecar refused a response')
+    }
+  }
+
+  #schedule(session: DeltaSession, now: number): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (session.wakeAt === undefined) return
+    this.#timer = this.#context.clock.timer(Math.max(1, session.wakeAt - now), () => {
+      this.#wake(session)
+    })
+  }
+
+  #wake(session: DeltaSession): void {
+    if (this.#closed) return
+    const delivery = session.assumeClusters(this.#context.clock.monotonic())
+    if (delivery !== undefined) {
+      this.#context.hub.index(delivery.set).addWildcard(this.#subscriber(delivery))
+    }
+    this.flush()
+  }
+
+  #refuse(error: unknown): void {
+    const { counters, logger } = this.#context
+    const node = this.#node?.id
+    if (error instanceof SessionError || error instanceof XdsRefusedError) {
+      counters.refused += 1
+      logger.warn({ node, stream: this.id, reason: error.message }, 'refused an xDS stream')
+      this.close(error.status, error.message)
+    } else {
+      logger.error({ node, stream: this.id, err: error }, 'an xDS stream failed')
+      this.close(13, 'internal error')
+    }
+  }
+
+  #dispose(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#context.fanOut.forget(this)
+    for (const [delivery, subscriber] of this.#subscribers) subscriber.leave(this.#context.hub, delivery)
+    this.#subscribers.clear()
+    this.#view?.close()
+    this.#context.onEnd(this)
+  }
+}
+
+/** One type of one stream in the index of its resource set. */
+class TypeSubscriber implements Subscriber {
+  readonly #stream: DeltaStream
+  readonly #delivery: Delivery
+
+  constructor(stream: DeltaStream, delivery: Delivery) {
+    this.#stream = stream
+    this.#delivery = delivery
+  }
+
+  touch(name: string, revision: Revision): void {
+    this.#stream.touched(this.#delivery, name, revision)
+  }
+
+  leave(hub: ResourceHub, { set, subscription }: Delivery): void {
+    for (const name of subscription.names) hub.find(set)?.remove(name, this)
+    hub.find(set)?.removeWildcard(this)
+  }
+}

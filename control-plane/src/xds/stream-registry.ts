@@ -1,0 +1,78 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { DeltaStream } from './delta-stream.ts'
+
+/** Told which nodes' status may have changed, at most once per turn of the event loop. */
+export type StatusListener = (nodes: ReadonlySet<string>) => void
+
+/** The open streams, by node id too; tells who listens that the status of a node may have changed. */
+export class StreamRegistry {
+  readonly #clock: Clock
+  readonly #streams = new Set<DeltaStream>()
+  /** The newest stream of a node is the last one. */
+  readonly #byNode = new Map<string, Set<DeltaStream>>()
+  readonly #listeners = new Set<StatusListener>()
+  #changed = new Set<string>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get streams(): ReadonlySet<DeltaStream> {
+    return this.#streams
+  }
+
+  /** The streams that have named their node, the newest of each node only. */
+  *newest(): Iterable<DeltaStream> {
+    for (const node of this.#byNode.keys()) {
+      const stream = this.find(node)
+      if (stream !== undefined) yield stream
+    }
+  }
+
+  find(node: string): DeltaStream | undefined {
+    return [...(this.#byNode.get(node) ?? [])].at(-1)
+  }
+
+  add(stream: DeltaStream): void {
+    this.#streams.add(stream)
+  }
+
+  /** The stream has named its node, or something of it has changed. */
+  update(stream: DeltaStream): void {
+    const node = stream.node?.id
+    if (node === undefined) return
+    const streams = this.#byNode.get(node)
+    if (streams === undefined) this.#byNode.set(node, new Set([stream]))
+    else streams.add(stream)
+    this.#tell(node)
+  }
+
+  remove(stream: DeltaStream): void {
+    this.#streams.delete(stream)
+    const node = stream.node?.id
+    if (node === undefined) return
+    const streams = this.#byNode.get(node)
+    if (streams?.delete(stream) !== true) return
+    if (streams.size === 0) this.#byNode.delete(node)
+    this.#tell(node)
+  }
+
+  /** Returns the call that ends it. */
+  listen(listener: StatusListener): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  #tell(node: string): void {
+    if (this.#listeners.size === 0) return
+    this.#changed.add(node)
+    if (this.#changed.size > 1) return
+    this.#clock.soon(() => {
+      const changed = this.#changed
+      this.#changed = new Set()
+      for (const listener of this.#listeners) listener(changed)
+    })
+  }
+}

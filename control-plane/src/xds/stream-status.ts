@@ -1,0 +1,110 @@
+/** What is told about streams: `Delivery` state as the status types of `status.ts`. */
+import type { Revision } from '../domain/revision.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Delivery } from './delivery.ts'
+import type { DeltaStream } from './delta-stream.ts'
+import type { NackStatus, ResourceStatus, StreamStatus, TypeStatus } from './status.ts'
+
+/** `revision`: the current one of the source. Undefined for a stream that has not named its node. */
+export function streamStatus(
+  stream: DeltaStream,
+  revision: Revision,
+  clock: Clock,
+): StreamStatus | undefined {
+  const { node, deliveries } = stream
+  if (node === undefined) return undefined
+  const epoch = clock.now() - clock.monotonic()
+  let answered = revision
+  let synced = revision
+  for (const { behindSince, refusals } of deliveries) {
+    if (behindSince !== undefined) answered = Math.min(answered, before(behindSince))
+    for (const refusal of refusals) synced = Math.min(synced, before(refusal.revision))
+  }
+  synced = Math.min(synced, answered)
+  return {
+    node: node.id,
+    agent: node.agent,
+    stream: stream.id,
+    connectedAt: stream.connectedAt,
+    syncedRevision: synced,
+    answeredRevision: answered,
+    inSync: synced === revision,
+    types: deliveries.map(delivery => typeStatus(delivery, epoch)),
+    nacks: deliveries.flatMap(delivery => nacks(delivery, epoch)),
+  }
+}
+
+export const resourceStatuses = (stream: DeltaStream, clock: Clock): ResourceStatus[] => {
+  const epoch = clock.now() - clock.monotonic()
+  return stream.deliveries.flatMap(delivery =>
+    [...knownNames(delivery)].map(name => resourceStatus(delivery, name, epoch)),
+  )
+}
+
+function typeStatus(delivery: Delivery, epoch: number): TypeStatus {
+  const { typeUrl, subscription, unanswered, changed } = delivery
+  const { sent, acked } = counts(delivery)
+  const at = unanswered.oldest?.at
+  return {
+    typeUrl,
+    wildcard: subscription.wildcard,
+    subscribed: subscription.names.size,
+    sent,
+    acked,
+    waiting: changed.size,
+    unansweredSince: at === undefined ? null : Math.round(epoch + at),
+  }
+}
+
+const nacks = (delivery: Delivery, epoch: number): NackStatus[] =>
+  delivery.refusals.map(({ names, version, message, at, revision }) => ({
+    typeUrl: delivery.typeUrl,
+    names,
+    version,
+    message,
+    at: Math.round(epoch + at),
+    revision,
+  }))
+
+function resourceStatus(delivery: Delivery, name: string, epoch: number): ResourceStatus {
+  const held = delivery.held.get(name)
+  const acked = typeof held === 'string' ? held : (held?.version ?? null)
+  const unanswered = delivery.unanswered.last(name)
+  const refusal = delivery.refusals.find(({ names }) => names.includes(name))
+  return {
+    typeUrl: delivery.typeUrl,
+    name,
+    sentVersion: unanswered === undefined ? acked : (unanswered?.version ?? null),
+    ackedVersion: acked,
+    revision: delivery.current(name)?.revision ?? null,
+    nack:
+      refusal === undefined
+        ? null
+        : {
+            version: refusal.version,
+            message: refusal.message,
+            at: Math.round(epoch + refusal.at),
+          },
+  }
+}
+
+/** Every name about which there is something to tell. */
+function knownNames({ held, unanswered, changed, refusals }: Delivery): Set<string> {
+  const names = new Set([...held.keys(), ...unanswered.names(), ...changed.keys()])
+  for (const refusal of refusals) for (const name of refusal.names) names.add(name)
+  return names
+}
+
+/** Resources that the client was sent, and those of them that it ACKed. */
+function counts({ held, unanswered }: Delivery): { sent: number; acked: number } {
+  let acked = 0
+  for (const resource of held.values()) if (resource !== null) acked += 1
+  let sent = acked
+  for (const name of unanswered.names()) {
+    if ((held.get(name) ?? null) !== null) sent -= 1
+    if (unanswered.last(name) !== null) sent += 1
+  }
+  return { sent, acked }
+}
+
+const before = (revision: Revision): Revision => Math.max(0, revision - 1)

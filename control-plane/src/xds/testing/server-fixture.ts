@@ -1,0 +1,83 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { systemClock, type Clock } from '../../runtime/clock.ts'
+import { silentLogger, type Logger } from '../../runtime/logger.ts'
+import { MemorySource, type MemoryResource } from '../memory-source.ts'
+import type { ListenAddress } from '../xds-listener.ts'
+import { XdsServer, type XdsLimits, type XdsTimings } from '../xds-server.ts'
+import { DeltaClient } from './delta-client.ts'
+
+export interface FixtureOptions {
+  readonly source?: MemorySource
+  readonly logger?: Logger
+  readonly clock?: Clock
+  readonly limits?: Partial<XdsLimits>
+  readonly timings?: Partial<XdsTimings>
+}
+
+/** A running server on a free port over a memory source, with clients that are closed together with it. */
+export class ServerFixture implements AsyncDisposable {
+  readonly source: MemorySource
+  readonly server: XdsServer
+  readonly address: ListenAddress
+  readonly #stop = new AbortController()
+  readonly #running: Promise<void>
+  readonly #clients: DeltaClient[] = []
+
+  static async start(options: FixtureOptions = {}): Promise<ServerFixture> {
+    const source = options.source ?? new MemorySource()
+    const server = new XdsServer({
+      source,
+      clock: options.clock ?? systemClock,
+      logger: options.logger ?? silentLogger,
+      listen: { host: '127.0.0.1', port: 0 },
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      timings: { stopMs: 200, ...options.timings },
+    })
+    return new ServerFixture(source, server, await server.listen())
+  }
+
+  private constructor(source: MemorySource, server: XdsServer, address: ListenAddress) {
+    this.source = source
+    this.server = server
+    this.address = address
+    this.#running = server.start(this.#stop.signal)
+  }
+
+  connect(node: string | undefined = 'web/1'): DeltaClient {
+    const client = new DeltaClient(this.address, node)
+    this.#clients.push(client)
+    return client
+  }
+
+  put(...resources: MemoryResource[]): void {
+    this.source.apply({ put: resources })
+  }
+
+  /** Waits until `holds` is true; a test that waits in vain fails by its own timeout. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await delay(2)
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close()
+    await this.stop()
+  }
+}
+
+/** A resource whose bytes are just this text: enough for everything but a real Envoy. */
+export const resource = (
+  typeUrl: string,
+  name: string,
+  text = '1',
+  dependsOn?: MemoryResource['dependsOn'],
+): MemoryResource => ({
+  typeUrl,
+  name,
+  body: Buffer.from(text),
+  ...(dependsOn === undefined ? {} : { dependsOn }),
+})

@@ -1,0 +1,99 @@
+import type { Revision } from '../domain/revision.ts'
+import type { XdsResource } from './port.ts'
+
+/** A response that the client has neither ACKed nor NACKed. */
+export interface SentResponse {
+  readonly nonce: string
+  readonly resources: readonly XdsResource[]
+  readonly removed: readonly string[]
+  /** It takes back refused clusters: its ACK clears nobody. */
+  readonly takesBack: boolean
+  /** On the monotonic clock, milliseconds. */
+  readonly at: number
+  /** The oldest revision that it carries. */
+  readonly revision: Revision
+}
+
+/** Longest chain of unanswered responses; only CDS ever has more than one. */
+const maxKept = 16
+
+/**
+ * The unanswered responses of one type, oldest first. Envoy holds back all CDS answers while a cluster warms, so
+ * the chain of CDS may grow: beyond `maxKept` the two oldest are merged, which bounds it by the number of names.
+ */
+export class Unanswered {
+  #responses: SentResponse[] = []
+  /** Built when first asked for; undefined after each change. */
+  #index: ReadonlyMap<string, XdsResource | null> | undefined
+
+  get size(): number {
+    return this.#responses.length
+  }
+
+  get oldest(): SentResponse | undefined {
+    return this.#responses[0]
+  }
+
+  get revision(): Revision | undefined {
+    let revision: Revision | undefined
+    for (const response of this.#responses) revision = Math.min(revision ?? Infinity, response.revision)
+    return revision
+  }
+
+  add(response: SentResponse): void {
+    this.#index = undefined
+    this.#responses.push(response)
+    if (this.#responses.length <= maxKept) return
+    const [first, second, ...rest] = this.#responses
+    if (first !== undefined && second !== undefined) this.#responses = [merge(first, second), ...rest]
+  }
+
+  /**
+   * Takes the response with this nonce and all older ones, oldest first; empty when there is none: the nonce is
+   * stale (X14). Answers come in the order of the responses, so an older one will not be answered any more.
+   */
+  take(nonce: string): SentResponse[] {
+    this.#index = undefined
+    const index = this.#responses.findIndex(response => response.nonce === nonce)
+    return index < 0 ? [] : this.#responses.splice(0, index + 1)
+  }
+
+  /** What was last sent under this name: a resource, null for its removal, undefined for nothing. */
+  last(name: string): XdsResource | null | undefined {
+    return this.#responses.length === 0 ? undefined : this.#byName().get(name)
+  }
+
+  names(): Iterable<string> {
+    return this.#byName().keys()
+  }
+
+  #byName(): ReadonlyMap<string, XdsResource | null> {
+    return (this.#index ??= contents(this.#responses))
+  }
+}
+
+function contents(responses: readonly SentResponse[]): Map<string, XdsResource | null> {
+  const byName = new Map<string, XdsResource | null>()
+  for (const { resources, removed } of responses) {
+    for (const resource of resources) byName.set(resource.name, resource)
+    for (const name of removed) byName.set(name, null)
+  }
+  return byName
+}
+
+function merge(older: SentResponse, newer: SentResponse): SentResponse {
+  const resources: XdsResource[] = []
+  const removed: string[] = []
+  for (const [name, resource] of contents([older, newer])) {
+    if (resource === null) removed.push(name)
+    else resources.push(resource)
+  }
+  return {
+    nonce: newer.nonce,
+    resources,
+    removed,
+    takesBack: older.takesBack && newer.takesBack,
+    at: older.at,
+    revision: Math.min(older.revision, newer.revision),
+  }
+}
