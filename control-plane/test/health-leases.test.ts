@@ -1,0 +1,471 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Heartbeats, type Heartbeat } from '../src/health/heartbeats.ts'
+import { sweeperRole } from '../src/health/sweeper.ts'
+import type { Instance, LeaseSpec } from '../src/domain/instance.ts'
+import { silentLogger } from '../src/runtime/logger.ts'
+import { openDatabase } from '../src/store/database.ts'
+import { LeaseTable } from '../src/store/lease-table.ts'
+import { RoleTable } from '../src/store/role-table.ts'
+import { FencedError } from '../src/store/write.ts'
+import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { createHeartbeats, createSweeper } from './support/health.ts'
+import { ManualClock } from './support/manual-clock.ts'
+import { startReplica, type TestReplica } from './support/replica.ts'
+import { context, instanceSpec } from './support/specs.ts'
+
+let test: TestDatabase
+let replica: TestReplica
+
+beforeEach(async () => {
+  test = await createTestDatabase()
+  replica = startReplica(test)
+})
+
+afterEach(async () => {
+  await replica.stop()
+  await test.destroy()
+})
+
+const service = 'payments'
+const shortLease: LeaseSpec = { ttlMs: 300, deregisterAfterMs: null }
+
+const register = async (id: string, lease: LeaseSpec | null = shortLease, port = 8080): Promise<Instance> => {
+  const spec = instanceSpec({ lease, port })
+  const { result } = await replica.registry.register({ service, id, spec }, context)
+  return result.instance
+}
+const inMemory = (id: string): Instance => {
+  const instance = replica.mesh.instance(service, id)
+  if (instance === undefined) throw new Error(`${id} is not in memory`)
+  return instance
+}
+const leaseOf = (instance: Instance) => instance.evidence.find(({ source }) => source === 'lease')
+const beat = (id: string, rest: Partial<Heartbeat> = {}): Heartbeat => ({
+  service,
+  id,
+  incarnation: null,
+  report: null,
+  ...rest,
+})
+const leaseRows = () => test.database.selectFrom('lease').selectAll().orderBy('id').execute()
+const ownSweeperRole = async (owner = 'replica-1'): Promise<number> => {
+  const fence = await new RoleTable(test.database).acquire({ name: sweeperRole, owner, ttlMs: 60_000 })
+  if (fence === null) throw new Error('the role is taken')
+  return fence
+}
+const sweepUntil = async (sweep: () => Promise<void>, condition: () => void): Promise<void> => {
+  await vi.waitFor(
+    async () => {
+      await sweep()
+      condition()
+    },
+    { timeout: 10_000, interval: 20 },
+  )
+}
+
+describe('a lease', () => {
+  it('expires when its TTL has passed by Postgres time, and comes back with the next beat', async () => {
+    await register('a', { ttlMs: 300, deregisterAfterMs: 600_000 })
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(inMemory('a').verdict).toBe('unhealthy')
+      },
+    )
+    const { sets } = await replica.log.readChanges({ after: 0, limit: 10 })
+    const [registered, expired] = sets.flatMap(({ changes }) => changes)
+    expect(expired).toMatchObject({ type: 'instance.health', actor: 'sweeper' })
+    const silence = Date.parse(expired?.occurredAt ?? '') - Date.parse(registered?.occurredAt ?? '')
+    expect(silence).toBeGreaterThanOrEqual(300)
+    expect(leaseOf(inMemory('a'))).toMatchObject({
+      status: 'critical',
+      observer: 'replica-1',
+      validUntil: null,
+    })
+    expect(leaseOf(inMemory('a'))?.output).toMatch(/^no heartbeat for \d\.\d s, TTL 0\.3 s$/)
+    const removeAt = Date.parse(inMemory('a').removeAt ?? '')
+    expect(removeAt - Date.parse(expired?.occurredAt ?? '')).toBe(600_000)
+
+    await createHeartbeats(test, replica).beat(beat('a'))
+    expect(inMemory('a')).toMatchObject({ verdict: 'healthy', removeAt: null })
+    expect(leaseOf(inMemory('a'))).toMatchObject({ status: 'passing', output: 'heartbeats again' })
+    // The recovery has renewed the lease itself: a sweep before the next flush does not expire it again.
+    const revision = replica.mesh.revision
+    await sweeper.sweep(fence)
+    expect(replica.mesh.revision).toBe(revision)
+  })
+
+  it('is kept by beats, which write nothing to the log', async () => {
+    await register('a')
+    await register('b')
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    const heartbeats = createHeartbeats(test, replica)
+    await sweepUntil(
+      async () => {
+        await heartbeats.beat(beat('a'))
+        await heartbeats.flush()
+        await sweeper.sweep(fence)
+      },
+      () => {
+        expect(inMemory('b').verdict).toBe('unhealthy')
+      },
+    )
+    expect(inMemory('a').verdict).toBe('healthy')
+    // Two registrations and one expiry.
+    expect(replica.mesh.revision).toBe(3)
+  })
+
+  it('counts from when a beat was taken, not from when it was written', async () => {
+    await register('a', { ttlMs: 60_000, deregisterAfterMs: null })
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(0) })
+      .execute()
+    const clock = new ManualClock()
+    const heartbeats = new Heartbeats({
+      mesh: replica.mesh,
+      registry: replica.registry,
+      leases: new LeaseTable(test.database),
+      replicaId: 'replica-1',
+      clock,
+      logger: silentLogger,
+    })
+    await heartbeats.beat(beat('a'))
+    await clock.advance(45_000)
+    await heartbeats.flush()
+    const survey = await new LeaseTable(test.database).survey()
+    const [row] = await leaseRows()
+    const age = survey.now - (row?.seen_at.getTime() ?? 0)
+    expect(age).toBeGreaterThanOrEqual(45_000)
+    expect(age).toBeLessThan(60_000)
+  })
+
+  it('of an instance that never beats does not exist', async () => {
+    await register('a', null)
+    const heartbeats = createHeartbeats(test, replica)
+    await heartbeats.beat(beat('a'))
+    expect(heartbeats.pending).toBe(0)
+    expect(await leaseRows()).toEqual([])
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweeper.sweep(fence)
+    expect(sweeper.status().selfPreservation).toMatchObject({ leased: 0 })
+  })
+})
+
+describe('a heartbeat', () => {
+  it('of an unknown instance is refused on the word of the database', async () => {
+    const heartbeats = createHeartbeats(test, replica)
+    await expect(heartbeats.beat(beat('nobody'))).rejects.toMatchObject({ code: 'instance_not_found' })
+    expect(heartbeats.pending).toBe(0)
+  })
+
+  it('of an instance that this replica has not heard of yet counts', async () => {
+    await register('a', { ttlMs: 60_000, deregisterAfterMs: null })
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(0) })
+      .execute()
+    const heartbeats = new Heartbeats({
+      mesh: { instance: () => undefined },
+      registry: replica.registry,
+      leases: new LeaseTable(test.database),
+      replicaId: 'replica-2',
+      clock: new ManualClock(),
+      logger: silentLogger,
+    })
+    await heartbeats.beat(beat('a'))
+    await heartbeats.flush()
+    expect((await leaseRows())[0]?.seen_at.getTime()).toBeGreaterThan(0)
+  })
+
+  it('of an older process is refused, of the current one it counts', async () => {
+    const first = await register('a')
+    // Equal: the log, and so the memory of every replica, does not hear of the second registration.
+    const second = await register('a')
+    expect(second.incarnation).toBeGreaterThan(first.incarnation)
+    expect(inMemory('a').incarnation).toBe(first.incarnation)
+    const heartbeats = createHeartbeats(test, replica)
+    await heartbeats.beat(beat('a', { incarnation: second.incarnation }))
+    await expect(heartbeats.beat(beat('a', { incarnation: first.incarnation }))).rejects.toMatchObject({
+      code: 'incarnation_conflict',
+    })
+    await expect(heartbeats.beat(beat('a', { incarnation: second.incarnation + 1 }))).rejects.toMatchObject({
+      code: 'incarnation_conflict',
+    })
+  })
+
+  it('of an older process that memory cannot tell from the newer one renews nothing', async () => {
+    const first = await register('a')
+    await register('a')
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(0) })
+      .execute()
+    const heartbeats = createHeartbeats(test, replica)
+    await heartbeats.beat(beat('a', { incarnation: first.incarnation }))
+    await heartbeats.flush()
+    expect((await leaseRows())[0]?.seen_at).toEqual(new Date(0))
+    // From the flush the replica has learned who is newer.
+    await expect(heartbeats.beat(beat('a', { incarnation: first.incarnation }))).rejects.toMatchObject({
+      code: 'incarnation_conflict',
+    })
+  })
+
+  it('does not bring a lease back that went with its instance', async () => {
+    await register('a')
+    const heartbeats = createHeartbeats(test, replica)
+    await heartbeats.beat(beat('a'))
+    await replica.registry.deregister({ service, id: 'a', incarnation: null, drainMs: null }, context)
+    await heartbeats.flush()
+    expect(await leaseRows()).toEqual([])
+    expect(heartbeats.pending).toBe(0)
+  })
+
+  it('creates the lease row again that a crash of Postgres has taken', async () => {
+    const { incarnation } = await register('a')
+    await test.database.deleteFrom('lease').execute()
+    const heartbeats = createHeartbeats(test, replica)
+    await heartbeats.beat(beat('a'))
+    await heartbeats.flush()
+    expect(await leaseRows()).toMatchObject([{ id: 'a', incarnation: String(incarnation), ttl_ms: 300 }])
+  })
+
+  it('carries a status of its own: only a changed one is written', async () => {
+    await register('a')
+    const heartbeats = createHeartbeats(test, replica)
+    const report = (status: 'passing' | 'warning' | 'critical', output: string) =>
+      heartbeats.beat(beat('a', { report: { status, output } }))
+    await report('warning', 'queue is long')
+    expect(inMemory('a').verdict).toBe('degraded')
+    expect(inMemory('a').evidence.find(({ source }) => source === 'report')).toMatchObject({
+      observer: 'payments/a',
+      status: 'warning',
+      output: 'queue is long',
+    })
+    const revision = replica.mesh.revision
+    await report('warning', 'queue is longer')
+    expect(replica.mesh.revision).toBe(revision)
+    await report('critical', 'queue is full')
+    expect(inMemory('a').verdict).toBe('unhealthy')
+    await report('passing', '')
+    expect(inMemory('a').verdict).toBe('healthy')
+  })
+
+  it('is refused when the database has been away for seconds, but kept until it is back', async () => {
+    await register('a')
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(0) })
+      .execute()
+    const away = openDatabase({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      applicationName: 'test',
+      connections: 1,
+      logger: silentLogger,
+    })
+    let leases = new LeaseTable(away)
+    const clock = new ManualClock()
+    const heartbeats = new Heartbeats({
+      mesh: replica.mesh,
+      registry: replica.registry,
+      leases: { renew: beats => leases.renew(beats), find: (name, id) => leases.find(name, id) },
+      replicaId: 'replica-1',
+      clock,
+      logger: silentLogger,
+      capacity: 1,
+    })
+    await heartbeats.beat(beat('a'))
+    await heartbeats.flush()
+    expect(heartbeats.pending).toBe(1)
+    await clock.advance(2_000)
+    await heartbeats.beat(beat('a'))
+    await clock.advance(2_000)
+    await expect(heartbeats.beat(beat('a'))).rejects.toMatchObject({ code: 'database_unavailable' })
+    await expect(heartbeats.beat(beat('unknown'))).rejects.toMatchObject({ code: 'database_unavailable' })
+    expect(heartbeats.pending).toBe(1)
+
+    leases = new LeaseTable(test.database)
+    await heartbeats.flush()
+    expect(heartbeats.pending).toBe(0)
+    expect((await leaseRows())[0]?.seen_at.getTime()).toBeGreaterThan(0)
+    await heartbeats.beat(beat('a'))
+    await away.destroy()
+  })
+})
+
+describe('the sweeper', () => {
+  it('pauses while too many would expire at once, says why, and goes on when enough are back', async () => {
+    const ids = Array.from({ length: 20 }, (_, index) => `i-${index}`)
+    await Promise.all(ids.map(id => register(id)))
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(sweeper.status().selfPreservation).toMatchObject({ active: true, leased: 20, due: 20 })
+      },
+    )
+    expect(sweeper.status().selfPreservation?.reason).toContain('20 of 20 leased instances would expire')
+    expect(sweeper.status().selfPreservation?.since).not.toBeNull()
+    const unhealthy = () => ids.filter(id => inMemory(id).verdict === 'unhealthy')
+    await sweeper.sweep(fence)
+    expect(unhealthy()).toEqual([])
+
+    // Renewed for long, so that the rest alone is due.
+    const back = ids.slice(0, 11)
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(Date.now() + 60_000) })
+      .where('id', 'in', back)
+      .execute()
+    await sweeper.sweep(fence)
+    expect(unhealthy()).toEqual(ids.slice(11))
+    expect(sweeper.status().selfPreservation).toMatchObject({ active: false, since: null, reason: null })
+  })
+
+  it('gives every lease a full TTL after an interruption', async () => {
+    await register('a', { ttlMs: 2_000, deregisterAfterMs: null })
+    const fence = await ownSweeperRole()
+    // A sweep every 20 ms is expected: 60 ms without one are an interruption.
+    const sweeper = createSweeper(test, replica, { intervalMs: 20 })
+    await sweeper.sweep(fence)
+    await test.database
+      .updateTable('lease')
+      .set({ seen_at: new Date(0) })
+      .execute()
+    const { now } = await new LeaseTable(test.database).survey()
+    await vi.waitFor(async () => {
+      const survey = await new LeaseTable(test.database).survey()
+      expect(survey.now - now).toBeGreaterThan(100)
+    })
+    await sweeper.sweep(fence)
+    expect(inMemory('a').verdict).toBe('healthy')
+    expect(sweeper.status().recoveringUntil).toBeGreaterThan(Date.now())
+  })
+
+  it('counts leases that Postgres has lost as seen when the loss is noticed', async () => {
+    await register('a')
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    // Long enough for the series itself to shelter nobody any more.
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(inMemory('a').verdict).toBe('unhealthy')
+      },
+    )
+    await register('b')
+    await test.database.deleteFrom('lease').execute()
+    const revision = replica.mesh.revision
+    await sweeper.sweep(fence)
+    expect(replica.mesh.revision).toBe(revision)
+    expect((await leaseRows()).map(({ id }) => id)).toEqual(['a', 'b'])
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(inMemory('b').verdict).toBe('unhealthy')
+      },
+    )
+  })
+
+  it('removes an instance whose drain is over, and one that has been expired for long', async () => {
+    await register('drained')
+    await register('expired', { ttlMs: 300, deregisterAfterMs: 1 })
+    await register('staying', { ttlMs: 60_000, deregisterAfterMs: 1 })
+    await replica.registry.deregister({ service, id: 'drained', incarnation: null, drainMs: 1 }, context)
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(replica.mesh.instance(service, 'drained')).toBeUndefined()
+      },
+    )
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(inMemory('expired').verdict).toBe('unhealthy')
+      },
+    )
+    // While another lease could still be sheltered nobody is removed for silence.
+    await sweeper.sweep(fence)
+    expect(inMemory('expired').removeAt).not.toBeNull()
+    await register('staying', shortLease)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(replica.mesh.instance(service, 'expired')).toBeUndefined()
+      },
+    )
+    expect(inMemory('staying')).toBeDefined()
+  })
+
+  it('has no effect any more when the role has moved', async () => {
+    await register('a')
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweeper.sweep(fence)
+    const roles = new RoleTable(test.database)
+    await roles.release({ name: sweeperRole, owner: 'replica-1', fence })
+    const next = await ownSweeperRole('replica-2')
+    expect(next).toBe(fence + 1)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(sweeper.status().selfPreservation?.due).toBe(1)
+      },
+    )
+    expect(inMemory('a').verdict).toBe('healthy')
+    await expect(
+      replica.registry.observe(
+        {
+          service,
+          id: 'a',
+          source: 'lease',
+          observer: 'replica-1',
+          status: 'critical',
+          output: '',
+          validForMs: null,
+          fence: { role: sweeperRole, fence },
+        },
+        context,
+      ),
+    ).rejects.toBeInstanceOf(FencedError)
+    const successor = createSweeper(test, replica, { owner: 'replica-2' })
+    await sweepUntil(
+      () => successor.sweep(next),
+      () => {
+        expect(inMemory('a').verdict).toBe('unhealthy')
+      },
+    )
+  })
+
+  it('runs on one replica at a time, and the next one takes over', async () => {
+    await register('a', { ttlMs: 60_000, deregisterAfterMs: null })
+    const one = createSweeper(test, replica, { owner: 'replica-1', intervalMs: 20 })
+    const two = createSweeper(test, replica, { owner: 'replica-2', intervalMs: 20 })
+    const stop = { one: new AbortController(), two: new AbortController() }
+    const running = [one.start(stop.one.signal), two.start(stop.two.signal)]
+    const sweeping = () => [one, two].filter(sweeper => sweeper.status().selfPreservation !== null)
+    await vi.waitFor(() => {
+      expect(sweeping()).toHaveLength(1)
+      expect(one.status().owner).not.toBeNull()
+      expect(two.status().owner).toBe(one.status().owner)
+    })
+    const [first, second] =
+      one.status().owner === 'replica-1' ? (['one', 'two'] as const) : (['two', 'one'] as const)
+    stop[first].abort()
+    const other = second === 'two' ? two : one
+    await vi.waitFor(() => {
+      expect(other.status().owner).toBe(second === 'two' ? 'replica-2' : 'replica-1')
+      expect(other.status().selfPreservation).not.toBeNull()
+    })
+    expect(sweeping()).toEqual([other])
+    stop[second].abort()
+    await Promise.all(running)
+  })
+})
