@@ -1,0 +1,60 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify'
+import type { MeshState } from '../mesh/mesh-state.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Committed } from '../store/write.ts'
+import type { RestLimits } from './limits.ts'
+import type { ChangeReader, HeartbeatPort, PulseReader, SidecarReader, StatusReader } from './ports.ts'
+import type { ReadGate } from './read-gate.ts'
+
+export type RestApp = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** What REST is built from. */
+export interface RestParts {
+  readonly registry: Registry
+  readonly mesh: MeshState
+  readonly heartbeats: HeartbeatPort
+  readonly changes: ChangeReader
+  readonly pulses: PulseReader
+  readonly sidecars: SidecarReader
+  readonly status: StatusReader
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** What every route gets. */
+export interface RestContext extends RestParts {
+  readonly reads: ReadGate
+  readonly limits: RestLimits
+}
+
+export const revisionHeader = 'x-waymark-revision'
+
+/** Says which revision an answer is of. Call it in the same turn in which the mesh state is read. */
+export const stampRead = (reply: FastifyReply, { mesh }: RestContext): void => {
+  void reply.header(revisionHeader, mesh.revision)
+}
+
+/** Says which revision a write got. */
+export const stampWrite = <R>(reply: FastifyReply, committed: Committed<R>): R => {
+  void reply.header(revisionHeader, committed.revision)
+  return committed.result
+}
+
+/** Aborts when the client has gone before its answer. */
+export const goneSignal = (reply: FastifyReply): AbortSignal => {
+  const controller = new AbortController()
+  reply.raw.once('close', () => {
+    controller.abort()
+  })
+  return controller.signal
+}

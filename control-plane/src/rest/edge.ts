@@ -1,0 +1,109 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { WaymarkError } from '../domain/errors.ts'
+import type { MeshState } from '../mesh/mesh-state.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { AllowedMethods } from './allowed-methods.ts'
+import { revisionHeader, type RestApp } from './context.ts'
+import { isAllowedHost, type AllowedHosts } from './host-guard.ts'
+import { retryAfterSeconds, toProblem, toWaymarkError } from './problem.ts'
+import { problemType } from './schemas/problem.ts'
+import { findUnstorable } from './validation.ts'
+
+export interface EdgeOptions {
+  readonly mesh: MeshState
+  readonly logger: Logger
+  readonly allowedHosts: AllowedHosts
+}
+
+/** On every answer; also on those that fastify gives before any hook has run. */
+const setCommonHeaders = (reply: FastifyReply, { mesh }: Pick<EdgeOptions, 'mesh'>): void => {
+  if (!reply.hasHeader(revisionHeader)) void reply.header(revisionHeader, mesh.revision)
+  if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
+  void reply.headers({
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+  })
+}
+
+/** Answers with the problem document of whatever was thrown. Only what nobody foresaw is an error in the log. */
+export const sendProblem = (
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: Pick<EdgeOptions, 'mesh' | 'logger'>,
+): FastifyReply => {
+  const { logger } = options
+  const error = toWaymarkError(thrown)
+  const problem = toProblem(error, request.id)
+  const fields = { request: problem.instance, method: request.method, url: request.url, code: error.code }
+  if (problem.status === 500) logger.error({ ...fields, err: thrown }, 'a request failed')
+  else logger.debug({ ...fields, detail: error.message }, 'a request was refused')
+  const retryAfter = retryAfterSeconds(error)
+  if (retryAfter !== null) void reply.header('retry-after', retryAfter)
+  setCommonHeaders(reply, options)
+  return reply.code(problem.status).type(problemType).send(JSON.stringify(problem))
+}
+
+const checkBody = (body: unknown): void => {
+  const pointer = findUnstorable(body)
+  if (pointer === undefined) return
+  throw new WaymarkError('invalid_request', `${pointer || 'the body'} cannot be stored`, {
+    fields: [
+      {
+        pointer,
+        detail: 'holds a NUL character or half a surrogate pair, or is nested too deep',
+        accepted: 'Unicode text without NUL, nested at most 32 levels',
+      },
+    ],
+  })
+}
+
+/**
+ * What holds for every request, whatever its path: which hosts are answered, headers of every answer, and that
+ * everything thrown becomes a problem document.
+ */
+export const installEdge = (app: RestApp, options: EdgeOptions): void => {
+  const methods = new AllowedMethods()
+
+  app.addHook('onRoute', ({ url, method }) => {
+    methods.add(url, [method].flat())
+  })
+
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (isAllowedHost(request.headers.host, options.allowedHosts)) {
+      done()
+      return
+    }
+    done(
+      new WaymarkError(
+        'host_not_allowed',
+        `the Host header names ${JSON.stringify(request.headers.host ?? '')}; ` +
+          'accepted: an IP address, localhost or a configured name',
+      ),
+    )
+  })
+
+  app.addHook('preValidation', (request, _reply, done) => {
+    checkBody(request.body)
+    done()
+  })
+
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    setCommonHeaders(reply, options)
+    done(null, payload)
+  })
+
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, options))
+
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allowed = methods.of(path)
+    if (allowed.length === 0) throw new WaymarkError('route_not_found', `there is no path ${path}`)
+    void reply.header('allow', allowed.join(', '))
+    throw new WaymarkError(
+      'method_not_allowed',
+      `${request.method} is not a method of ${path}; accepted: ${allowed.join(', ')}`,
+    )
+  })
+}

@@ -1,0 +1,43 @@
+/** Everything in REST that could grow has a bound; these are they. Bytes, milliseconds, counts. */
+export interface RestLimits {
+  /** Bodies: of documents, and of everything else. */
+  readonly documentBytes: number
+  readonly bodyBytes: number
+  readonly headerBytes: number
+  readonly connections: number
+  /** For a request to arrive, whole; an idle connection. */
+  readonly requestTimeoutMs: number
+  readonly keepAliveMs: number
+  /** Requests that wait for a revision (`minRevision`, `index`): how many, and for how long. */
+  readonly waiting: number
+  readonly defaultWaitMs: number
+  readonly maxWaitMs: number
+  /** For fresh times of evidence; after it the answer comes from memory. */
+  readonly pulseTimeoutMs: number
+  /** Server-sent events: streams, revisions read from the log at once, when a silent stream shows that it lives. */
+  readonly watchers: number
+  readonly watchPage: number
+  readonly watchHeartbeatMs: number
+  /** How long a watcher may leave its socket full before it is closed. */
+  readonly watchStallMs: number
+  /** Between attempts to read the log while the database is away. */
+  readonly watchRetryMs: number
+}
+
+export const defaultLimits: RestLimits = {
+  documentBytes: 262_144,
+  bodyBytes: 65_536,
+  headerBytes: 16_384,
+  connections: 10_000,
+  requestTimeoutMs: 10_000,
+  keepAliveMs: 65_000,
+  waiting: 1_000,
+  defaultWaitMs: 5_000,
+  maxWaitMs: 30_000,
+  pulseTimeoutMs: 500,
+  watchers: 1_000,
+  watchPage: 200,
+  watchHeartbeatMs: 15_000,
+  watchStallMs: 30_000,
+  watchRetryMs: 1_000,
+}

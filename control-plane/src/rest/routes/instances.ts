@@ -1,0 +1,242 @@
+import { parseDuration } from '@waymark/sidecar-config/model/duration.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { WaymarkError, type ErrorCode } from '../../domain/errors.ts'
+import type { Instance } from '../../domain/instance.ts'
+import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
+import { freshInstance } from '../fresh-instance.ts'
+import { matchesFilters } from '../instance-filters.ts'
+import { toInstanceSpec } from '../instance-spec.ts'
+import { InstanceParams, ServiceParams } from '../schemas/common.ts'
+import {
+  DeregisterQuery,
+  HeartbeatBody,
+  Instance as InstanceRef,
+  InstanceDetail,
+  InstanceFilters,
+  InstanceList,
+  OverrideBody,
+  ReadQuery,
+  type InstanceView,
+} from '../schemas/instance.ts'
+import { problems } from '../schemas/problem.ts'
+import { RegistrationBody } from '../schemas/registration.ts'
+import { instanceView } from '../views.ts'
+import { writeContext } from '../write-context.ts'
+
+type Ref = Static<typeof InstanceParams>
+
+const writeErrors: readonly ErrorCode[] = ['invalid_request', 'database_unavailable', 'overloaded']
+const readErrors: readonly ErrorCode[] = [
+  'invalid_request',
+  'not_ready',
+  'revision_not_reached',
+  'overloaded',
+]
+const drainMax = 24 * 3_600_000
+
+/** The use cases behind the routes; the shorthand has the same. */
+export const instanceHandlers = (context: RestContext) => {
+  const { registry, mesh, heartbeats } = context
+
+  const register = async (
+    { service, id }: Ref,
+    body: RegistrationBody,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<InstanceView> => {
+    const parsed = toInstanceSpec(body)
+    if (!parsed.ok) {
+      throw new WaymarkError('invalid_request', 'the registration says something impossible', {
+        fields: parsed.errors,
+      })
+    }
+    const committed = await registry.register({ service, id, spec: parsed.spec }, writeContext(request))
+    const { instance, created } = stampWrite(reply, committed)
+    void reply.code(created ? 201 : 200)
+    return instanceView(instance)
+  }
+
+  const heartbeat = async (
+    { service, id }: Ref,
+    body: Static<typeof HeartbeatBody>,
+    reply: FastifyReply,
+  ): Promise<void> => {
+    const { incarnation = null, status, output = '' } = body ?? {}
+    if (status === undefined && output !== '') {
+      throw new WaymarkError('invalid_request', 'an output needs a status', {
+        fields: [
+          { pointer: '/status', detail: 'is missing', accepted: '"passing", "warning" or "critical"' },
+        ],
+      })
+    }
+    await heartbeats.beat({
+      service,
+      id,
+      incarnation,
+      report: status === undefined ? null : { status, output },
+    })
+    void reply.code(204)
+  }
+
+  const deregister = async (
+    { service, id }: Ref,
+    query: Static<typeof DeregisterQuery>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<InstanceView | null> => {
+    const drainMs = query.drain === undefined ? 0 : parseDuration(query.drain)
+    if (drainMs === undefined || drainMs > drainMax) {
+      throw new WaymarkError('invalid_request', '?drain is out of range', {
+        fields: [{ pointer: '?drain', detail: 'is out of range', accepted: 'a duration from 0s to 24h' }],
+      })
+    }
+    const committed = await registry.deregister(
+      { service, id, incarnation: query.incarnation ?? null, drainMs: drainMs === 0 ? null : drainMs },
+      writeContext(request),
+    )
+    const draining = stampWrite(reply, committed)
+    if (draining !== null) return instanceView(draining)
+    void reply.code(204)
+    return null
+  }
+
+  const list = async (
+    service: string,
+    filters: Static<typeof InstanceFilters>,
+    reply: FastifyReply,
+  ): Promise<Static<typeof InstanceList>> => {
+    await context.reads.pass(filters, `service:${service}`, goneSignal(reply))
+    stampRead(reply, context)
+    const state = mesh.service(service)
+    if (state === undefined) throw new WaymarkError('service_not_found', `there is no service ${service}`)
+    const instances = [...state.instances.values()]
+      .filter(instance => matchesFilters(instance, filters))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .map(instanceView)
+    return { service, revision: mesh.revision, instances }
+  }
+
+  return { register, heartbeat, deregister, list }
+}
+
+export type InstanceHandlers = ReturnType<typeof instanceHandlers>
+
+const missing = ({ service, id }: Ref): WaymarkError =>
+  new WaymarkError('instance_not_found', `service ${service} has no instance ${id}`)
+
+/** `/services/{service}/instances` and below. */
+export const instanceRoutes = (app: RestApp, context: RestContext, handlers: InstanceHandlers): void => {
+  const { registry, mesh, limits } = context
+  const tags = ['instances']
+  const path = '/services/:service/instances/:id'
+  const bodyLimit = limits.bodyBytes
+
+  app.put(
+    path,
+    {
+      bodyLimit,
+      schema: {
+        tags,
+        summary: 'Register an instance; an equal registration changes nothing but the incarnation',
+        params: InstanceParams,
+        body: RegistrationBody,
+        response: { 200: InstanceRef, 201: InstanceRef, ...problems(...writeErrors) },
+      },
+    },
+    (request, reply) => handlers.register(request.params, request.body, request, reply),
+  )
+
+  app.put(
+    `${path}/heartbeat`,
+    {
+      bodyLimit,
+      schema: {
+        tags,
+        summary: 'Renew the lease; may carry what the instance says of itself',
+        params: InstanceParams,
+        body: HeartbeatBody,
+        response: {
+          204: { description: 'the beat counts' },
+          ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
+        },
+      },
+    },
+    async (request, reply) => {
+      await handlers.heartbeat(request.params, request.body, reply)
+    },
+  )
+
+  app.delete(
+    path,
+    {
+      schema: {
+        tags,
+        summary: 'Deregister an instance, with a drain first if asked',
+        params: InstanceParams,
+        querystring: DeregisterQuery,
+        response: {
+          200: InstanceRef,
+          204: { description: 'the instance is gone' },
+          ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
+        },
+      },
+    },
+    (request, reply) => handlers.deregister(request.params, request.query, request, reply),
+  )
+
+  app.put(
+    `${path}/override`,
+    {
+      bodyLimit,
+      schema: {
+        tags,
+        summary: 'Set maintenance or draining over all evidence, or take it back',
+        params: InstanceParams,
+        body: OverrideBody,
+        response: { 200: InstanceRef, ...problems(...writeErrors, 'instance_not_found') },
+      },
+    },
+    async (request, reply): Promise<InstanceView> => {
+      const { status, reason = '' } = request.body
+      const override = status === 'none' ? null : { status, reason }
+      const committed = await registry.override({ ...request.params, override }, writeContext(request))
+      return instanceView(stampWrite(reply, committed))
+    },
+  )
+
+  app.get(
+    path,
+    {
+      schema: {
+        tags,
+        summary: 'One instance with its verdict and all evidence',
+        params: InstanceParams,
+        querystring: ReadQuery,
+        response: { 200: InstanceDetail, ...problems(...readErrors, 'instance_not_found') },
+      },
+    },
+    async (request, reply) => {
+      const { service, id } = request.params
+      await context.reads.pass(request.query, `service:${service}`, goneSignal(reply))
+      stampRead(reply, context)
+      const instance: Instance | undefined = mesh.instance(service, id)
+      if (instance === undefined) throw missing(request.params)
+      return freshInstance(instance, context)
+    },
+  )
+
+  app.get(
+    '/services/:service/instances',
+    {
+      schema: {
+        tags,
+        summary: 'The instances of a service, filtered by verdict, zone, version and metadata',
+        params: ServiceParams,
+        querystring: InstanceFilters,
+        response: { 200: InstanceList, ...problems(...readErrors, 'service_not_found') },
+      },
+    },
+    (request, reply) => handlers.list(request.params.service, request.query, reply),
+  )
+}

@@ -1,0 +1,110 @@
+import { Type } from 'typebox'
+import type { RestApp, RestContext } from '../context.ts'
+import { closed, InstanceId, InstanceParams, ServiceName, ServiceParams } from '../schemas/common.ts'
+import {
+  DeregisterQuery,
+  HeartbeatBody,
+  Instance,
+  InstanceFilters,
+  InstanceList,
+} from '../schemas/instance.ts'
+import { problems } from '../schemas/problem.ts'
+import { registrationFields } from '../schemas/registration.ts'
+import type { InstanceHandlers } from './instances.ts'
+
+const RegisterBody = Type.Object(
+  { service: ServiceName, id: InstanceId, ...registrationFields },
+  {
+    ...closed,
+    description:
+      'a registration with service and id: an object of which service, id, address and port are required',
+  },
+)
+
+/** What a caller may send requests to: everything but what is known not to want or to take them. */
+const usable = 'healthy,degraded,unknown'
+
+/** Four verbs for those who want no more. The handlers are those of `/services/{service}/instances`. */
+export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers: InstanceHandlers): void => {
+  const tags = ['shorthand']
+  const bodyLimit = limits.bodyBytes
+  const writeErrors = problems('invalid_request', 'database_unavailable', 'overloaded')
+  const instanceErrors = problems(
+    'invalid_request',
+    'instance_not_found',
+    'incarnation_conflict',
+    'database_unavailable',
+    'overloaded',
+  )
+
+  app.post(
+    '/register',
+    {
+      bodyLimit,
+      schema: {
+        tags,
+        summary: 'Register the instance that the body names',
+        body: RegisterBody,
+        response: { 200: Instance, 201: Instance, ...writeErrors },
+      },
+    },
+    (request, reply) => {
+      const { service, id, ...registration } = request.body
+      return handlers.register({ service, id }, registration, request, reply)
+    },
+  )
+
+  app.put(
+    '/heartbeat/:service/:id',
+    {
+      bodyLimit,
+      schema: {
+        tags,
+        summary: 'Renew the lease of an instance',
+        params: InstanceParams,
+        body: HeartbeatBody,
+        response: { 204: { description: 'the beat counts' }, ...instanceErrors },
+      },
+    },
+    async (request, reply) => {
+      await handlers.heartbeat(request.params, request.body, reply)
+    },
+  )
+
+  app.delete(
+    '/deregister/:service/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Deregister an instance, with a drain first if asked',
+        params: InstanceParams,
+        querystring: DeregisterQuery,
+        response: { 200: Instance, 204: { description: 'the instance is gone' }, ...instanceErrors },
+      },
+    },
+    (request, reply) => handlers.deregister(request.params, request.query, request, reply),
+  )
+
+  app.get(
+    '/discover/:service',
+    {
+      schema: {
+        tags,
+        summary: `The instances that take requests: health=${usable}, unless another health is asked for`,
+        params: ServiceParams,
+        querystring: InstanceFilters,
+        response: {
+          200: InstanceList,
+          ...problems(
+            'invalid_request',
+            'service_not_found',
+            'not_ready',
+            'revision_not_reached',
+            'overloaded',
+          ),
+        },
+      },
+    },
+    (request, reply) => handlers.list(request.params.service, { health: usable, ...request.query }, reply),
+  )
+}

@@ -1,0 +1,71 @@
+import { isServiceName } from '../../domain/service-name.ts'
+import { WaymarkError } from '../../domain/errors.ts'
+import { goneSignal, revisionHeader, type RestApp, type RestContext } from '../context.ts'
+import { problems } from '../schemas/problem.ts'
+import { WatchHeaders, WatchQuery } from '../schemas/change.ts'
+import { EventStream } from '../watch/event-stream.ts'
+import type { WatchHub } from '../watch/watch-hub.ts'
+
+const serviceFilter = (services: string | undefined): ReadonlySet<string> | null => {
+  if (services === undefined) return null
+  const names = services.split(',')
+  const wrong = names.find(name => !isServiceName(name))
+  if (wrong === undefined) return new Set(names)
+  throw new WaymarkError('invalid_request', '?services holds what is no service name', {
+    fields: [
+      {
+        pointer: '?services',
+        detail: `"${wrong}" is no service name`,
+        accepted: 'service names joined by commas',
+      },
+    ],
+  })
+}
+
+/** `/watch`: server-sent events, one for each revision that matches, its id the revision. */
+export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHub): void => {
+  const { mesh, clock, logger } = context
+  app.get(
+    '/watch',
+    {
+      // A HEAD would wait for ever.
+      exposeHeadRoute: false,
+      schema: {
+        tags: ['log'],
+        summary: 'Changes as they happen, as server-sent events; resumes by Last-Event-ID',
+        querystring: WatchQuery,
+        headers: WatchHeaders,
+        response: {
+          200: {
+            description: 'events of type `change` (data: a ChangeSet) and, at most once, `compacted`',
+            content: { 'text/event-stream': { schema: { type: 'string' } } },
+          },
+          ...problems('invalid_request', 'compacted', 'overloaded', 'not_ready', 'database_unavailable'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const services = serviceFilter(request.query.services)
+      if (!mesh.loaded) {
+        throw new WaymarkError('not_ready', 'the first snapshot of the mesh is still being read')
+      }
+      const lastSeen = request.headers['last-event-id']
+      const after = lastSeen === undefined ? (request.query.from ?? mesh.revision) : Number(lastSeen)
+      const gone = goneSignal(reply)
+      const watch = await watches.open({ services, after })
+      reply.hijack()
+      reply.raw.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+        'x-content-type-options': 'nosniff',
+        [revisionHeader]: mesh.revision,
+      })
+      const stream = new EventStream(reply.raw, clock)
+      stream.write('retry: 1000\n\n')
+      await watch.run(stream, gone).catch((error: unknown) => {
+        logger.error({ err: error }, 'a watch failed')
+      })
+    },
+  )
+}

@@ -1,0 +1,102 @@
+import { durationAccepted, durationPattern } from '@waymark/sidecar-config/model/duration.ts'
+import { Type, type Static, type TSchema } from 'typebox'
+import { serviceNameMaxLength, serviceNamePattern, instanceIdPattern } from '../../domain/service-name.ts'
+
+/**
+ * Conventions of the schemas: every object is closed, and the `description` of a value says what is accepted,
+ * in words that also fit an error ("accepted: a duration such as 500ms, 15s or 10m").
+ */
+export const closed = { additionalProperties: false } as const
+
+/** The same, or null: as one schema, so that a wrong field inside is reported and not "fits no alternative". */
+export const nullable = <T extends TSchema & { readonly type: string }>(schema: T) =>
+  Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] })
+
+/** A schema that OpenAPI knows by its name; its users refer to it by `ref`. */
+export const define = <T extends TSchema>(name: string, schema: T) => ({
+  schema: { ...schema, $id: name },
+  ref: Type.Unsafe<Static<T>>({ $ref: `${name}#` }),
+})
+
+export const ServiceName = Type.String({
+  maxLength: serviceNameMaxLength,
+  pattern: serviceNamePattern,
+  description:
+    'a service name: one or more DNS labels (lower-case letters, digits, hyphens) joined by dots, at most ' +
+    '200 characters, the last label not "mesh"',
+})
+
+export const InstanceId = Type.String({
+  maxLength: 200,
+  pattern: instanceIdPattern,
+  description:
+    'an instance id: letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, at most ' +
+    '200 characters',
+})
+
+export const Port = Type.Integer({ minimum: 1, maximum: 65_535, description: 'a port from 1 to 65535' })
+
+export const RevisionNumber = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'a revision: an integer from 0 on',
+})
+
+export const Incarnation = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'an incarnation, as a registration returned it',
+})
+
+export const DurationText = Type.String({
+  maxLength: 32,
+  pattern: durationPattern,
+  description: `a duration: ${durationAccepted}`,
+})
+
+export const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' })
+
+/** Text of one line; what Postgres's jsonb cannot hold (NUL, lone surrogates) is excluded with the controls. */
+export const line = (what: string, maxLength: number, minLength = 0) =>
+  Type.String({
+    minLength,
+    maxLength,
+    pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$',
+    description: `${what}: up to ${maxLength} characters without control characters`,
+  })
+
+/** An object of texts whose keys the sender chooses. */
+export const textRecord = (options: {
+  readonly key: string
+  readonly value: TSchema
+  readonly maxProperties: number
+  readonly description: string
+}) => {
+  const { key, value, maxProperties, description } = options
+  return Type.Unsafe<Record<string, string>>({
+    type: 'object',
+    propertyNames: { type: 'string', pattern: key, description },
+    additionalProperties: value,
+    maxProperties,
+    description,
+  })
+}
+
+export const ServiceParams = Type.Object({ service: ServiceName }, closed)
+export const InstanceParams = Type.Object({ service: ServiceName, id: InstanceId }, closed)
+
+/** What every read takes. */
+export const readQuery = {
+  minRevision: Type.Optional({
+    ...RevisionNumber,
+    description: 'a revision: the answer waits until this replica has applied it (read your writes)',
+  }),
+  index: Type.Optional({
+    ...RevisionNumber,
+    description: 'a revision: the answer waits until it may differ from the answer at that revision',
+  }),
+  wait: Type.Optional({
+    ...DurationText,
+    description: 'how long minRevision or index may wait: a duration from 0s to 30s, by default 5s',
+  }),
+}

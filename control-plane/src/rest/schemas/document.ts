@@ -1,0 +1,44 @@
+import { Type, type Static } from 'typebox'
+import { closed, define, readQuery, RevisionNumber, ServiceName } from './common.ts'
+
+const Kind = Type.String({
+  pattern: '^[A-Za-z]{1,63}$',
+  description: 'a kind of document: Service or TrafficPolicy',
+})
+const Spec = Type.Unsafe<unknown>({ type: 'object', description: 'the fields of its kind' })
+
+export const DocumentParams = Type.Object({ kind: Kind, name: ServiceName }, closed)
+
+/** Kind and name may be repeated, so that a file of a document is a body as it stands. */
+export const DocumentBody = Type.Object(
+  { kind: Type.Optional(Kind), name: Type.Optional(ServiceName), spec: Spec },
+  { ...closed, description: 'an object with spec; kind and name, if given, as in the path' },
+)
+
+/** Read by `etag.ts`; header schemas stay open. */
+export const PreconditionHeaders = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({ description: 'the ETag of the version that may be replaced, such as "17"' }),
+  ),
+  'if-none-match': Type.Optional(Type.String({ description: '*: the document must not exist yet' })),
+})
+export const CachedHeaders = Type.Object({
+  'if-none-match': Type.Optional(Type.String({ description: 'an ETag: answer 304 if it still holds' })),
+})
+
+const DocumentSchema = define(
+  'Document',
+  Type.Object({ kind: Kind, name: ServiceName, spec: Spec, revision: RevisionNumber }, closed),
+)
+export type DocumentView = Static<typeof DocumentSchema.schema>
+export const Document = DocumentSchema.ref
+
+const DocumentListSchema = define(
+  'DocumentList',
+  Type.Object({ revision: RevisionNumber, documents: Type.Array(Document) }, closed),
+)
+export const DocumentList = DocumentListSchema.ref
+
+export const DocumentListQuery = Type.Object({ ...readQuery, kind: Type.Optional(Kind) }, closed)
+
+export const namedDocumentSchemas = [DocumentSchema, DocumentListSchema]

@@ -1,0 +1,212 @@
+import { Type, type Static } from 'typebox'
+import { verdicts } from '../../domain/verdict.ts'
+import {
+  closed,
+  DurationText,
+  Incarnation,
+  InstanceId,
+  line,
+  define,
+  nullable,
+  readQuery,
+  RevisionNumber,
+  ServiceName,
+  Time,
+} from './common.ts'
+import { registrationFields } from './registration.ts'
+
+const Verdict = Type.Enum([...verdicts], { type: 'string', description: `one of ${verdicts.join(', ')}` })
+const EvidenceStatus = Type.Enum(['passing', 'warning', 'critical'], {
+  type: 'string',
+  description: '"passing", "warning" or "critical"',
+})
+
+const Evidence = define(
+  'Evidence',
+  Type.Object(
+    {
+      source: Type.String({ description: 'lease, report, traffic, or check:N (the Nth check, from 0)' }),
+      observer: Type.String(),
+      status: EvidenceStatus,
+      output: Type.String({ description: 'what was seen, in words' }),
+      observedAt: { ...Time, description: 'when this status was last confirmed, as far as freshness says' },
+      validUntil: nullable({
+        ...Time,
+        description: 'after this it says nothing; null: valid until replaced',
+      }),
+      since: { ...Time, description: 'since when the source has said this status' },
+    },
+    closed,
+  ),
+)
+
+const Override = define(
+  'Override',
+  Type.Object(
+    {
+      status: Type.Enum(['maintenance', 'draining'], { type: 'string' }),
+      reason: Type.String(),
+      actor: Type.String(),
+      since: Time,
+    },
+    closed,
+  ),
+)
+
+/** A field of a registration as an answer has it: always there. */
+const present = <T>(field: object) => Type.Unsafe<T>({ ...field })
+
+const { address, port, version, weight, metadata, locality, lease, checks, sidecar } = registrationFields
+
+/** The registration with every default filled in, and what the registry knows about it. */
+const InstanceSchema = define(
+  'Instance',
+  Type.Object(
+    {
+      service: ServiceName,
+      id: InstanceId,
+      incarnation: { ...Incarnation, description: 'grows with every registration under this id' },
+      verdict: Verdict,
+      address,
+      port,
+      version: present<string | null>(version),
+      weight: present<number>(weight),
+      metadata: present<Record<string, string>>(metadata),
+      locality: present<{ region: string; zone: string }>(locality),
+      lease: present<Static<typeof lease>>(lease),
+      checks: present<NonNullable<Static<typeof checks>>>(checks),
+      sidecar: present<{ port: number } | null>(sidecar),
+      override: Type.Unsafe<Static<typeof Override.schema> | null>({
+        anyOf: [Override.ref, { type: 'null' }],
+      }),
+      evidence: Type.Array(Evidence.ref),
+      removeAt: nullable({ ...Time, description: 'when a draining or expired instance is removed' }),
+      registeredAt: Time,
+      revision: { ...RevisionNumber, description: 'the revision that last changed it' },
+    },
+    closed,
+  ),
+)
+
+/** What an instance's answers and changes carry. */
+export type InstanceView = Static<typeof InstanceSchema.schema>
+export const Instance = InstanceSchema.ref
+
+const InstanceDetailSchema = define(
+  'InstanceDetail',
+  Type.Object(
+    {
+      ...InstanceSchema.schema.properties,
+      freshness: Type.Enum(['live', 'log'], {
+        type: 'string',
+        description:
+          'live: evidence was confirmed as late as observedAt says; log: at least then (the database was not asked)',
+      }),
+    },
+    closed,
+  ),
+)
+export const InstanceDetail = InstanceDetailSchema.ref
+export type InstanceDetailView = Static<typeof InstanceDetailSchema.schema>
+
+const InstanceListSchema = define(
+  'InstanceList',
+  Type.Object({ service: ServiceName, revision: RevisionNumber, instances: Type.Array(Instance) }, closed),
+)
+export const InstanceList = InstanceListSchema.ref
+
+const ServiceSummarySchema = define(
+  'ServiceSummary',
+  Type.Object(
+    {
+      name: ServiceName,
+      instances: Type.Integer({ minimum: 0 }),
+      verdicts: Type.Object(
+        Object.fromEntries(verdicts.map(verdict => [verdict, Type.Integer({ minimum: 0 })])) as Record<
+          (typeof verdicts)[number],
+          ReturnType<typeof Type.Integer>
+        >,
+        closed,
+      ),
+      document: nullable({ ...RevisionNumber, description: 'revision of its Service document; null: none' }),
+    },
+    closed,
+  ),
+)
+export type ServiceSummaryView = Static<typeof ServiceSummarySchema.schema>
+export const ServiceSummary = ServiceSummarySchema.ref
+
+const ServiceListSchema = define(
+  'ServiceList',
+  Type.Object({ revision: RevisionNumber, services: Type.Array(ServiceSummary) }, closed),
+)
+export const ServiceList = ServiceListSchema.ref
+
+const Heartbeat = Type.Object(
+  {
+    incarnation: Type.Optional(Incarnation),
+    status: Type.Optional(EvidenceStatus),
+    output: Type.Optional(
+      Type.String({ maxLength: 1_024, description: 'what is wrong: up to 1024 characters; needs a status' }),
+    ),
+  },
+  { ...closed, description: 'an object with incarnation, status and output, all of them optional' },
+)
+
+/** A beat may come without a body. */
+export const HeartbeatBody = nullable(Heartbeat)
+
+export const OverrideBody = Type.Object(
+  {
+    status: Type.Enum(['maintenance', 'draining', 'none'], {
+      type: 'string',
+      description: '"maintenance", "draining" or "none"',
+    }),
+    reason: Type.Optional(line('a reason', 256)),
+  },
+  { ...closed, description: 'an object with status and reason' },
+)
+
+export const DeregisterQuery = Type.Object(
+  {
+    drain: Type.Optional({
+      ...DurationText,
+      description: 'a duration from 0s to 24h: first draining for this long, then gone; 0s: gone at once',
+    }),
+    incarnation: Type.Optional(Incarnation),
+  },
+  closed,
+)
+
+/** `metadata.k=v` filters are further properties by pattern. */
+export const InstanceFilters = Type.Unsafe<
+  { health?: string; zone?: string; version?: string } & Static<typeof ReadQuery> &
+    Partial<Record<`metadata.${string}`, string>>
+>({
+  type: 'object',
+  properties: {
+    ...readQuery,
+    health: Type.String({
+      pattern: `^(${verdicts.join('|')})(,(${verdicts.join('|')}))*$`,
+      maxLength: 100,
+      description: `verdicts joined by commas: ${verdicts.join(', ')}`,
+    }),
+    zone: line('a zone', 63),
+    version: line('a version', 63),
+  },
+  description: 'the parameters health, zone, version, metadata.{key}, minRevision, index and wait',
+  patternProperties: { '^metadata\\..{1,63}$': line('a metadata value', 512) },
+  additionalProperties: false,
+})
+
+export const ReadQuery = Type.Object(readQuery, closed)
+
+export const namedInstanceSchemas = [
+  Evidence,
+  Override,
+  InstanceSchema,
+  InstanceDetailSchema,
+  InstanceListSchema,
+  ServiceSummarySchema,
+  ServiceListSchema,
+]

@@ -1,0 +1,92 @@
+import fastify from 'fastify'
+import type { RestApp, RestContext, RestParts } from './context.ts'
+import { installEdge, sendProblem } from './edge.ts'
+import type { AllowedHosts } from './host-guard.ts'
+import { refuseConnection } from './http-server.ts'
+import { defaultLimits, type RestLimits } from './limits.ts'
+import { describeApi } from './openapi.ts'
+import { ReadGate } from './read-gate.ts'
+import { changeRoutes } from './routes/changes.ts'
+import { documentRoutes } from './routes/documents.ts'
+import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
+import { probeRoutes } from './routes/probes.ts'
+import { serviceRoutes } from './routes/services.ts'
+import { shorthandRoutes } from './routes/shorthand.ts'
+import { sidecarRoutes } from './routes/sidecars.ts'
+import { statusRoutes } from './routes/status.ts'
+import { watchRoutes } from './routes/watch.ts'
+import { createValidatorCompiler } from './validation.ts'
+import { WatchHub } from './watch/watch-hub.ts'
+
+export interface RestOptions extends RestParts {
+  /** Names this replica in the `instance` of problem documents. */
+  readonly replicaId: string
+  /**
+   * Host names to answer for besides addresses and `localhost`; by default none. `any` turns the guard against
+   * DNS rebinding off, for listeners whose network already keeps browsers out.
+   */
+  readonly allowedHosts?: AllowedHosts
+  readonly limits?: Partial<RestLimits>
+  /** The text of `/metrics`; without it there is no such path. */
+  readonly metrics?: () => Promise<string>
+}
+
+/**
+ * The REST listener, built but not listening. `close()` ends watches and waiting reads first, then waits for
+ * the requests in flight.
+ */
+export const createRest = async (options: RestOptions): Promise<RestApp> => {
+  const { mesh, clock, logger, replicaId, allowedHosts = [], metrics } = options
+  const limits: RestLimits = { ...defaultLimits, ...options.limits }
+  const reads = new ReadGate({ mesh, clock, limits })
+  const watches = new WatchHub({ mesh, changes: options.changes, clock, logger, limits })
+  const context: RestContext = { ...options, reads, limits }
+  let requests = 0
+
+  const app: RestApp = fastify({
+    bodyLimit: limits.documentBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    http: { maxHeaderSize: limits.headerBytes, headersTimeout: limits.requestTimeoutMs },
+    // A request that comes on an open connection while closing is served: the parts behind close later.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: refuseConnection,
+    genReqId: () => `${replicaId}:${(requests += 1)}`,
+    routerOptions: { maxParamLength: 1_024 },
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(error, request, reply, { mesh, logger })
+    },
+  })
+  app.server.maxConnections = limits.connections
+  app.setValidatorCompiler(createValidatorCompiler())
+  // Views are made for their answers; schemas describe them (and a test checks that they tell the truth).
+  app.setSerializerCompiler(() => data => JSON.stringify(data))
+  // JSON is what the API speaks: no other type gets past its parser.
+  app.removeContentTypeParser('text/plain')
+  app.addHook('preClose', () => {
+    reads.close()
+    watches.close()
+  })
+  installEdge(app, { mesh, logger, allowedHosts })
+  await describeApi(app)
+
+  probeRoutes(app, context, { metrics })
+  await app.register(
+    (scope: RestApp, _options, done) => {
+      const handlers = instanceHandlers(context)
+      instanceRoutes(scope, context, handlers)
+      shorthandRoutes(scope, context, handlers)
+      serviceRoutes(scope, context)
+      documentRoutes(scope, context)
+      changeRoutes(scope, context)
+      watchRoutes(scope, context, watches)
+      sidecarRoutes(scope, context)
+      statusRoutes(scope, context, watches)
+      done()
+    },
+    { prefix: '/api/v1' },
+  )
+  await app.ready()
+  return app
+}

@@ -1,0 +1,69 @@
+/** Domain objects as REST shows them. */
+import type { Change, ChangeSet } from '../domain/change.ts'
+import type { Document } from '../domain/document.ts'
+import type { Instance } from '../domain/instance.ts'
+import { verdicts, type Verdict } from '../domain/verdict.ts'
+import type { ServiceState } from '../mesh/mesh-state.ts'
+import { toRegistration } from './instance-spec.ts'
+import type { ChangeSetView, ChangeView } from './schemas/change.ts'
+import type { DocumentView } from './schemas/document.ts'
+import type { InstanceView, ServiceSummaryView } from './schemas/instance.ts'
+
+export const instanceView = (instance: Instance): InstanceView => ({
+  service: instance.service,
+  id: instance.id,
+  incarnation: instance.incarnation,
+  verdict: instance.verdict,
+  ...toRegistration(instance.spec),
+  override: instance.override,
+  evidence: instance.evidence.map(evidence => ({ ...evidence })),
+  removeAt: instance.removeAt,
+  registeredAt: instance.registeredAt,
+  revision: instance.revision,
+})
+
+export const documentView = ({ kind, name, spec, revision }: Document): DocumentView => ({
+  kind,
+  name,
+  spec,
+  revision,
+})
+
+export const serviceSummaryView = (service: ServiceState): ServiceSummaryView => {
+  const counts = Object.fromEntries(verdicts.map(verdict => [verdict, 0])) as Record<Verdict, number>
+  for (const { verdict } of service.instances.values()) counts[verdict] += 1
+  return {
+    name: service.name,
+    instances: service.instances.size,
+    verdicts: counts,
+    document: service.document?.revision ?? null,
+  }
+}
+
+const changeView = (change: Change): ChangeView => {
+  const { id, revision, position, aggregateId, occurredAt, actor, traceparent } = change
+  const meta = { id, revision, position, aggregateId, occurredAt, actor, traceparent }
+  if (change.aggregateType === 'instance') {
+    const { aggregateType, type, before, after } = change
+    return {
+      ...meta,
+      aggregateType,
+      type,
+      before: before === null ? null : instanceView(before),
+      after: after === null ? null : instanceView(after),
+    }
+  }
+  const { aggregateType, type, before, after } = change
+  return {
+    ...meta,
+    aggregateType,
+    type,
+    before: before === null ? null : documentView(before),
+    after: after === null ? null : documentView(after),
+  }
+}
+
+export const changeSetView = ({ revision, changes }: ChangeSet): ChangeSetView => ({
+  revision,
+  changes: changes.map(changeView),
+})
