@@ -1,0 +1,67 @@
+import type { ModeState } from '../domain/mode.ts'
+import type { Verdict } from '../domain/verdict.ts'
+
+/** What the parts of a replica tell about themselves. Totals count from the start of the process. */
+export interface Observed {
+  readonly xds: {
+    /** Streams that are open now. */
+    readonly streams: number
+    readonly opened: number
+    readonly refused: number
+    readonly closedStuck: number
+    readonly requests: number
+    readonly responses: number
+    readonly resources: number
+    readonly bytes: number
+    readonly acks: number
+    readonly nacks: number
+    readonly staleAnswers: number
+    readonly encodes: number
+  }
+  readonly writes: {
+    /** Writes that wait for their transaction now. */
+    readonly waiting: number
+    /** Transactions committed, each with one write or more. */
+    readonly batches: number
+  }
+  readonly feed: {
+    /** What the mesh state has applied. */
+    readonly revision: number
+    /** The newest revision that the last read of the log saw. */
+    readonly head: number
+    readonly connected: boolean
+  }
+  readonly mesh: {
+    readonly services: number
+    readonly instances: Readonly<Record<Verdict, number>>
+  }
+  readonly checks: {
+    /** Checks that this replica runs. */
+    readonly targets: number
+    readonly probes: number
+    readonly failures: number
+  }
+  readonly heartbeats: {
+    /** Beats that wait for the next flush now. */
+    readonly pending: number
+  }
+  readonly outbox: readonly {
+    readonly sink: string
+    readonly lag: number
+    readonly parked: number
+  }[]
+  readonly modes: readonly ModeState[]
+  readonly process: {
+    readonly rssBytes: number
+    readonly heapUsedBytes: number
+    readonly cpuSeconds: number
+    readonly uptimeSeconds: number
+    /** Delay of the event loop since the last reading. */
+    readonly loopDelaySeconds: { readonly p50: number; readonly p99: number; readonly max: number }
+  }
+}
+
+/** One callback per part; a part that is not observed has no series. A callback may ask the database. */
+export type Observers = {
+  readonly [Part in keyof Observed]?: () => Observed[Part] | Promise<Observed[Part]>
+}
