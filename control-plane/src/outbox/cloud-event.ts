@@ -1,0 +1,101 @@
+import type { Change } from '../domain/change.ts'
+import type { Revision } from '../domain/revision.ts'
+
+/**
+ * A CloudEvents 1.0 event in its JSON format. Attribute names are lower-case letters and digits, as the
+ * specification asks (spec.md, "Naming Conventions").
+ */
+export interface CloudEvent {
+  readonly specversion: '1.0'
+  /** The change's id (UUID v7): the same at every delivery, so that consumers can tell duplicates. */
+  readonly id: string
+  readonly source: string
+  /** `io.waymark.` and the change's type. */
+  readonly type: string
+  /** The aggregate's id. */
+  readonly subject: string
+  /** RFC 3339, Postgres time. */
+  readonly time: string
+  readonly datacontenttype: 'application/json'
+  /** A string: CloudEvents integers have 32 bits ("Type System"), a revision has more. */
+  readonly revision: string
+  /** 0-based place within the revision. */
+  readonly position: number
+  /** Events of one aggregate share it: `instance/payments/payments-1`. */
+  readonly partitionkey: string
+  readonly actor?: string
+  readonly traceparent?: string
+  readonly data: unknown
+}
+
+/** An event and its one JSON text, which is what is signed, counted and sent. */
+export interface EncodedEvent {
+  readonly event: CloudEvent
+  readonly json: string
+  /** Length of `json` in UTF-8. */
+  readonly bytes: number
+}
+
+const typePrefix = 'io.waymark.'
+/** version 00, not all zero: W3C Trace Context. */
+const traceparentPattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Names the aggregate of a change: order is kept among changes with the same one. */
+export const aggregateKey = (change: Change): string => `${change.aggregateType}/${change.aggregateId}`
+
+/** Attribute strings take no control characters and no lone surrogates. */
+const attribute = (text: string): string => text.toWellFormed().replace(/\p{Cc}/gu, '')
+
+/** `source`: the URI reference that names this mesh, `/waymark` by default. */
+export const toCloudEvent = (change: Change, source: string): CloudEvent => {
+  const actor = attribute(change.actor)
+  const { traceparent } = change
+  return {
+    specversion: '1.0',
+    id: change.id,
+    source,
+    type: `${typePrefix}${change.type}`,
+    subject: attribute(change.aggregateId),
+    time: change.occurredAt,
+    datacontenttype: 'application/json',
+    revision: String(change.revision),
+    position: change.position,
+    partitionkey: attribute(aggregateKey(change)),
+    ...(actor === '' ? {} : { actor }),
+    ...(traceparent !== null && traceparentPattern.test(traceparent) ? { traceparent } : {}),
+    data: { before: change.before, after: change.after },
+  }
+}
+
+export interface Discontinuity {
+  /** Everything up to here had been delivered. */
+  readonly deliveredTo: Revision
+  /** Delivery goes on with what comes after this revision. */
+  readonly resumesAfter: Revision
+  readonly reason: 'compacted' | 'restored'
+  /** ISO 8601. */
+  readonly at: string
+}
+
+/**
+ * Tells a consumer that the log it has been given does not continue: retention has removed changes that it never
+ * saw (`compacted`), or the database is an older one, restored (`restored`). It should read the present state.
+ */
+export const toDiscontinuityEvent = (gap: Discontinuity, source: string): CloudEvent => ({
+  specversion: '1.0',
+  id: `log-${gap.reason}-${gap.deliveredTo}-${gap.resumesAfter}`,
+  source,
+  type: `${typePrefix}log.discontinued`,
+  subject: 'log',
+  time: gap.at,
+  datacontenttype: 'application/json',
+  revision: String(gap.resumesAfter),
+  position: 0,
+  partitionkey: 'log',
+  data: { deliveredTo: gap.deliveredTo, resumesAfter: gap.resumesAfter, reason: gap.reason },
+})
+
+export const encodeEvent = (event: CloudEvent): EncodedEvent => {
+  const json = JSON.stringify(event)
+  return { event, json, bytes: Buffer.byteLength(json) }
+}

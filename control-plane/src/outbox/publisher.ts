@@ -1,0 +1,143 @@
+import type { Revision } from '../domain/revision.ts'
+import { Backoff } from '../runtime/backoff.ts'
+import type { Component } from '../runtime/component.ts'
+import { Wakeup } from '../runtime/wakeup.ts'
+import type { OwnedRole, Ownership } from '../store/owned-role.ts'
+import type { SinkProgress } from './outbox-store.ts'
+import { DeliveryError, type Sink } from './sink.ts'
+import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
+
+export interface PublisherOptions extends SessionOptions {
+  /** The role of this sink alone: one owner among all replicas. */
+  readonly role: Pick<OwnedRole, 'run' | 'state' | 'owner'>
+  readonly random: () => number
+  /** How long to wait for `wake` before looking into the log anyway (ms). */
+  readonly pollMs: number
+  /** The longest pause between two attempts (ms). */
+  readonly maxBackoffMs: number
+  /** How long to leave a receiver alone that wants no more events (ms). */
+  readonly goneRetryMs: number
+}
+
+export interface SinkStatus {
+  readonly sink: string
+  readonly kind: Sink['kind']
+  /** Everything up to this revision has been delivered or parked. */
+  readonly revision: Revision
+  readonly head: Revision
+  /** Revisions that wait. */
+  readonly lag: number
+  readonly parked: number
+  /** Why the last attempt failed; null: it did not, or another replica owns the sink. */
+  readonly error: string | null
+  /** The replica that delivers; null: nobody, or not known. */
+  readonly owner: string | null
+}
+
+const longestRetryAfterMs = 3_600_000
+
+const isOver = (error: unknown, signal: AbortSignal): boolean =>
+  signal.aborted || error instanceof FencedOffError
+
+/**
+ * Publishes the log to one sink, from one replica at a time: takes the sink's role, delivers from the stored
+ * cursor on, and waits for `wake` or the poll when there is nothing more. What fails is tried again for ever, with
+ * backoff; a sink that is down delays only itself.
+ */
+export class Publisher implements Component {
+  readonly name: string
+  readonly #options: PublisherOptions
+  readonly #wakeup = new Wakeup()
+  #progress: SinkProgress = { cursor: null, head: 0, parked: 0 }
+  #error: string | null = null
+
+  constructor(options: PublisherOptions) {
+    this.name = `publisher ${options.sink.name}`
+    this.#options = options
+  }
+
+  /** Something new may be in the log. */
+  wake(): void {
+    this.#wakeup.call()
+  }
+
+  /** As this replica knows it: no older than the poll while the database answers. */
+  status(): SinkStatus {
+    const { sink, role } = this.#options
+    const { cursor, head, parked } = this.#progress
+    const revision = cursor?.revision ?? 0
+    return {
+      sink: sink.name,
+      kind: sink.kind,
+      revision,
+      head: Math.max(head, revision),
+      lag: Math.max(0, head - revision),
+      parked,
+      error: this.#error,
+      owner: role.state.owner,
+    }
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { role, sink } = this.#options
+    await Promise.all([role.run(signal, ownership => this.#publish(ownership)), this.#observe(signal)])
+    await sink.close()
+  }
+
+  /** Reads how far the sink is, whoever delivers. */
+  async observe(): Promise<void> {
+    const { outbox, sink } = this.#options
+    this.#progress = await outbox.progress(sink.name)
+  }
+
+  async #observe(signal: AbortSignal): Promise<void> {
+    const { clock, pollMs } = this.#options
+    while (!signal.aborted) {
+      // The feed notices and reports the same outage; until it ends the last known figures stand.
+      await this.observe().catch(() => undefined)
+      await clock.sleep(pollMs, signal)
+    }
+  }
+
+  /** Ends when the role is lost or the replica stops. */
+  async #publish(ownership: Ownership): Promise<void> {
+    const { clock, random, maxBackoffMs, pollMs, sink } = this.#options
+    const { signal } = ownership
+    const backoff = new Backoff({ baseMs: 200, maxMs: maxBackoffMs, random })
+    let session: SinkSession | null = null
+    while (!signal.aborted) {
+      try {
+        session ??= await SinkSession.open(this.#options, ownership)
+        const outcome = await session.step()
+        this.#progress = { ...this.#progress, cursor: session.cursor, parked: session.parked }
+        this.#recovered()
+        backoff.reset()
+        if (outcome === 'idle') await this.#wakeup.wait(signal, { clock, ms: pollMs })
+      } catch (error) {
+        if (isOver(error, signal)) break
+        this.#failed(error)
+        await clock.sleep(this.#pause(error, backoff), signal)
+      }
+    }
+    this.#error = null
+    await sink.close()
+  }
+
+  #pause(error: unknown, backoff: Backoff): number {
+    const next = backoff.next()
+    if (!(error instanceof DeliveryError)) return next
+    if (error.kind === 'gone') return this.#options.goneRetryMs
+    return Math.max(next, Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs))
+  }
+
+  #failed(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    if (this.#error === null) this.#options.logger.warn({ error: text }, 'a sink takes no events')
+    this.#error = text
+  }
+
+  #recovered(): void {
+    if (this.#error !== null) this.#options.logger.info({}, 'the sink takes events again')
+    this.#error = null
+  }
+}
