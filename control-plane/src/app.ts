@@ -1,0 +1,205 @@
+import { Registry } from './registry/registry.ts'
+import { Retention } from './registry/retention.ts'
+import type { Config, ListenAddress } from './config.ts'
+import type { ModeState } from './domain/mode.ts'
+import { Feed } from './feed/feed.ts'
+import { Heartbeats } from './health/heartbeats.ts'
+import { Membership } from './health/membership.ts'
+import { Sweeper, sweeperRole } from './health/sweeper.ts'
+import { MeshState } from './mesh/mesh-state.ts'
+import { MeshSource } from './resources/mesh-source.ts'
+import { SidecarReporter } from './resources/sidecar-reporter.ts'
+import { createRest } from './rest/server.ts'
+import { Backoff } from './runtime/backoff.ts'
+import type { Clock } from './runtime/clock.ts'
+import type { Component } from './runtime/component.ts'
+import type { Logger } from './runtime/logger.ts'
+import { SidecarDirectory } from './sidecar-directory.ts'
+import { ReplicaStatus } from './status-reader.ts'
+import { ChangeLog } from './store/change-log.ts'
+import { openDatabase } from './store/database.ts'
+import { LeaseTable } from './store/lease-table.ts'
+import { migrate } from './store/migrate.ts'
+import { ObservationTable } from './store/observation-table.ts'
+import { OwnedRole } from './store/owned-role.ts'
+import { Pulses } from './store/pulses.ts'
+import { ReplicaTable } from './store/replica-table.ts'
+import { dropOldPartitions } from './store/retention.ts'
+import { RoleTable } from './store/role-table.ts'
+import { Sequencer } from './store/sequencer.ts'
+import { SidecarTable } from './store/sidecar-table.ts'
+import type { XdsSource } from './xds/port.ts'
+import type { StreamStatus } from './xds/status.ts'
+import { XdsServer } from './xds/xds-server.ts'
+
+export interface AppOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly random: () => number
+  /** Puts something between the mesh and the xDS server; tests force invalid resources into a stream with it. */
+  readonly wrapSource?: (source: XdsSource) => XdsSource
+}
+
+/** One control-plane process, built and wired. */
+export interface App {
+  readonly mesh: MeshState
+  readonly xds: XdsServer
+  modes(): ModeState[]
+  /**
+   * Opens the listeners, then waits for the database as long as it takes, migrates it and starts everything else.
+   * Resolves with the addresses as soon as the listeners are open; rejects when one cannot be opened.
+   */
+  start(): Promise<{ readonly http: ListenAddress; readonly xds: ListenAddress }>
+  /** Rejects when a part has ended by a defect; resolves after `stop`. */
+  readonly ended: Promise<void>
+  /** Ends everything in order: callers first, then those who work for them, the database last. */
+  stop(): Promise<void>
+}
+
+const databaseConnections = 10
+
+const text = ({ host, port }: ListenAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+/** Builds a replica. Starts nothing. */
+export const createApp = async (options: AppOptions): Promise<App> => {
+  const { config, clock, logger, random } = options
+  const common = { clock, logger, random }
+  const replica = config.replicaId
+  const connection = { url: config.databaseUrl, applicationName: `waymark-${replica}`.slice(0, 63) }
+  const database = openDatabase({ ...connection, connections: databaseConnections, logger })
+
+  // The log, and the state that follows it.
+  const mesh = new MeshState()
+  const log = new ChangeLog({ database, connection })
+  const feed: Feed = new Feed({ ...common, log, follower: mesh, ownBackend: () => sequencer.backend })
+  const sequencer: Sequencer = new Sequencer({
+    ...common,
+    connection,
+    onCommitted: sets => {
+      feed.offer(sets)
+    },
+  })
+  const registry = new Registry(sequencer)
+
+  // What sidecars get.
+  const tracing = config.tracing
+  const meshSource = new MeshSource({ mesh, tracing })
+  const source = options.wrapSource?.(meshSource) ?? meshSource
+  const xds = new XdsServer({ ...common, source, listen: config.xds })
+  const sidecars = new SidecarTable<StreamStatus>({ database, replica })
+  const reporter = new SidecarReporter({ ...common, streams: xds, store: sidecars })
+
+  // Health.
+  const addresses = { http: text(config.http), xds: text(config.xds) }
+  const leases = new LeaseTable(database)
+  const observations = new ObservationTable(database)
+  const membership = new Membership({
+    ...common,
+    replicas: new ReplicaTable(database),
+    id: replica,
+    addresses: () => addresses,
+  })
+  const heartbeats = new Heartbeats({ ...common, mesh, registry, leases, replicaId: replica })
+  const role = new OwnedRole({ ...common, roles: new RoleTable(database), name: sweeperRole, owner: replica })
+  const sweeper = new Sweeper({ ...common, role, leases, observations, registry })
+  const retention = new Retention({
+    ...common,
+    drop: () => dropOldPartitions(database, config.retentionDays),
+  })
+
+  // What people see.
+  const status = new ReplicaStatus({
+    replica,
+    clock,
+    mesh,
+    feed,
+    sweeper,
+    sinks: () => [],
+    replicas: () => membership.live,
+    streams: () => xds.counters.streams,
+  })
+  const rest = await createRest({
+    ...common,
+    registry,
+    mesh,
+    heartbeats,
+    changes: log,
+    pulses: new Pulses(database),
+    sidecars: new SidecarDirectory({ replica, streams: xds, table: sidecars, now: () => clock.now() }),
+    status,
+    replicaId: replica,
+  })
+
+  const front = new AbortController()
+  const middle = new AbortController()
+  const back = new AbortController()
+  const stages: readonly [AbortController, readonly Component[]][] = [
+    [front, [xds]],
+    [middle, [heartbeats, sweeper, membership, reporter, retention]],
+    [back, [sequencer, feed]],
+  ]
+  const running: Promise<void>[][] = stages.map(() => [])
+  const defect = Promise.withResolvers<undefined>()
+
+  const run = (stage: number): void => {
+    const [controller, components] = stages[stage] ?? []
+    for (const component of components ?? []) {
+      if (controller === undefined) continue
+      const end = component.start(controller.signal).catch((error: unknown) => {
+        logger.error({ error, component: component.name }, 'a component ended by a defect')
+        defect.reject(error)
+      })
+      running[stage]?.push(end)
+    }
+  }
+
+  /** The database may come later than we do. */
+  const prepare = async (): Promise<void> => {
+    const backoff = new Backoff({ baseMs: 200, maxMs: 3_000, random })
+    while (!middle.signal.aborted) {
+      try {
+        const applied = await migrate(connection)
+        if (applied.length > 0) logger.info({ applied }, 'migrations applied')
+        run(2)
+        run(1)
+        return
+      } catch (error) {
+        logger.warn({ error: String(error) }, 'the database is not usable yet')
+        await clock.sleep(backoff.next(), middle.signal)
+      }
+    }
+  }
+  let preparing: Promise<void> = Promise.resolve()
+
+  return {
+    mesh,
+    xds,
+    modes: () => status.modes(),
+    ended: defect.promise,
+    start: async () => {
+      await rest.listen({ host: config.http.host, port: config.http.port })
+      const bound = rest.server.address()
+      const port = bound === null || typeof bound === 'string' ? config.http.port : bound.port
+      const http = { host: config.http.host, port }
+      const xdsAddress = await xds.listen()
+      addresses.http = text(http)
+      addresses.xds = text(xdsAddress)
+      run(0)
+      preparing = prepare()
+      logger.info({ http: addresses.http, xds: addresses.xds }, 'listening')
+      return { http, xds: xdsAddress }
+    },
+    stop: async () => {
+      middle.abort()
+      front.abort()
+      await Promise.all([rest.close(), preparing, ...(running[0] ?? [])])
+      await Promise.all(running[1] ?? [])
+      back.abort()
+      await Promise.all(running[2] ?? [])
+      await database.destroy()
+      defect.resolve(undefined)
+    },
+  }
+}

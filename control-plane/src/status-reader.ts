@@ -1,0 +1,63 @@
+import { ModeTracker } from './domain/mode-tracker.ts'
+import type { ModeState } from './domain/mode.ts'
+import type { FeedStatus } from './feed/feed.ts'
+import type { SweeperStatus } from './health/sweeper.ts'
+import type { MeshState } from './mesh/mesh-state.ts'
+import type { ReplicaReport, SinkReport, StatusReader, StatusReport } from './rest/ports.ts'
+import type { Clock } from './runtime/clock.ts'
+
+interface ReplicaStatusOptions {
+  readonly replica: string
+  readonly clock: Clock
+  readonly mesh: MeshState
+  readonly feed: { status(): FeedStatus }
+  readonly sweeper: { status(): SweeperStatus }
+  readonly sinks: () => readonly SinkReport[]
+  readonly replicas: () => readonly ReplicaReport[]
+  readonly streams: () => number
+}
+
+/** What this replica can say of itself and of the mesh, from memory: it answers also without a database. */
+export class ReplicaStatus implements StatusReader {
+  readonly #options: ReplicaStatusOptions
+  readonly #startedAt: string
+  readonly #modes = new ModeTracker()
+
+  constructor(options: ReplicaStatusOptions) {
+    this.#options = options
+    this.#startedAt = new Date(options.clock.now()).toISOString()
+  }
+
+  modes(): ModeState[] {
+    const { mesh, feed, sweeper, sinks, clock } = this.#options
+    const { connected, lastError } = feed.status()
+    const { recoveringUntil, selfPreservation } = sweeper.status()
+    return this.#modes.states(
+      {
+        loaded: mesh.loaded,
+        database: { connected, lastError },
+        revision: mesh.revision,
+        recoveringUntil,
+        selfPreservation: selfPreservation?.active === true ? selfPreservation.reason : null,
+        sinks: sinks(),
+      },
+      clock.now(),
+    )
+  }
+
+  status(): Promise<StatusReport> {
+    const { replica, mesh, feed, sweeper, sinks, replicas, streams } = this.#options
+    const { connected, head } = feed.status()
+    return Promise.resolve({
+      replica,
+      startedAt: this.#startedAt,
+      revision: mesh.revision,
+      head: connected ? Math.max(head, mesh.revision) : null,
+      modes: this.modes(),
+      streams: streams(),
+      replicas: connected ? replicas() : null,
+      sinks: connected ? sinks() : null,
+      selfPreservation: sweeper.status().selfPreservation,
+    })
+  }
+}
