@@ -2,13 +2,13 @@ const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
 const units = ['h', 'm', 's', 'ms'] as const
 type Unit = keyof typeof unitMs
 
-const syntax = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/
-
 /** The longest duration that is read: beyond it is a typing error rather than a wish. */
 const maxDurationMs = 365 * 24 * unitMs.h
 
 /** What a duration looks like, as a JSON Schema pattern. */
-export const durationPattern = '^[0-9]{1,9}(\\.[0-9]{1,3})?(ms|s|m|h)$'
+export const durationPattern = '^([0-9]{1,11}(?:\\.[0-9]{1,3})?)(ms|s|m|h)$'
+
+const syntax = new RegExp(durationPattern)
 
 /** What is accepted where a duration is asked for, for error messages. */
 export const durationAccepted = 'a number and a unit (ms, s, m or h), such as "500ms", "1.5s" or "10m"'

@@ -10,9 +10,6 @@ export interface FieldError {
   readonly accepted: string
 }
 
-/** More than these are not told: whoever sends a thousand wrong fields does not read them. */
-const maxErrors = 20
-
 type Node = Readonly<Record<string, unknown>>
 
 const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null
@@ -41,7 +38,7 @@ const problemOf = (value: unknown): string => {
   return `${shown} is not accepted`
 }
 
-/** What does not fit `schema`, each with what would; at most 20. */
+/** What does not fit `schema`, each with what would; typebox stops after eight. */
 export const schemaErrors = (schema: TSchema, value: unknown): FieldError[] => {
   const errors: FieldError[] = []
   for (const error of Value.Errors(schema, value)) {
@@ -69,7 +66,6 @@ export const schemaErrors = (schema: TSchema, value: unknown): FieldError[] => {
         accepted: acceptedBy(node),
       })
     }
-    if (errors.length >= maxErrors) break
   }
-  return errors.slice(0, maxErrors)
+  return errors
 }

@@ -105,15 +105,16 @@ const retries = Type.Object(
   closed,
 )
 
-const limit = (description: string) =>
-  Type.Optional(integerField({ minimum: 0, maximum: 1_000_000, description }))
+const limit = (minimum: number, description: string) =>
+  Type.Optional(integerField({ minimum, maximum: 1_000_000, description }))
 
 const connectionLimits = Type.Object(
   {
-    connections: limit('Open connections.'),
-    pending: limit('Requests that wait for a connection.'),
-    requests: limit('Requests at once.'),
-    retries: limit('Retries at once.'),
+    connections: limit(1, 'Open connections.'),
+    // Each request waits for a connection for a moment: with 0 hardly any would be served.
+    pending: limit(1, 'Requests that wait for a connection.'),
+    requests: limit(1, 'Requests at once.'),
+    retries: limit(0, 'Retries at once.'),
   },
   { ...closed, description: 'Of one sidecar to all instances together; what is above gets 503 at once.' },
 )
