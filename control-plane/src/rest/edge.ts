@@ -4,7 +4,7 @@ import type { MeshState } from '../mesh/mesh-state.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { AllowedMethods } from './allowed-methods.ts'
 import { revisionHeader, type RestApp } from './context.ts'
-import { isAllowedHost, type AllowedHosts } from './host-guard.ts'
+import { isAllowedHost } from './host-guard.ts'
 import { retryAfterSeconds, toProblem, toWaymarkError } from './problem.ts'
 import { problemType } from './schemas/problem.ts'
 import { findUnstorable } from './validation.ts'
@@ -12,7 +12,7 @@ import { findUnstorable } from './validation.ts'
 export interface EdgeOptions {
   readonly mesh: MeshState
   readonly logger: Logger
-  readonly allowedHosts: AllowedHosts
+  readonly allowedHosts: readonly string[] | undefined
 }
 
 /** On every answer; also on those that fastify gives before any hook has run. */
@@ -71,14 +71,15 @@ export const installEdge = (app: RestApp, options: EdgeOptions): void => {
   })
 
   app.addHook('onRequest', (request, _reply, done) => {
-    if (isAllowedHost(request.headers.host, options.allowedHosts)) {
+    const { host } = request.headers
+    if (isAllowedHost({ host, localAddress: request.socket.localAddress }, options.allowedHosts)) {
       done()
       return
     }
     done(
       new WaymarkError(
         'host_not_allowed',
-        `the Host header names ${JSON.stringify(request.headers.host ?? '')}; ` +
+        `the Host header names ${JSON.stringify(host ?? '')}; ` +
           'accepted: an IP address, localhost or a configured name',
       ),
     )

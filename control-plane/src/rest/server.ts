@@ -1,7 +1,6 @@
 import fastify from 'fastify'
 import type { RestApp, RestContext, RestParts } from './context.ts'
 import { installEdge, sendProblem } from './edge.ts'
-import type { AllowedHosts } from './host-guard.ts'
 import { refuseConnection } from './http-server.ts'
 import { defaultLimits, type RestLimits } from './limits.ts'
 import { describeApi } from './openapi.ts'
@@ -22,13 +21,23 @@ export interface RestOptions extends RestParts {
   /** Names this replica in the `instance` of problem documents. */
   readonly replicaId: string
   /**
-   * Host names to answer for besides addresses and `localhost`; by default none. `any` turns the guard against
-   * DNS rebinding off, for listeners whose network already keeps browsers out.
+   * Host names to answer for besides addresses and `localhost`. Absent: names are refused on connections over
+   * loopback only (host-guard.ts).
    */
-  readonly allowedHosts?: AllowedHosts
+  readonly allowedHosts?: readonly string[]
   readonly limits?: Partial<RestLimits>
   /** The text of `/metrics`; without it there is no such path. */
   readonly metrics?: () => Promise<string>
+  /** Told of every answered request. */
+  readonly onAnswer?: (answer: RestAnswer) => void
+}
+
+export interface RestAnswer {
+  readonly method: string
+  /** The pattern of the route, not the path. */
+  readonly route: string
+  readonly status: number
+  readonly seconds: number
 }
 
 /**
@@ -36,7 +45,7 @@ export interface RestOptions extends RestParts {
  * the requests in flight.
  */
 export const createRest = async (options: RestOptions): Promise<RestApp> => {
-  const { mesh, clock, logger, replicaId, allowedHosts = [], metrics } = options
+  const { mesh, clock, logger, replicaId, allowedHosts, metrics } = options
   const limits: RestLimits = { ...defaultLimits, ...options.limits }
   const reads = new ReadGate({ mesh, clock, limits })
   const watches = new WatchHub({ mesh, changes: options.changes, clock, logger, limits })
@@ -69,6 +78,19 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     watches.close()
   })
   installEdge(app, { mesh, logger, allowedHosts })
+  const { onAnswer } = options
+  if (onAnswer !== undefined) {
+    app.addHook('onResponse', (request, reply, done) => {
+      const route = request.routeOptions.url ?? 'none'
+      onAnswer({
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        seconds: reply.elapsedTime / 1_000,
+      })
+      done()
+    })
+  }
   await describeApi(app)
 
   probeRoutes(app, context, { metrics })
