@@ -9,6 +9,7 @@ import { Sweeper, sweeperRole } from './health/sweeper.ts'
 import { MeshState } from './mesh/mesh-state.ts'
 import { MeshSource } from './resources/mesh-source.ts'
 import { SidecarReporter } from './resources/sidecar-reporter.ts'
+import { createPublishers } from './outbox/create-publishers.ts'
 import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -21,6 +22,7 @@ import { openDatabase } from './store/database.ts'
 import { LeaseTable } from './store/lease-table.ts'
 import { migrate } from './store/migrate.ts'
 import { ObservationTable } from './store/observation-table.ts'
+import { OutboxTable } from './store/outbox-table.ts'
 import { OwnedRole } from './store/owned-role.ts'
 import { Pulses } from './store/pulses.ts'
 import { ReplicaTable } from './store/replica-table.ts'
@@ -28,6 +30,8 @@ import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
+import { Telemetry } from './telemetry/telemetry.ts'
+import type { TraceTarget } from './telemetry/tracing.ts'
 import type { XdsSource } from './xds/port.ts'
 import type { StreamStatus } from './xds/status.ts'
 import { XdsServer } from './xds/xds-server.ts'
@@ -62,6 +66,12 @@ const databaseConnections = 10
 const text = ({ host, port }: ListenAddress): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
+/** The control plane's own spans go where the sidecars' go, if that speaks gRPC. */
+const ownTraces = (tracing: Config['tracing']): TraceTarget | null =>
+  tracing?.target.protocol === 'grpc'
+    ? { ...tracing.target, tls: false, samplingPercent: tracing.samplePercent }
+    : null
+
 /** Builds a replica. Starts nothing. */
 export const createApp = async (options: AppOptions): Promise<App> => {
   const { config, clock, logger, random } = options
@@ -81,7 +91,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       feed.offer(sets)
     },
   })
-  const registry = new Registry(sequencer)
+  const registry = new Registry({
+    submit: write =>
+      telemetry.withSpan(
+        { name: 'write', traceparent: write.traceparent, attributes: { 'waymark.actor': write.actor } },
+        traceparent => sequencer.submit({ ...write, traceparent }),
+      ),
+  })
 
   // What sidecars get.
   const tracing = config.tracing
@@ -102,23 +118,53 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     addresses: () => addresses,
   })
   const heartbeats = new Heartbeats({ ...common, mesh, registry, leases, replicaId: replica })
-  const role = new OwnedRole({ ...common, roles: new RoleTable(database), name: sweeperRole, owner: replica })
+  const roles = new RoleTable(database)
+  const role = new OwnedRole({ ...common, roles, name: sweeperRole, owner: replica })
   const sweeper = new Sweeper({ ...common, role, leases, observations, registry })
   const retention = new Retention({
     ...common,
     drop: () => dropOldPartitions(database, config.retentionDays),
   })
 
+  // Events.
+  const publishers = createPublishers({
+    ...common,
+    sinks: config.sinks,
+    log,
+    outbox: new OutboxTable(database),
+    roles,
+    owner: replica,
+    stdout: process.stdout,
+  })
+  mesh.onDelta(() => {
+    for (const publisher of publishers) publisher.wake()
+  })
+
   // What people see.
   const status = new ReplicaStatus({
+    ...common,
     replica,
-    clock,
     mesh,
     feed,
     sweeper,
-    sinks: () => [],
+    sinks: () => publishers.map(publisher => publisher.status()),
     replicas: () => membership.live,
     streams: () => xds.counters.streams,
+  })
+  const telemetry: Telemetry = new Telemetry({
+    clock,
+    replicaId: replica,
+    logger,
+    observers: {
+      xds: () => xds.counters,
+      writes: () => ({ waiting: sequencer.waiting, batches: sequencer.batches }),
+      feed: () => ({ ...feed.status(), revision: mesh.revision }),
+      mesh: () => mesh.census(),
+      heartbeats: () => ({ pending: heartbeats.pending }),
+      outbox: () => publishers.map(publisher => publisher.status()),
+      modes: () => status.modes(),
+    },
+    traces: ownTraces(tracing),
   })
   const rest = await createRest({
     ...common,
@@ -130,14 +176,19 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     sidecars: new SidecarDirectory({ replica, streams: xds, table: sidecars, now: () => clock.now() }),
     status,
     replicaId: replica,
+    ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),
+    metrics: () => telemetry.metricsText(),
+    onAnswer: answer => {
+      telemetry.recordRequest(answer)
+    },
   })
 
   const front = new AbortController()
   const middle = new AbortController()
   const back = new AbortController()
   const stages: readonly [AbortController, readonly Component[]][] = [
-    [front, [xds]],
-    [middle, [heartbeats, sweeper, membership, reporter, retention]],
+    [front, [xds, status, telemetry]],
+    [middle, [heartbeats, sweeper, membership, reporter, retention, ...publishers]],
     [back, [sequencer, feed]],
   ]
   const running: Promise<void>[][] = stages.map(() => [])

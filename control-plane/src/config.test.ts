@@ -21,7 +21,8 @@ describe('readConfig', () => {
       xds: { host: '127.0.0.1', port: 7401 },
       replicaId: 'a',
       logLevel: 'info',
-      sinks: '',
+      sinks: [],
+      allowedHosts: null,
       tracing: null,
       checkDeny: null,
       retentionDays: 7,
@@ -55,6 +56,7 @@ describe('readConfig', () => {
     ['WAYMARK_LOG_LEVEL', 'loud'],
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
+    ['WAYMARK_SINKS', 'audit=ftp://host'],
     ['WAYMARK_TRACE_SAMPLING_PERCENT', '101'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4317'],
   ])('names %s=%s and what it accepts', (variable, value) => {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
+import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
 
 export interface ListenAddress {
   /** An IP address or host name to bind. */
@@ -23,8 +24,10 @@ export interface Config {
   /** Names this process among the replicas. */
   readonly replicaId: string
   readonly logLevel: LogLevel
-  /** WAYMARK_SINKS, unparsed: outbox/ knows its grammar. */
-  readonly sinks: string
+  /** Where changes are published. */
+  readonly sinks: readonly SinkConfig[]
+  /** Host names that REST answers for, besides addresses and localhost; null: see rest/host-guard.ts. */
+  readonly allowedHosts: readonly string[] | null
   /** null: sidecars do not trace. */
   readonly tracing: TracingConfig | null
   /** CIDRs that active checks must not probe; null: the defaults of health/. */
@@ -124,6 +127,17 @@ class Reader {
     return level ?? 'info'
   }
 
+  /** Separated by spaces or commas. */
+  list(variable: string): string[] | null {
+    return this.text(variable)?.split(/[\s,]+/) ?? null
+  }
+
+  sinks(): readonly SinkConfig[] {
+    const { sinks, problems } = parseSinks(this.#environment)
+    this.problems.push(...problems)
+    return sinks
+  }
+
   tracing(): TracingConfig | null {
     const samplePercent = this.number('WAYMARK_TRACE_SAMPLING_PERCENT', { fallback: 100, min: 0, max: 100 })
     const endpoint = this.text('OTEL_EXPORTER_OTLP_ENDPOINT')
@@ -152,9 +166,10 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     xds: reader.listen('WAYMARK_XDS_LISTEN', { host: '127.0.0.1', port: 7401 }),
     replicaId: reader.text('WAYMARK_REPLICA_ID') ?? `${hostname()}-${unique}`,
     logLevel: reader.logLevel(),
-    sinks: reader.text('WAYMARK_SINKS') ?? '',
+    sinks: reader.sinks(),
+    allowedHosts: reader.list('WAYMARK_ALLOWED_HOSTS'),
     tracing: reader.tracing(),
-    checkDeny: reader.text('WAYMARK_CHECK_DENY')?.split(/[\s,]+/) ?? null,
+    checkDeny: reader.list('WAYMARK_CHECK_DENY'),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
   }
   if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {

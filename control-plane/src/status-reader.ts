@@ -5,10 +5,13 @@ import type { SweeperStatus } from './health/sweeper.ts'
 import type { MeshState } from './mesh/mesh-state.ts'
 import type { ReplicaReport, SinkReport, StatusReader, StatusReport } from './rest/ports.ts'
 import type { Clock } from './runtime/clock.ts'
+import type { Component } from './runtime/component.ts'
+import type { Logger } from './runtime/logger.ts'
 
 interface ReplicaStatusOptions {
   readonly replica: string
   readonly clock: Clock
+  readonly logger: Logger
   readonly mesh: MeshState
   readonly feed: { status(): FeedStatus }
   readonly sweeper: { status(): SweeperStatus }
@@ -18,7 +21,8 @@ interface ReplicaStatusOptions {
 }
 
 /** What this replica can say of itself and of the mesh, from memory: it answers also without a database. */
-export class ReplicaStatus implements StatusReader {
+export class ReplicaStatus implements StatusReader, Component {
+  readonly name = 'status'
   readonly #options: ReplicaStatusOptions
   readonly #startedAt: string
   readonly #modes = new ModeTracker()
@@ -26,6 +30,21 @@ export class ReplicaStatus implements StatusReader {
   constructor(options: ReplicaStatusOptions) {
     this.#options = options
     this.#startedAt = new Date(options.clock.now()).toISOString()
+  }
+
+  /** Looks once a second, so that a mode's beginning is when it began and not when somebody asked. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options
+    let before = new Map<string, string>()
+    while (!signal.aborted) {
+      const modes = this.modes()
+      for (const { capability, mode, evidence } of modes) {
+        const changed = before.has(capability) && before.get(capability) !== mode
+        if (changed) logger.warn({ capability, mode, evidence }, 'a mode has changed')
+      }
+      before = new Map(modes.map(({ capability, mode }) => [capability, mode]))
+      await clock.sleep(1_000, signal)
+    }
   }
 
   modes(): ModeState[] {

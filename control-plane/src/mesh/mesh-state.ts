@@ -3,6 +3,7 @@ import { documentKey, type Document } from '../domain/document.ts'
 import type { Instance } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshSnapshot } from '../domain/snapshot.ts'
+import type { Verdict } from '../domain/verdict.ts'
 
 /** A name that others call: it exists while it has an instance or a `Service` document. */
 export interface ServiceState {
@@ -67,6 +68,13 @@ export class MeshState {
   /** Every instance, service by service, in no particular order. */
   *instances(): Generator<Instance> {
     for (const service of this.#services.values()) yield* service.instances.values()
+  }
+
+  /** How many services there are, and how many instances of each verdict. */
+  census(): { readonly services: number; readonly instances: Readonly<Record<Verdict, number>> } {
+    const instances = { healthy: 0, degraded: 0, unhealthy: 0, draining: 0, maintenance: 0, unknown: 0 }
+    for (const { verdict } of this.instances()) instances[verdict] += 1
+    return { services: this.#services.size, instances }
   }
 
   document(kind: string, name: string): Document | undefined {
