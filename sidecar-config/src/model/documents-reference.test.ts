@@ -49,7 +49,7 @@ const defaultText = (path: string): string | undefined => {
       defaultTrafficSettings,
     )
   if (value === undefined || value === null) return undefined
-  return Array.isArray(value) ? value.join(', ') : String(JSON.stringify(value)).replaceAll('"', '')
+  return Array.isArray(value) ? value.join(', ') : JSON.stringify(value).replaceAll('"', '')
 }
 
 const fields = Object.entries(documentSchemas).flatMap(([kind, schema]) =>
