@@ -19,6 +19,8 @@ export interface PostgresOptions {
   readonly onLog?: (line: string) => void
   /** What a person should know: an old server was stopped, the data lies elsewhere. */
   readonly onNotice?: (text: string) => void
+  /** The server ended without having been told to. */
+  readonly onUnexpectedEnd?: () => void
   /** Ends a start that is under way; nothing is left running then. */
   readonly signal?: AbortSignal
 }
@@ -73,6 +75,7 @@ class EmbeddedPostgres implements Postgres {
   readonly #log: LogFile
   #child: ChildProcess | null = null
   #ended: Promise<void> = Promise.resolve()
+  #wanted = false
 
   constructor(home: PostgresHome, port: number, options: PostgresOptions) {
     this.#home = home
@@ -96,6 +99,7 @@ class EmbeddedPostgres implements Postgres {
     await recoverDataDirectory(this.directory, this.#options.onNotice ?? (() => undefined))
     signal?.throwIfAborted()
     this.#spawn()
+    this.#wanted = true
     try {
       await waitFor(() => this.#isReady(), {
         what: 'Postgres to accept connections',
@@ -110,11 +114,13 @@ class EmbeddedPostgres implements Postgres {
   }
 
   async stop(): Promise<void> {
+    this.#wanted = false
     if (this.#child?.pid !== undefined) await stopPostmaster(this.#child.pid)
     await this.#ended
   }
 
   async kill(): Promise<void> {
+    this.#wanted = false
     this.#child?.kill('SIGKILL')
     await this.#ended
     await waitForBackends(this.directory)
@@ -148,6 +154,7 @@ class EmbeddedPostgres implements Postgres {
       const ended = (): void => {
         this.#child = null
         resolve()
+        if (this.#wanted) this.#options.onUnexpectedEnd?.()
       }
       // 'close' comes after 'exit', when the last lines have been read.
       child.once('close', ended)

@@ -121,6 +121,8 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #running = new Set<ManagedProcess>()
+  /** In the order in which each was started for the first time. */
+  readonly #groups = new Set<string>()
   #stopping = false
 
   constructor(options: SupervisorOptions) {
@@ -138,6 +140,7 @@ export class Supervisor {
     const log = new LogFile({ path: join(this.#options.logDir, `${options.name}.log`) })
     const started = new ManagedProcess(options, log)
     this.#running.add(started)
+    this.#groups.add(options.group)
     this.#options.onChange?.(this.running)
     void started.ended.then(end => {
       this.#running.delete(started)
@@ -151,8 +154,7 @@ export class Supervisor {
   /** Stops everything, group by group; `graceMs` bounds each group. */
   async stopAll({ graceMs = defaultGraceMs }: { readonly graceMs?: number } = {}): Promise<void> {
     this.#stopping = true
-    const groups = [...new Set(this.running.map(({ group }) => group))].reverse()
-    for (const group of groups)
+    for (const group of [...this.#groups].reverse())
       await Promise.all(this.running.filter(one => one.group === group).map(one => one.stop({ graceMs })))
   }
 
