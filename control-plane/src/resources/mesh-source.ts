@@ -77,8 +77,9 @@ interface Touched {
 }
 
 /**
- * The mesh as xDS resources: says which resources a change touches, builds each once, and tells the sets that
- * hold it. Cost follows the change: its service, and the sidecars that call it.
+ * The mesh as xDS resources: says which resources a change touches, and tells the sets that
+ * hold it. Sets may be told of a resource that turns out to be the same; whoever sends it compares. Cost follows
+ * the change: its service, and the sidecars that call it.
  */
 export class MeshSource implements XdsSource {
   readonly #mesh: MeshState
@@ -173,7 +174,7 @@ export class MeshSource implements XdsSource {
     const all = new Set([...this.#services.names(), ...this.#mesh.serviceNames()])
     this.#routes.clear()
     for (const service of all) {
-      this.#services.refreshEndpoints(service, this.#mesh.revision)
+      this.#services.touch(service)
       this.#services.refreshClusters(service, this.#mesh.revision)
     }
     return { endpoints: all, shapes: all, instances: new Set(this.#views.instances()) }
@@ -187,16 +188,16 @@ export class MeshSource implements XdsSource {
       if (change.aggregateType === 'instance') this.#readInstance(change, { endpoints, instances })
       else this.#readDocument(change, { endpoints, shapes, instances })
     }
-    const known = new Map([...endpoints].map(service => [service, this.#services.has(service)]))
-    const changed = new Set(
-      [...endpoints].filter(service => this.#services.refreshEndpoints(service, delta.revision)),
-    )
-    for (const [service, before] of known) if (this.#services.has(service) !== before) shapes.add(service)
+    for (const service of endpoints) {
+      const known = this.#services.has(service)
+      this.#services.touch(service)
+      if (this.#services.has(service) !== known) shapes.add(service)
+    }
     for (const service of shapes) {
       this.#services.refreshClusters(service, delta.revision)
       this.#routes.invalidate(service)
     }
-    return { endpoints: changed, shapes, instances }
+    return { endpoints, shapes, instances }
   }
 
   #readInstance(change: Change, to: { endpoints: Set<string>; instances: Set<string> }): void {

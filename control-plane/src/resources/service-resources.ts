@@ -26,13 +26,17 @@ export const protocolOf = (service: ServiceState | undefined): Protocol =>
   (service?.document?.spec as ServiceSpec | undefined)?.protocol ?? 'http'
 
 interface Entry {
-  endpoints: XdsResource
+  /** undefined: not asked for yet. */
+  endpoints: XdsResource | undefined
+  /** The instances have changed since the endpoints were built. */
+  stale: boolean
   readonly clusters: Map<CallerVariant, XdsResource>
 }
 
 /**
- * The cluster and the endpoints of each service, built once per version: endpoints for all sidecars, clusters
- * once for each caller that has policies of its own and once for all others.
+ * The cluster and the endpoints of each service: endpoints for all sidecars, clusters once for each caller that
+ * has policies of its own and once for all others. Each is built when somebody asks, at most once per version:
+ * changes that come while no sidecar can take them cost nothing but a mark.
  */
 export class ServiceResources {
   readonly #mesh: MeshState
@@ -52,8 +56,15 @@ export class ServiceResources {
     return this.#entries.keys()
   }
 
-  endpoints(service: string): XdsResource | undefined {
-    return this.#entries.get(service)?.endpoints
+  endpoints(name: string): XdsResource | undefined {
+    const entry = this.#entries.get(name)
+    const service = this.#mesh.service(name)
+    if (entry === undefined || service === undefined) return undefined
+    if (entry.endpoints === undefined || entry.stale) {
+      entry.endpoints = this.#buildEndpoints(service, entry.endpoints)
+      entry.stale = false
+    }
+    return entry.endpoints
   }
 
   /** Built when it is first asked for. */
@@ -68,19 +79,13 @@ export class ServiceResources {
     return cluster
   }
 
-  /** Follows the service's instances; true when its endpoints have changed, come or gone. */
-  refreshEndpoints(name: string, revision: Revision): boolean {
-    const service = this.#mesh.service(name)
+  /** Follows the mesh: the service's instances have changed, or it has come or gone. */
+  touch(name: string): void {
     const entry = this.#entries.get(name)
-    if (service === undefined) return this.#entries.delete(name)
-    const endpoints = this.#buildEndpoints(service, revision, entry?.endpoints)
-    if (entry === undefined) {
-      this.#entries.set(name, { endpoints, clusters: new Map() })
-      return true
-    }
-    const changed = endpoints !== entry.endpoints
-    entry.endpoints = endpoints
-    return changed
+    if (this.#mesh.service(name) === undefined) this.#entries.delete(name)
+    else if (entry === undefined) {
+      this.#entries.set(name, { endpoints: undefined, stale: true, clusters: new Map() })
+    } else entry.stale = true
   }
 
   /** Builds the clusters of a service anew, after its document or a policy has changed. */
@@ -92,7 +97,7 @@ export class ServiceResources {
     }
   }
 
-  #buildEndpoints(service: ServiceState, revision: Revision, before: XdsResource | undefined): XdsResource {
+  #buildEndpoints(service: ServiceState, before: XdsResource | undefined): XdsResource {
     const endpoints = [...service.instances.values()].map(({ id, spec, verdict }) => ({
       id,
       address: spec.address,
@@ -102,7 +107,7 @@ export class ServiceResources {
       locality: spec.locality,
     }))
     const packed = packEndpoints(buildEndpoints({ service: service.name, endpoints }))
-    return asResource({ packed, revision, before })
+    return asResource({ packed, revision: this.#mesh.revision, before })
   }
 
   #buildCluster(

@@ -26,6 +26,18 @@ export interface SequencerOptions {
   readonly batchLimit?: number
 }
 
+/**
+ * Its statements look rows up by their keys, whatever the size of the tables. The planner, which sees tables grow
+ * from empty, would scan them, and plan each statement anew.
+ */
+const plannerOptions = [
+  '-c enable_seqscan=off',
+  '-c enable_hashjoin=off',
+  '-c enable_mergejoin=off',
+  '-c plan_cache_mode=force_generic_plan',
+  '-c jit=off',
+].join(' ')
+
 interface Waiting {
   readonly write: Write<unknown>
   readonly resolve: (committed: Committed<unknown>) => void
@@ -208,7 +220,8 @@ export class Sequencer implements Component {
 
   async #connect(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
-    const client = new pg.Client(clientConfig(this.#options.connection))
+    const config = clientConfig(this.#options.connection)
+    const client = new pg.Client({ ...config, options: `${config.options ?? ''} ${plannerOptions}` })
     client.on('error', error => {
       this.#options.logger.warn({ error: error.message }, 'the sequencer lost its connection')
       if (this.#client === client) this.#client = null
