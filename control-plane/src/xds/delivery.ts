@@ -120,6 +120,9 @@ export class Delivery implements TypeProgress {
     first: FirstRequest | undefined,
     revision: Revision,
   ): SubscriptionActions {
+    const assumed = first !== undefined && this.subscription.wildcard
+    // From the first request on, the client has what it says, whatever it was sent unasked.
+    if (assumed) this.#held.clear()
     const actions = subscribe(this.subscription, message)
     if (first !== undefined) this.#adopt(first, revision)
     for (const name of actions.added) {
@@ -136,7 +139,7 @@ export class Delivery implements TypeProgress {
     if (actions.wildcard === 'stop') this.#forgetUncovered()
     else if (actions.wildcard !== undefined) {
       this.#owesResponse = first === undefined || first.initialVersions.size === 0
-      this.#cover(actions.wildcard === 'again', revision)
+      this.#cover({ again: actions.wildcard === 'again', force: assumed }, revision)
     }
     return actions
   }
@@ -144,7 +147,7 @@ export class Delivery implements TypeProgress {
   /** Treats the type as a wildcard though the client has not asked: see `DeltaSession`. */
   assumeWildcard(revision: Revision): void {
     this.subscription.wildcard = true
-    this.#cover(false, revision)
+    this.#cover({ again: false, force: false }, revision)
   }
 
   /** The next response, as far as the order allows; undefined: nothing to send now. */
@@ -244,16 +247,25 @@ export class Delivery implements TypeProgress {
     return { typeUrl: this.typeUrl, resources, removed, takesBack: true, revision }
   }
 
-  #accept(response: SentResponse): void {
-    for (const resource of response.resources) {
-      if (this.#tracked(resource.name)) this.#held.set(resource.name, resource)
-      if (!response.takesBack) this.#refusals?.accepted(resource.name)
+  #accept({ resources, removed, takesBack, revision }: SentResponse): void {
+    for (const resource of resources) {
+      if (!this.#tracked(resource.name)) continue
+      this.#held.set(resource.name, resource)
+      this.#accepted(resource.name, resource.version, takesBack, revision)
     }
-    for (const name of response.removed) {
-      if (this.subscription.names.has(name) && !response.takesBack) this.#held.set(name, null)
+    for (const name of removed) {
+      if (!this.#tracked(name)) continue
+      if (this.subscription.names.has(name) && !takesBack) this.#held.set(name, null)
       else this.#held.delete(name)
-      if (!response.takesBack) this.#refusals?.accepted(name)
+      this.#accepted(name, undefined, takesBack, revision)
     }
+  }
+
+  /** The resource or the subscription may have changed since it was sent: then it is looked at again. */
+  #accepted(name: string, version: string | undefined, takesBack: boolean, revision: Revision): void {
+    if (!takesBack) this.#refusals?.accepted(name)
+    const current = this.current(name)
+    if (current?.version !== version) this.touch(name, current?.revision ?? revision)
   }
 
   #refuse(response: SentResponse, message: string, at: number): Refusal {
@@ -282,7 +294,10 @@ export class Delivery implements TypeProgress {
     if (entries > 1 && name !== undefined) {
       refusals.suspect({ ...refusal, names })
       for (const suspect of names) this.resend(suspect, response.revision)
-    } else if (name !== undefined) refusals.convict(name, refusal)
+    } else if (name !== undefined) {
+      refusals.convict(name, refusal)
+      if (this.current(name)?.version !== refusal.version) this.touch(name, response.revision)
+    }
     if (this.typeUrl === clusterType) {
       for (const cluster of names) if (entries === 1 || mentions(message, cluster)) refusals.takeBack(cluster)
     }
@@ -303,15 +318,18 @@ export class Delivery implements TypeProgress {
     }
   }
 
-  #cover(again: boolean, revision: Revision): void {
+  /** Looks at what the wildcard covers and the client does not have; `again`: at all of it. */
+  #cover({ again, force }: { again: boolean; force: boolean }, revision: Revision): void {
     for (const name of this.set.names()) {
-      if (again) this.resend(name, revision)
-      else if (!this.#held.has(name)) this.touch(name, this.set.get(name)?.revision ?? revision)
+      if (!again && this.#held.has(name)) continue
+      if (again || force) this.resend(name, revision)
+      else this.touch(name, this.set.get(name)?.revision ?? revision)
     }
   }
 
   #forgetUncovered(): void {
-    for (const name of new Set([...this.#held.keys(), ...this.#dirty.keys()])) {
+    const refused = this.#refusals?.names() ?? []
+    for (const name of new Set([...this.#held.keys(), ...this.#dirty.keys(), ...refused])) {
       if (!this.subscription.names.has(name)) this.#forget(name)
     }
   }

@@ -95,7 +95,7 @@ export class DeltaSession implements Gates {
     const answer = nonce === '' ? undefined : delivery.answer(nonce, error, now)
     const first = delivery.subscription.started
       ? undefined
-      : { initialVersions, distrusted: this.#distrusted(typeUrl, now) }
+      : { initialVersions, distrusted: this.#distrusted(message, now) }
     const { set } = delivery
     const actions = delivery.request(
       {
@@ -184,11 +184,11 @@ export class DeltaSession implements Gates {
     else owed.add(name)
   }
 
-  #distrusted(typeUrl: string, now: number): ReadonlySet<string> | 'all' {
+  #distrusted({ typeUrl, initialVersions }: DeltaRequest, now: number): ReadonlySet<string> | 'all' {
     const owed = this.#owed.get(typeUrl)
     this.#owed.delete(typeUrl)
     if (typeUrl === endpointType && !this.#deliveries.has(clusterType)) {
-      this.#assumeClustersAt = now + this.#timings.orderMs
+      if (initialVersions.size > 0) this.#assumeClustersAt = now + this.#timings.orderMs
       return 'all'
     }
     return owed ?? new Set()

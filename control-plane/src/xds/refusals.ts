@@ -73,6 +73,11 @@ export class Refusals {
     return names
   }
 
+  /** Every name that it knows something about. */
+  names(): string[] {
+    return [...this.#suspects, ...this.#culprits.keys()]
+  }
+
   get wantsTakeBack(): boolean {
     return this.#takeBack.size > 0
   }

@@ -16,7 +16,8 @@ export function streamStatus(
   const epoch = clock.now() - clock.monotonic()
   let answered = revision
   let synced = revision
-  for (const { behindSince, refusals } of deliveries) {
+  for (const { behindSince, refusals, subscription } of deliveries) {
+    if (!subscription.started) continue
     if (behindSince !== undefined) answered = Math.min(answered, before(behindSince))
     for (const refusal of refusals) synced = Math.min(synced, before(refusal.revision))
   }

@@ -42,7 +42,9 @@ export const newSubscription = (options: { legacy: boolean }): Subscription => (
  */
 export function subscribe(state: Subscription, message: SubscriptionMessage): SubscriptionActions {
   const first = !state.started
-  const before = !first && state.wildcard
+  const before = state.wildcard
+  // What the server assumed before the first request (see DeltaSession) no longer counts.
+  if (first) state.wildcard = false
   state.started = true
   let asked = first && state.legacy && message.subscribe.length === 0
   let dropped: Set<string> | undefined
@@ -66,15 +68,14 @@ export function subscribe(state: Subscription, message: SubscriptionMessage): Su
   }
   if (asked) state.wildcard = true
   return {
-    wildcard: wildcardAction(before, state.wildcard, asked),
+    wildcard: state.wildcard ? wildcardAction(before && !first, asked) : before ? 'stop' : undefined,
     added: [...added],
     again: [...again],
     dropped: dropped === undefined ? [] : [...dropped],
   }
 }
 
-function wildcardAction(before: boolean, after: boolean, asked: boolean): SubscriptionActions['wildcard'] {
-  if (before && after) return asked ? 'again' : undefined
-  if (after) return 'start'
-  return before ? 'stop' : undefined
+function wildcardAction(before: boolean, asked: boolean): SubscriptionActions['wildcard'] {
+  if (!before) return 'start'
+  return asked ? 'again' : undefined
 }
