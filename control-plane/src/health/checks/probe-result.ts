@@ -1,0 +1,58 @@
+import type { CheckSpec } from '../../domain/instance.ts'
+import type { Clock } from '../../runtime/clock.ts'
+
+export interface ProbeTarget {
+  /** An IP address. */
+  readonly address: string
+  readonly port: number
+}
+
+export interface ProbeResult {
+  readonly ok: boolean
+  /** What was seen, in a few words. */
+  readonly output: string
+  /** The target used up its timeout. */
+  readonly timedOut: boolean
+}
+
+/** Runs a check once. Never rejects: whatever goes wrong, also an abort, is a failed result. */
+export type Probe = (check: CheckSpec, target: ProbeTarget, signal: AbortSignal) => Promise<ProbeResult>
+
+export interface ProbeContext {
+  readonly target: ProbeTarget
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+/**
+ * Runs `begin` until it calls `finish`, its time is over, or it is aborted; then calls what `begin` returned, to
+ * tear it down, and resolves. Only the first end counts.
+ */
+export const withinTimeout = (
+  { clock, signal }: ProbeContext,
+  timeoutMs: number,
+  begin: (finish: (result: ProbeResult) => void) => () => void,
+): Promise<ProbeResult> =>
+  new Promise(resolve => {
+    const ended = new AbortController()
+    const finish = (result: ProbeResult): void => {
+      resolve(result)
+      ended.abort()
+    }
+    const stopped = (): void => {
+      finish({ ok: false, output: 'stopped', timedOut: false })
+    }
+    const timer = clock.timer(timeoutMs, () => {
+      finish({ ok: false, output: `no answer within ${timeoutMs} ms`, timedOut: true })
+    })
+    signal.addEventListener('abort', stopped, { once: true })
+    const tearDown = begin(finish)
+    const end = (): void => {
+      timer.cancel()
+      signal.removeEventListener('abort', stopped)
+      tearDown()
+    }
+    if (ended.signal.aborted) end()
+    else ended.signal.addEventListener('abort', end, { once: true })
+    if (signal.aborted) stopped()
+  })
