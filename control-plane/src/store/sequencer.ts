@@ -38,6 +38,14 @@ const plannerOptions = [
   '-c jit=off',
 ].join(' ')
 
+/** How long to wait for a connection to close in order. */
+const goodbyeMs = 1_000
+/**
+ * A replica that is paused within its transaction holds the mesh's lock; Postgres ends the transaction after
+ * this, well before the others' statements give up waiting for the lock.
+ */
+const idleTransactionMs = 4_000
+
 interface Waiting {
   readonly write: Write<unknown>
   readonly resolve: (committed: Committed<unknown>) => void
@@ -158,7 +166,9 @@ export class Sequencer implements Component {
       sets = result.sets
       outcomes = result.outcomes
     } catch (error) {
-      await this.#rollback(client)
+      // A server that does not answer would not answer a rollback either; it rolls back when the connection ends.
+      if (isUnavailable(error)) await this.#disconnect()
+      else await this.#rollback(client)
       throw error
     }
     try {
@@ -221,7 +231,11 @@ export class Sequencer implements Component {
   async #connect(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
     const config = clientConfig(this.#options.connection)
-    const client = new pg.Client({ ...config, options: `${config.options ?? ''} ${plannerOptions}` })
+    const client = new pg.Client({
+      ...config,
+      options: `${config.options ?? ''} ${plannerOptions}`,
+      idle_in_transaction_session_timeout: idleTransactionMs,
+    })
     client.on('error', error => {
       this.#options.logger.warn({ error: error.message }, 'the sequencer lost its connection')
       if (this.#client === client) this.#client = null
@@ -245,8 +259,11 @@ export class Sequencer implements Component {
   async #disconnect(): Promise<void> {
     const client = this.#client
     this.#client = null
-    // A connection that is broken already cannot say goodbye.
-    await client?.end().catch(() => undefined)
+    this.#backend = null
+    if (client === null) return
+    // A connection that is broken cannot say goodbye, and a server that is paused does not answer one.
+    const closed = client.end().catch(() => undefined)
+    await Promise.race([closed, this.#options.clock.sleep(goodbyeMs)])
   }
 
   async #unavailable(batch: readonly Waiting[], error: unknown): Promise<void> {
