@@ -86,7 +86,7 @@ export class SinkSession {
       await this.#retry.run()
       await this.#readParked()
     }
-    if (this.#entries.length === 0) await this.#fill()
+    if (this.#entries.length === 0 && (await this.#fill()) === 'resumed') return 'progress'
     if (this.#entries.length === 0) return 'idle'
     const { sink } = this.#options
     const limits =
@@ -157,22 +157,26 @@ export class SinkSession {
     this.#cursor = to
   }
 
-  async #fill(): Promise<void> {
+  async #fill(): Promise<'filled' | 'resumed'> {
     const { log, pageRevisions: limit, source } = this.#options
     const after = this.#cursor.revision
     try {
       const { sets, head } = await log.readChanges({ after, limit })
-      if (head < after) await this.#resume({ resumesAfter: head, reason: 'restored' })
-      else this.#entries = toEntries(sets, { cursor: this.#cursor, source })
+      if (head < after) return await this.#resume({ resumesAfter: head, reason: 'restored' })
+      this.#entries = toEntries(sets, { cursor: this.#cursor, source })
+      return 'filled'
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
       const { head } = await this.#options.outbox.progress(this.#options.sink.name)
-      await this.#resume({ resumesAfter: error.oldest > 0 ? error.oldest - 1 : head, reason: 'compacted' })
+      return this.#resume({ resumesAfter: error.oldest > 0 ? error.oldest - 1 : head, reason: 'compacted' })
     }
   }
 
   /** Retention keeps what a sink has not been given, so this takes a restored or tampered database. */
-  async #resume({ resumesAfter, reason }: Pick<Discontinuity, 'resumesAfter' | 'reason'>): Promise<void> {
+  async #resume({
+    resumesAfter,
+    reason,
+  }: Pick<Discontinuity, 'resumesAfter' | 'reason'>): Promise<'resumed'> {
     const { sink, clock, source, logger } = this.#options
     const deliveredTo = this.#cursor.revision
     const at = new Date(clock.now()).toISOString()
@@ -185,6 +189,7 @@ export class SinkSession {
       if (toDeliveryError(error).kind !== 'poison') throw error
     }
     await this.#moveTo({ revision: resumesAfter, position: 0 }, [])
+    return 'resumed'
   }
 
   /** Also what an operator has removed by hand. */

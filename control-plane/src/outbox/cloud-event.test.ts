@@ -1,0 +1,87 @@
+import { HTTP, CloudEvent as SdkEvent } from 'cloudevents'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { documentChange } from '../../test/support/changes.ts'
+import { encodeEvent, toCloudEvent, toDiscontinuityEvent } from './cloud-event.ts'
+
+const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+/** spec.md, "Naming Conventions" and "Type System". */
+const allowed = ([key, value]: [string, string | number]): boolean =>
+  /^[a-z][a-z0-9]{0,19}$/.test(key) &&
+  (typeof value === 'number'
+    ? Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31
+    : value !== '' && !/\p{Cc}/u.test(value) && value.isWellFormed())
+
+describe('a change as a CloudEvent', () => {
+  it('has the shape that docs/reference/events.md shows', () => {
+    const change = documentChange({ revision: 7, position: 2, name: 'payments', traceparent, actor: 'rest' })
+    expect(toCloudEvent(change, '/waymark')).toEqual({
+      specversion: '1.0',
+      id: change.id,
+      source: '/waymark',
+      type: 'io.waymark.document.applied',
+      subject: 'Service/payments',
+      time: '2026-01-01T00:00:00.000Z',
+      datacontenttype: 'application/json',
+      revision: '7',
+      position: 2,
+      partitionkey: 'document/Service/payments',
+      actor: 'rest',
+      traceparent,
+      data: { before: null, after: change.after },
+    })
+  })
+
+  it('is taken by the CloudEvents SDK, in strict mode, from an HTTP request', () => {
+    const { json, event } = encodeEvent(toCloudEvent(documentChange({ revision: 7 }), '/waymark'))
+    const parsed = HTTP.toEvent({ headers: { 'content-type': 'application/cloudevents+json' }, body: json })
+    expect(parsed).toBeInstanceOf(SdkEvent)
+    expect((parsed as SdkEvent).validate()).toBe(true)
+    expect(JSON.parse(json)).toEqual(event)
+  })
+
+  it('keeps the rules for attributes whatever the change says', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 40 })
+    fc.assert(
+      fc.property(
+        text,
+        text,
+        fc.option(text),
+        fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+        (name, actor, trace, revision) => {
+          const change = documentChange({ revision, name, actor, traceparent: trace })
+          const { data: _, ...attributes } = toCloudEvent(change, '/waymark')
+          expect(Object.entries(attributes).filter(entry => !allowed(entry))).toEqual([])
+        },
+      ),
+    )
+  })
+
+  it('leaves out a traceparent that is none', () => {
+    const broken = [`${traceparent}-x`, traceparent.toUpperCase(), `00-${'0'.repeat(32)}-b7ad6b7169203331-01`]
+    for (const value of broken) {
+      expect(toCloudEvent(documentChange({ revision: 1, traceparent: value }), '/w')).not.toHaveProperty(
+        'traceparent',
+      )
+    }
+  })
+
+  it('counts bytes, not characters', () => {
+    const { json, bytes } = encodeEvent(toCloudEvent(documentChange({ revision: 1, name: 'zürich' }), '/w'))
+    expect(bytes).toBe(Buffer.from(json).length)
+    expect(bytes).toBeGreaterThan(json.length)
+  })
+})
+
+it('a discontinuity is an event of its own, the same at every attempt', () => {
+  const gap = { deliveredTo: 5, resumesAfter: 40, reason: 'compacted', at: '2026-01-01T00:00:00Z' } as const
+  const event = toDiscontinuityEvent(gap, '/waymark')
+  expect(event).toMatchObject({
+    id: 'log-compacted-5-40',
+    type: 'io.waymark.log.discontinued',
+    revision: '40',
+    data: { deliveredTo: 5, resumesAfter: 40, reason: 'compacted' },
+  })
+  expect(new SdkEvent({ ...event }).validate()).toBe(true)
+})

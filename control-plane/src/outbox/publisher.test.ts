@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest'
+import { documentChange } from '../../test/support/changes.ts'
+import { ManualClock } from '../../test/support/manual-clock.ts'
+import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
+import { silentLogger } from '../runtime/logger.ts'
+import type { Ownership } from '../store/owned-role.ts'
+import { Publisher } from './publisher.ts'
+import { DeliveryError, type DeliveryFailure, type Sink } from './sink.ts'
+
+/** Owns its role from the beginning, under ever greater fences. */
+class ModelRole {
+  readonly owner = 'me'
+  fence = 0
+  lose = new AbortController()
+  state = { owner: 'me', fence: 1, contactAt: 0 }
+
+  async run(signal: AbortSignal, work: (ownership: Ownership) => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      this.lose = new AbortController()
+      this.fence += 1
+      await work({ fence: this.fence, signal: AbortSignal.any([signal, this.lose.signal]) })
+    }
+  }
+}
+
+const setUp = () => {
+  const outbox = new MemoryOutbox()
+  const clock = new ManualClock()
+  const role = new ModelRole()
+  const attempts: { readonly at: number; readonly ids: readonly string[] }[] = []
+  let closed = 0
+  let failure: (DeliveryFailure & { readonly message: string }) | null = null
+  const sink: Sink = {
+    name: 'model',
+    kind: 'webhook',
+    maxBatch: 10,
+    maxBatchBytes: 100_000,
+    deliver: events => {
+      attempts.push({ at: clock.monotonic(), ids: events.map(({ event }) => event.id) })
+      return failure === null
+        ? Promise.resolve()
+        : Promise.reject(new DeliveryError(failure.message, failure))
+    },
+    close: () => {
+      closed += 1
+      return Promise.resolve()
+    },
+  }
+  const publisher = new Publisher({
+    sink,
+    role,
+    outbox,
+    log: outbox,
+    clock,
+    logger: silentLogger,
+    random: () => 0.999,
+    source: '/waymark',
+    start: 'oldest',
+    attempts: 3,
+    parkedRetryMs: 60_000,
+    parkedLimit: 10,
+    pageRevisions: 10,
+    pollMs: 5_000,
+    maxBackoffMs: 10_000,
+    goneRetryMs: 100_000,
+  })
+  const abort = new AbortController()
+  const running = publisher.start(abort.signal)
+  return {
+    outbox,
+    clock,
+    role,
+    publisher,
+    attempts,
+    closes: () => closed,
+    append: (...revisions: number[]) => {
+      outbox.sets = [
+        ...outbox.sets,
+        ...revisions.map(revision => ({ revision, changes: [documentChange({ revision })] })),
+      ]
+    },
+    fail: (next: typeof failure) => {
+      failure = next
+    },
+    stop: async () => {
+      abort.abort()
+      await running
+    },
+  }
+}
+
+describe('the publisher', () => {
+  it('delivers at once when woken, and finds by itself what nobody announced', async () => {
+    const { publisher, clock, attempts, append, stop } = setUp()
+    await clock.advance(0)
+    append(1)
+    publisher.wake()
+    await clock.advance(0)
+    expect(attempts).toHaveLength(1)
+    append(2)
+    await clock.advance(4_999)
+    expect(attempts).toHaveLength(1)
+    await clock.advance(1)
+    expect(attempts).toHaveLength(2)
+    await stop()
+  })
+
+  it('tries again for ever, with growing pauses up to the longest, and says why', async () => {
+    const { publisher, clock, attempts, append, fail, stop } = setUp()
+    fail({ kind: 'retryable', message: 'it is down' })
+    append(1, 2)
+    await clock.advance(120_000)
+    const pauses = attempts.slice(1).map(({ at }, index) => at - (attempts[index]?.at ?? 0))
+    expect(pauses.slice(0, 5)).toEqual([200, 400, 799, 1_598, 3_197])
+    expect(Math.max(...pauses)).toBe(9_990)
+    expect(attempts.length).toBeGreaterThan(10)
+    expect(publisher.status()).toMatchObject({ error: 'it is down', lag: 2, revision: 0, head: 2 })
+    fail(null)
+    await clock.advance(10_000)
+    expect(publisher.status()).toEqual({
+      sink: 'model',
+      kind: 'webhook',
+      revision: 2,
+      head: 2,
+      lag: 0,
+      parked: 0,
+      error: null,
+      owner: 'me',
+    })
+    await stop()
+  })
+
+  it('waits as long as the receiver asks, and an hour at most', async () => {
+    const { clock, attempts, append, fail, stop } = setUp()
+    fail({ kind: 'retryable', message: 'slow down', retryAfterMs: 70_000 })
+    append(1)
+    await clock.advance(69_999)
+    expect(attempts).toHaveLength(1)
+    fail({ kind: 'retryable', message: 'slow down', retryAfterMs: 1e12 })
+    await clock.advance(1)
+    expect(attempts).toHaveLength(2)
+    await clock.advance(3_600_000)
+    expect(attempts).toHaveLength(3)
+    await stop()
+  })
+
+  it('leaves a receiver alone that wants no more', async () => {
+    const { publisher, clock, attempts, append, fail, stop } = setUp()
+    fail({ kind: 'gone', message: 'no more' })
+    append(1)
+    await clock.advance(99_999)
+    expect(attempts).toHaveLength(1)
+    expect(publisher.status()).toMatchObject({ error: 'no more', lag: 1 })
+    fail(null)
+    await clock.advance(1)
+    expect(publisher.status()).toMatchObject({ error: null, lag: 0 })
+    await stop()
+  })
+
+  it('begins again from the stored cursor when it has lost its role and got it back', async () => {
+    const { clock, attempts, append, role, closes, stop } = setUp()
+    append(1)
+    await clock.advance(0)
+    role.lose.abort()
+    append(2)
+    await clock.advance(0)
+    expect(role.fence).toBe(2)
+    expect(attempts.map(({ ids }) => ids.length)).toEqual([1, 1])
+    expect(closes()).toBe(1)
+    await stop()
+    expect(closes()).toBeGreaterThan(1)
+  })
+
+  it('stops without waiting for a pause to end', async () => {
+    const { clock, append, fail, stop } = setUp()
+    fail({ kind: 'gone', message: 'no more' })
+    append(1)
+    await clock.advance(0)
+    await stop()
+    expect(clock.pending).toBe(0)
+  })
+})

@@ -1,0 +1,278 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { documentChange } from '../../test/support/changes.ts'
+import { ManualClock } from '../../test/support/manual-clock.ts'
+import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
+import type { ChangeSet } from '../domain/change.ts'
+import { silentLogger } from '../runtime/logger.ts'
+import type { EncodedEvent } from './cloud-event.ts'
+import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
+import { DeliveryError, type Sink } from './sink.ts'
+
+type Outcome = 'ok' | 'down' | 'lost answer' | 'half'
+
+/** Takes events as a script says; refuses those of `poison` until they are allowed. */
+class ModelSink implements Sink {
+  readonly name = 'model'
+  readonly kind = 'stdout'
+  readonly maxBatch: number
+  readonly maxBatchBytes = 1_000_000
+  readonly received: EncodedEvent[] = []
+  readonly poison = new Set<string>()
+  script: Outcome[] = []
+  /** Says which event of a delivery was refused, like a webhook with single events. */
+  tellsPrefix = true
+
+  constructor(maxBatch: number) {
+    this.maxBatch = maxBatch
+  }
+
+  deliver(events: readonly EncodedEvent[]): Promise<void> {
+    const outcome = this.script.shift() ?? 'ok'
+    if (outcome === 'down') return this.#fail('retryable', 0)
+    const refused = events.findIndex(({ event }) => this.poison.has(event.id))
+    if (refused !== -1) {
+      const taken = this.tellsPrefix ? refused : 0
+      this.received.push(...events.slice(0, taken))
+      return this.#fail('poison', taken)
+    }
+    const half = Math.floor(events.length / 2)
+    this.received.push(...(outcome === 'half' ? events.slice(0, half) : events))
+    if (outcome === 'half') return this.#fail('retryable', half)
+    // The sink has them, but says nothing.
+    return outcome === 'lost answer' ? this.#fail('retryable', 0) : Promise.resolve()
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  /** In the order of their first arrival. */
+  firstArrivals(): string[] {
+    return [...new Set(this.received.map(({ event }) => event.id))]
+  }
+
+  #fail(kind: 'retryable' | 'poison', delivered: number): Promise<never> {
+    return Promise.reject(new DeliveryError(kind, { kind, delivered }))
+  }
+}
+
+const logOf = (writes: readonly (readonly string[])[]): ChangeSet[] =>
+  writes.map((names, index) => ({
+    revision: index + 1,
+    changes: names.map((name, position) => documentChange({ revision: index + 1, position, name })),
+  }))
+
+const setUp = ({
+  writes,
+  maxBatch = 4,
+  ...overrides
+}: {
+  writes: readonly (readonly string[])[]
+  maxBatch?: number
+} & Partial<SessionOptions>) => {
+  const outbox = new MemoryOutbox()
+  outbox.sets = logOf(writes)
+  const sink = new ModelSink(maxBatch)
+  const clock = new ManualClock()
+  const options: SessionOptions = {
+    sink,
+    log: outbox,
+    outbox,
+    clock,
+    logger: silentLogger,
+    source: '/waymark',
+    start: 'oldest',
+    attempts: 2,
+    parkedRetryMs: 1_000,
+    parkedLimit: 1_000,
+    pageRevisions: 3,
+    ...overrides,
+  }
+  const open = (fence: number): Promise<SinkSession> =>
+    SinkSession.open(options, { fence, signal: new AbortController().signal })
+  return { outbox, sink, clock, open }
+}
+
+/** Steps until there is nothing to do; what fails is tried again. */
+const drain = async (session: SinkSession): Promise<void> => {
+  for (let step = 0; step < 2_000; step += 1) {
+    const outcome = await session.step().catch((error: unknown) => {
+      if (error instanceof FencedOffError) throw error
+      return 'failed' as const
+    })
+    if (outcome === 'idle') return
+  }
+  throw new Error('not idle after 2,000 steps')
+}
+
+const idsOf = (sets: readonly ChangeSet[], aggregate?: string): string[] =>
+  sets
+    .flatMap(({ changes }) => changes)
+    .filter(({ aggregateId }) => aggregate === undefined || aggregateId === aggregate)
+    .map(({ id }) => id)
+
+const names = ['a', 'b', 'c', 'd']
+const history = fc.array(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 12,
+})
+const outcomes = fc.array(fc.constantFrom<Outcome>('ok', 'down', 'lost answer', 'half'), { maxLength: 30 })
+
+describe('delivery to a sink', () => {
+  it('misses nothing and keeps the order of each aggregate, through failures, refusals and new owners', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        history,
+        outcomes,
+        fc.array(fc.nat(), { maxLength: 4 }),
+        fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 5 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.boolean(),
+        async (writes, script, refused, reigns, maxBatch, tellsPrefix) => {
+          const { outbox, sink, clock, open } = setUp({ writes, maxBatch })
+          const all = idsOf(outbox.sets)
+          for (const pick of refused) sink.poison.add(all[pick % all.length] ?? '')
+          sink.script = script
+          sink.tellsPrefix = tellsPrefix
+          let fence = 1
+          let session = await open(fence)
+          for (const steps of reigns) {
+            for (let step = 0; step < steps; step += 1) await session.step().catch(() => undefined)
+            // The owner is gone, or only thinks that it is still the owner.
+            const former = session
+            fence += 1
+            session = await open(fence)
+            const { cursor } = outbox
+            await former.step().catch(() => undefined)
+            expect(outbox.cursor).toEqual(cursor)
+          }
+          await drain(session)
+          // Everything was delivered or is parked, and nothing was overtaken within its aggregate.
+          const parked = outbox.parked.map(({ id }) => id)
+          expect(outbox.cursor).toEqual({ revision: writes.length, position: 0 })
+          expect(new Set([...sink.firstArrivals(), ...parked])).toEqual(new Set(all))
+          for (const id of sink.poison) expect(parked).toContain(id)
+          // The receiver is repaired: the parked ones follow.
+          sink.poison.clear()
+          sink.script = []
+          await clock.advance(1_000)
+          await drain(session)
+          expect(outbox.parked).toEqual([])
+          const arrivals = sink.firstArrivals()
+          for (const name of names) {
+            const own = new Set(idsOf(outbox.sets, `Service/${name}`))
+            expect(arrivals.filter(id => own.has(id))).toEqual([...own])
+          }
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('delivers each event once when nothing fails', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a', 'b'], ['c'], ['a'], ['b', 'c', 'd'], ['a']] })
+    await drain(await open(1))
+    expect(sink.received.map(({ event }) => event.id)).toEqual(idsOf(outbox.sets))
+  })
+
+  it('refuses to open for an owner that has been followed by another', async () => {
+    const { open } = setUp({ writes: [['a']] })
+    await open(2)
+    await expect(open(1)).rejects.toBeInstanceOf(FencedOffError)
+  })
+})
+
+describe('a refused event', () => {
+  it('is parked with its error after the last attempt, and only its aggregate waits behind it', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b'], ['a'], ['b'], ['c']] })
+    sink.poison.add(idsOf(outbox.sets)[0] ?? '')
+    await drain(await open(1))
+    const [first, second] = idsOf(outbox.sets, 'Service/a')
+    expect(outbox.parked).toMatchObject([
+      { id: first, error: 'poison', attempts: 2, aggregateId: 'Service/a', revision: 1, position: 0 },
+      { id: second, error: 'an earlier event of this aggregate is parked', attempts: 0, revision: 3 },
+    ])
+    const others = [...idsOf(outbox.sets, 'Service/b'), ...idsOf(outbox.sets, 'Service/c')].sort()
+    expect(sink.firstArrivals().sort()).toEqual(others)
+  })
+
+  it('is counted when a later attempt is refused too', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b']] })
+    sink.poison.add(idsOf(outbox.sets)[0] ?? '')
+    const session = await open(1)
+    await drain(session)
+    await clock.advance(1_000)
+    await drain(session)
+    expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+  })
+
+  it('is forgotten when an operator removes it', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['a']] })
+    const [first, second] = idsOf(outbox.sets)
+    sink.poison.add(first ?? '')
+    const session = await open(1)
+    await drain(session)
+    await outbox.unpark({ sink: 'model', fence: 1, id: first ?? '' })
+    await clock.advance(1_000)
+    await drain(session)
+    expect(outbox.parked).toEqual([])
+    expect(sink.firstArrivals()).toEqual([second])
+  })
+
+  it('makes the sink wait, not lose, when too many are parked', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d']], parkedLimit: 2 })
+    for (const id of idsOf(outbox.sets).slice(0, 3)) sink.poison.add(id)
+    const session = await open(1)
+    await expect(drain(session)).rejects.toThrow('not idle')
+    expect(outbox.parked).toHaveLength(2)
+    await expect(session.step()).rejects.toThrow('2 events are parked, the limit is 2')
+    sink.poison.clear()
+    await clock.advance(1_000)
+    await drain(session)
+    expect(outbox.parked).toEqual([])
+    expect(new Set(sink.firstArrivals())).toEqual(new Set(idsOf(outbox.sets)))
+  })
+})
+
+describe('where delivery begins', () => {
+  it('is the oldest change kept, or the next one', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b'], ['c']] })
+    outbox.oldest = 2
+    await drain(await open(1))
+    expect(sink.firstArrivals()).toEqual(idsOf(outbox.sets).slice(1))
+
+    const late = setUp({ writes: [['a'], ['b']], start: 'now' })
+    const session = await late.open(1)
+    await drain(session)
+    expect(late.sink.received).toEqual([])
+    late.outbox.sets = logOf([['a'], ['b'], ['c']])
+    await drain(session)
+    expect(late.sink.firstArrivals()).toEqual(idsOf(late.outbox.sets).slice(2))
+  })
+
+  it('is after the gap, which the sink is told of, when the log does not continue', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a']] })
+    const session = await open(1)
+    await drain(session)
+    outbox.sets = logOf([['a'], ['b'], ['c'], ['d']])
+    outbox.oldest = 3
+    await drain(session)
+    expect(sink.received.map(({ event }) => [event.type, event.revision])).toEqual([
+      ['io.waymark.document.applied', '1'],
+      ['io.waymark.log.discontinued', '2'],
+      ['io.waymark.document.applied', '3'],
+      ['io.waymark.document.applied', '4'],
+    ])
+    // A database restored from a backup: its log ends before the cursor.
+    outbox.sets = logOf([['a']])
+    outbox.oldest = 1
+    await drain(session)
+    outbox.sets = logOf([['a'], ['c']])
+    await drain(session)
+    expect(sink.received.slice(4).map(({ event }) => [event.type, event.revision])).toEqual([
+      ['io.waymark.log.discontinued', '1'],
+      ['io.waymark.document.applied', '2'],
+    ])
+  })
+})
