@@ -3,6 +3,8 @@ import { Retention } from './registry/retention.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { ModeState } from './domain/mode.ts'
 import { Feed } from './feed/feed.ts'
+import { CheckScheduler } from './health/checks/check-scheduler.ts'
+import { createProbe } from './health/checks/probe.ts'
 import { Heartbeats } from './health/heartbeats.ts'
 import { Membership } from './health/membership.ts'
 import { Sweeper, sweeperRole } from './health/sweeper.ts'
@@ -121,6 +123,15 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const roles = new RoleTable(database)
   const role = new OwnedRole({ ...common, roles, name: sweeperRole, owner: replica })
   const sweeper = new Sweeper({ ...common, role, leases, observations, registry })
+  const checks = new CheckScheduler({
+    ...common,
+    mesh,
+    members: membership,
+    registry,
+    observations,
+    probe: createProbe({ clock, policy: config.checkPolicy }),
+    replicaId: replica,
+  })
   const retention = new Retention({
     ...common,
     drop: () => dropOldPartitions(database, config.retentionDays),
@@ -188,7 +199,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const back = new AbortController()
   const stages: readonly [AbortController, readonly Component[]][] = [
     [front, [xds, status, telemetry]],
-    [middle, [heartbeats, sweeper, membership, reporter, retention, ...publishers]],
+    [middle, [heartbeats, sweeper, checks, membership, reporter, retention, ...publishers]],
     [back, [sequencer, feed]],
   ]
   const running: Promise<void>[][] = stages.map(() => [])

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { AddressPolicy } from './health/checks/address-policy.ts'
 import { ConfigError, readConfig } from './config.ts'
 
 const url = 'postgres://user:secret@db:5432/waymark'
@@ -24,7 +25,7 @@ describe('readConfig', () => {
       sinks: [],
       allowedHosts: null,
       tracing: null,
-      checkDeny: null,
+      checkPolicy: new AddressPolicy(),
       retentionDays: 7,
     })
     expect(() => readConfig({}, 'x')).toThrow('DATABASE_URL')
@@ -57,6 +58,7 @@ describe('readConfig', () => {
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
     ['WAYMARK_SINKS', 'audit=ftp://host'],
+    ['WAYMARK_CHECK_DENY', '10.0.0.0/40'],
     ['WAYMARK_TRACE_SAMPLING_PERCENT', '101'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4317'],
   ])('names %s=%s and what it accepts', (variable, value) => {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
+import { AddressPolicy } from './health/checks/address-policy.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
 
 export interface ListenAddress {
@@ -30,8 +31,8 @@ export interface Config {
   readonly allowedHosts: readonly string[] | null
   /** null: sidecars do not trace. */
   readonly tracing: TracingConfig | null
-  /** CIDRs that active checks must not probe; null: the defaults of health/. */
-  readonly checkDeny: readonly string[] | null
+  /** What active checks must not probe. */
+  readonly checkPolicy: AddressPolicy
   /** How long changes stay in the log (days). */
   readonly retentionDays: number
 }
@@ -132,6 +133,17 @@ class Reader {
     return this.text(variable)?.split(/[\s,]+/) ?? null
   }
 
+  checkPolicy(): AddressPolicy {
+    const variable = 'WAYMARK_CHECK_DENY'
+    try {
+      return new AddressPolicy(this.list(variable) ?? undefined)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      this.wrong(variable, error.message, 'CIDRs such as 169.254.0.0/16 or fd00::/8, separated by commas')
+      return new AddressPolicy()
+    }
+  }
+
   sinks(): readonly SinkConfig[] {
     const { sinks, problems } = parseSinks(this.#environment)
     this.problems.push(...problems)
@@ -169,7 +181,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     sinks: reader.sinks(),
     allowedHosts: reader.list('WAYMARK_ALLOWED_HOSTS'),
     tracing: reader.tracing(),
-    checkDeny: reader.list('WAYMARK_CHECK_DENY'),
+    checkPolicy: reader.checkPolicy(),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
   }
   if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {
