@@ -176,6 +176,14 @@ describe('delivery to a sink', () => {
     expect(sink.received.map(({ event }) => event.id)).toEqual(idsOf(outbox.sets))
   })
 
+  it('ends for an owner that has been followed by another', async () => {
+    const { outbox, open } = setUp({ writes: [['a'], ['b']] })
+    const former = await open(1)
+    await open(2)
+    await expect(former.step()).rejects.toBeInstanceOf(FencedOffError)
+    expect(outbox.cursor).toEqual({ revision: 0, position: 0 })
+  })
+
   it('refuses to open for an owner that has been followed by another', async () => {
     const { open } = setUp({ writes: [['a']] })
     await open(2)
@@ -205,6 +213,18 @@ describe('a refused event', () => {
     await clock.advance(1_000)
     await drain(session)
     expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+  })
+
+  it('holds back the later ones of its aggregate for as long as it is refused', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['a'], ['b']] })
+    const [first, second, other] = idsOf(outbox.sets)
+    sink.poison.add(first ?? '')
+    const session = await open(1)
+    await drain(session)
+    await clock.advance(1_000)
+    await drain(session)
+    expect(outbox.parked.map(({ id }) => id)).toEqual([first, second])
+    expect(sink.firstArrivals()).toEqual([other])
   })
 
   it('is forgotten when an operator removes it', async () => {
