@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatListen, type Listen } from './ports.ts'
 import type { ManagedProcess, StopOptions, Supervisor } from './processes.ts'
@@ -59,7 +58,7 @@ export class ControlPlane {
         DATABASE_URL: databaseUrl,
         WAYMARK_HTTP_LISTEN: formatListen(http),
         WAYMARK_XDS_LISTEN: formatListen(xds),
-        WAYMARK_DATA_DIR: join(dataDir),
+        WAYMARK_DATA_DIR: dataDir,
       },
     })
     this.#process = started

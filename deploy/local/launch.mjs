@@ -1,71 +1,163 @@
 // The first thing every npm script runs: brings a fresh clone to the state in which the rest works
 // (dependencies, Node 24, generated protos), then runs the command given in its arguments.
-// Plain JavaScript without dependencies, because it runs before anything is installed.
-import { spawn, spawnSync } from 'node:child_process'
+// Plain JavaScript without dependencies for Node 20 and newer, because it runs before anything is installed.
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, delimiter } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const minimumNode = 20
+const windows = process.platform === 'win32'
+const npm = windows ? 'npm.cmd' : 'npm'
+const node = join(root, 'node_modules', '.bin', windows ? 'node.cmd' : 'node')
 
 const fail = message => {
-  console.error(`\n  ${message}\n`)
+  console.error(`\n✗ ${message}\n`)
   process.exit(1)
+}
+
+/** The signal that was sent to this process, if any; the terminal sends Ctrl-C to its children as well. */
+let ending = null
+/** Runs a command to its end with the terminal as its own; what to do about failure is the caller's. */
+const run = (command, args, options = {}) =>
+  new Promise(resolve => {
+    const child = spawn(command, args, { stdio: 'inherit', cwd: root, ...options })
+    const passOn = signal => child.kill(signal)
+    const interrupted = () => {
+      ending = 'SIGINT'
+      // Without a terminal nobody else has told it.
+      if (!process.stdin.isTTY) passOn('SIGINT')
+    }
+    const told = signal => {
+      ending = signal
+      passOn(signal)
+    }
+    process.on('SIGINT', interrupted)
+    for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, told)
+    const done = result => {
+      process.off('SIGINT', interrupted)
+      for (const signal of ['SIGTERM', 'SIGHUP']) process.off(signal, told)
+      resolve(result)
+    }
+    child.on('error', error => done({ error, code: null, signal: null }))
+    child.on('exit', (code, signal) => done({ error: null, code, signal }))
+  })
+
+/** What node_modules is made from; a change of it installs again. */
+const wanted = () =>
+  createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .update(readFileSync(join(root, 'package.json')))
+    .digest('hex')
+/** Inside node_modules, which npm ci deletes first: an install that was killed leaves no marker. */
+const marker = join(root, 'node_modules', '.waymark-installed')
+const isInstalled = () => existsSync(marker) && readFileSync(marker, 'utf8') === wanted() && existsSync(node)
+
+const runs = pid => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}
+
+/** Only one process installs; another waits for it. A lock whose process has ended counts for nothing. */
+const lock = join(root, '.cache', 'install.lock')
+const releaseLock = () => rmSync(lock, { force: true })
+const takeLock = async () => {
+  mkdirSync(dirname(lock), { recursive: true })
+  for (let told = false; ;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' })
+      process.once('exit', releaseLock)
+      return
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    }
+    let owner = ''
+    try {
+      owner = readFileSync(lock, 'utf8')
+    } catch {
+      // it has just been released
+    }
+    if (owner !== '' && !runs(Number(owner))) rmSync(lock, { force: true })
+    else if (!told) {
+      console.log('› waiting for another process that installs the dependencies')
+      told = true
+    }
+    await delay(200)
+  }
+}
+
+const install = async () => {
+  console.log('› installing dependencies with npm ci (20 s or so on a fast network)')
+  const started = Date.now()
+  const seconds = () => `${((Date.now() - started) / 1000).toFixed(0)} s`
+  // npm draws a progress bar of its own where there is a terminal.
+  const ticker = setInterval(() => {
+    if (!process.stdout.isTTY) console.log(`  still installing after ${seconds()}`)
+  }, 10_000)
+  const result = await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  clearInterval(ticker)
+  if (ending !== null) process.exit(130)
+  if (result.error !== null)
+    fail(
+      `npm could not be run (${result.error.code ?? result.error.message}). Install it and put it on PATH ` +
+        '(Debian, Ubuntu: apt-get install npm; Fedora: dnf install npm; macOS: brew install node).',
+    )
+  if (result.code !== 0)
+    fail(
+      "npm ci failed; its messages are above. Check the network and npm's registry setting, then try again.",
+    )
+  if (!existsSync(node)) {
+    console.log('› npm was told not to run install scripts: running only the one of the package "node"')
+    await run(npm, ['rebuild', 'node', '--ignore-scripts=false', '--loglevel=error'])
+    if (!existsSync(node)) fail('node_modules/.bin/node is missing: delete node_modules and try again.')
+  }
+  writeFileSync(marker, wanted())
+  console.log(`✓ dependencies installed in ${seconds()}`)
 }
 
 const major = Number(process.versions.node.split('.')[0])
 if (major < minimumNode) {
   fail(
     `Waymark needs Node.js ${minimumNode} or newer to start (this is ${process.version}). ` +
-      'Install it from your system (macOS: brew install node; Debian/Ubuntu: apt-get install nodejs npm; or nvm install 24).',
+      'Install it (Debian, Ubuntu: apt-get install nodejs npm; Fedora: dnf install nodejs; macOS: brew install node; ' +
+      'or anywhere: nvm install 24).',
   )
 }
 
-/** What node_modules was installed from; a changed lock file installs again. */
-const installed = join(root, 'node_modules', '.waymark-installed')
-const wanted = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .update(readFileSync(join(root, 'package.json')))
-  .digest('hex')
-
-if (!existsSync(installed) || readFileSync(installed, 'utf8') !== wanted) {
-  console.log('› installing dependencies with npm ci (about 20 s when the npm cache is cold)')
-  const started = Date.now()
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const run = spawnSync(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: 'inherit',
-  })
-  if (run.error !== undefined)
-    fail(`npm could not be run (${run.error.message}). Install npm and put it on PATH.`)
-  if (run.status !== 0)
-    fail(
-      'npm ci failed; its messages are above. Check the network and the npm registry setting, then try again.',
-    )
-  mkdirSync(dirname(installed), { recursive: true })
-  writeFileSync(installed, wanted)
-  console.log(`✓ dependencies installed in ${((Date.now() - started) / 1000).toFixed(1)} s`)
-}
-
-const node = join(root, 'node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node')
-if (!existsSync(node))
-  fail('node_modules/.bin/node is missing: delete node_modules and run the command again.')
-
-// Cheap when nothing changed; covers installs with scripts switched off.
-const protos = spawnSync(node, [join(root, 'sidecar-config', 'protos', 'generate.mjs')], { stdio: 'inherit' })
-if (protos.status !== 0) fail('Generating the Envoy protos failed; the messages are above.')
-
 const [command, ...rest] = process.argv.slice(2)
 if (command === undefined) fail('usage: node deploy/local/launch.mjs COMMAND [ARGUMENT ...]')
-const child = spawn(command, rest, {
-  stdio: 'inherit',
-  env: { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}` },
+if (command === '--installed') {
+  // Told by npm itself, at the end of an install that somebody else began.
+  if (existsSync(node)) writeFileSync(marker, wanted())
+  process.exit(0)
+}
+
+if (!isInstalled()) {
+  await takeLock()
+  if (!isInstalled()) await install()
+  process.off('exit', releaseLock)
+  releaseLock()
+}
+
+// Cheap when nothing changed; covers installs with scripts switched off.
+const protos = await run(node, [join(root, 'sidecar-config', 'protos', 'generate.mjs')])
+if (ending !== null) process.exit(130)
+if (protos.code !== 0) fail('Generating the Envoy protos failed; the messages are above.')
+
+const { error, code, signal } = await run(command, rest, {
+  env: {
+    ...process.env,
+    PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`,
+    // Halves the start of every Node process of ours.
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, '.cache', 'node'),
+  },
 })
-// The terminal sends Ctrl-C to the child as well; wait for it to finish its own shutdown. A signal sent to
-// this process alone (kill, a supervisor) is passed on.
-process.on('SIGINT', () => {})
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
-child.on('error', error => fail(`${command} could not be started: ${error.message}`))
-child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)))
+if (error !== null) fail(`${command} could not be started: ${error.message}`)
+process.exit(code ?? (signal === 'SIGINT' ? 130 : 1))

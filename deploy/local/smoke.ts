@@ -175,11 +175,11 @@ class Story {
     const before = await this.#verdicts()
     await postgres.stop()
     const began = performance.now()
-    const seen = new Set<string>()
+    const seen = new Map<string, string>()
     while (performance.now() - began < outageMs) {
       const status = await controlPlane.read<StatusAnswer>('/api/v1/status').catch(() => null)
       for (const { capability, mode } of status?.modes ?? [])
-        if (mode !== 'target') seen.add(`${capability} ${mode}`)
+        if (mode !== 'target') seen.set(capability, mode)
       await this.#pause(250)
     }
     await postgres.start()
@@ -189,7 +189,7 @@ class Story {
     const after = await this.#verdicts()
     const changed = [...before].filter(([id, verdict]) => after.get(id) !== verdict)
     return {
-      figure: `writes accepted ${seconds(recovered)} after its return; shown meanwhile: ${[...seen].join(', ') || 'nothing'}`,
+      figure: `writes accepted ${seconds(recovered)} after its return; shown meanwhile: ${[...seen].map(entry => entry.join(' ')).join(', ') || 'nothing'}`,
       problems: [
         ...(seen.size === 0 ? ['expected /status to show a mode other than target, it did not'] : []),
         ...changed.map(

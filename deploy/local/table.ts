@@ -68,14 +68,14 @@ export const alignColumns = (rows: readonly (readonly string[])[]): string[] => 
   )
 }
 
-/** `target`, or each capability that is in another mode, and why. */
-export const formatMode = ({ revision, modes }: Snapshot, paint: Paint): string[] => {
+/** `target`, or each capability that is in another mode and why; with `end`, also what ends it. */
+export const formatMode = ({ revision, modes }: Snapshot, paint: Paint, end = true): string[] => {
   if (revision === null) return [paint('red', 'the control plane does not answer')]
   const other = modes.filter(({ mode }) => mode !== 'target')
   if (other.length === 0) return [paint('green', 'target')]
   return other.map(
     ({ capability, mode, evidence, endsWhen }) =>
-      `${paint('yellow', `${capability}: ${mode}`)}, ${evidence}${endsWhen === null ? '' : `; ends when ${endsWhen}`}`,
+      `${paint('yellow', `${capability}: ${mode}`)}, ${evidence}${!end || endsWhen === null ? '' : ` (until ${endsWhen})`}`,
   )
 }
 
@@ -96,8 +96,9 @@ export const renderTable = (snapshot: Snapshot, paint: Paint): string[] => {
 /** For plain output: a line per service or mode that is not as it was. Rates change all the time and do not count. */
 export const describeChanges = (before: Snapshot | null, now: Snapshot): string[] => {
   const lines: string[] = []
-  const mode = formatMode(now, plainPaint).join(' | ')
-  if (before === null || formatMode(before, plainPaint).join(' | ') !== mode) lines.push(`mode: ${mode}`)
+  // What ends a mode may be a time that moves on.
+  const mode = (snapshot: Snapshot): string => formatMode(snapshot, plainPaint, false).join(' | ')
+  if (before === null || mode(before) !== mode(now)) lines.push(`mode: ${mode(now)}`)
   const text = (row: ServiceRow): string =>
     `${row.service}: ${formatVerdicts(row.verdicts, plainPaint)}; sidecars in sync ${formatSync(row, plainPaint)}`
   const known = new Set(before?.services.map(text))
