@@ -5,8 +5,11 @@ import { any, messageTypes } from './any.ts'
 import { duration } from './duration.ts'
 import { unreachedHeader } from './unreached.ts'
 
-/** How often the balancer is asked for an instance that was not tried yet, before a tried one is taken. */
-const hostSelectionAttempts = 5
+/**
+ * How often the balancer is asked for an instance that was not tried yet, before a tried one is taken. Round robin
+ * mostly needs one; leastRequest with two instances prefers the one that fails at once, three times out of four.
+ */
+const hostSelectionAttempts = 32
 
 const envoyCondition = (condition: RoutePolicy['retries']['on'][number]): string =>
   condition === 'unreached' ? 'retriable-headers' : condition

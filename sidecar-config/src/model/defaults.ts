@@ -42,8 +42,9 @@ export const defaultTrafficSettings: TrafficSettings = {
     // What a shared dependency breaks must not empty the cluster.
     maxEjectionPercent: 50,
   },
-  // Two random instances, the less busy one: as fair as round robin, and kinder to a slow instance.
-  loadBalancing: { policy: 'leastRequest' },
+  // An instance that fails at once always has the fewest requests: with leastRequest it would draw calls, and
+  // retries, until it is ejected.
+  loadBalancing: { policy: 'roundRobin' },
   // When most instances look dead, the looking is more likely to be wrong than all of them.
   panicThreshold: 50,
 }
