@@ -361,9 +361,11 @@ describe('the sweeper', () => {
     await register('b')
     await test.database.deleteFrom('lease').execute()
     const revision = replica.mesh.revision
-    await sweeper.sweep(fence)
+    await vi.waitFor(async () => {
+      await sweeper.sweep(fence)
+      expect((await leaseRows()).map(({ id }) => id)).toEqual(['a', 'b'])
+    })
     expect(replica.mesh.revision).toBe(revision)
-    expect((await leaseRows()).map(({ id }) => id)).toEqual(['a', 'b'])
     await sweepUntil(
       () => sweeper.sweep(fence),
       () => {

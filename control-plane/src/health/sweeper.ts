@@ -56,6 +56,8 @@ export const sweeperRole = 'sweeper'
 
 /** Writes of one sweep; what is left is still due in the next one. */
 const writeLimit = 1_000
+/** Every so many sweeps leases are looked for whose rows a crash of Postgres has taken. */
+const repairEvery = 10
 
 /**
  * Turns silence into verdicts: once a second it marks the leases that are over as expired, and removes instances
@@ -69,6 +71,7 @@ export class Sweeper implements Component {
   readonly #series: SweepSeries
   #last: LastSweep | null = null
   #failing = false
+  #sweeps = 0
 
   constructor(options: SweeperOptions) {
     this.#options = options
@@ -122,7 +125,8 @@ export class Sweeper implements Component {
       await leases.prune()
       await observations.prune()
     }
-    if (survey.missing > 0) await leases.startMissing()
+    if (this.#sweeps % repairEvery === 0) await leases.startMissing()
+    this.#sweeps += 1
     const serviceSince = this.#series.serviceSince
     const decision = decideExpiry({
       now: survey.now,

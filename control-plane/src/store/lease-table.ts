@@ -31,14 +31,9 @@ export interface LeaseSurvey {
   readonly leased: number
   /** The longest TTL among them. */
   readonly maxTtlMs: number
-  /** Those without a lease row: Postgres has lost its unlogged tables. */
-  readonly missing: number
   /** Those whose TTL has passed and whose lease is not marked expired yet. */
   readonly lapsed: readonly LapsedRow[]
 }
-
-/** Leased, and not about to be removed anyway. */
-const leased = sql`jsonb_typeof(i.spec -> 'lease') = 'object' and i.remove_at is null`
 
 /**
  * Heartbeats. The table is unlogged: a beat writes no WAL for its row, and after a crash of Postgres the table is
@@ -53,37 +48,37 @@ export class LeaseTable {
 
   /**
    * Renews leases, all in one statement: only of instances that are still registered, and not that of a newer
-   * registration. A row that somebody else is writing is skipped: the same instance is being renewed, registered
+   * registration (a row is written with its registration and goes with its instance). A row that a crash has taken
+   * is created again. A row that somebody else is writing is skipped: the same instance is being renewed, registered
    * or removed there, and waiting could deadlock with the sequencer. Returns the registrations that stand where a
    * beat named another one.
    */
   async renew(beats: readonly LeaseBeat[]): Promise<RegisteredInstance[]> {
     const { rows } = await sql<{ service: string; id: string; incarnation: string }>`
-      with current as (
-        select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer as ttl_ms,
-          jsonb_typeof(i.spec -> 'lease') = 'object' as leased,
-          b.incarnation is null or b.incarnation = i.incarnation as meant,
-          clock_timestamp() - b.age_ms * interval '1 ms' as seen_at
+      with beat as (
+        select service, id, incarnation, clock_timestamp() - age_ms * interval '1 ms' as seen_at
         from unnest(${beats.map(({ service }) => service)}::text[], ${beats.map(({ id }) => id)}::text[],
           ${beats.map(({ incarnation }) => incarnation)}::bigint[],
           ${beats.map(({ ageMs }) => Math.max(0, Math.round(ageMs)))}::integer[]) b (service, id, incarnation, age_ms)
-        join instance i using (service, id)
       ), free as (
-        select l.service, l.id from lease l join current c using (service, id)
-        where c.leased and c.meant and l.incarnation <= c.incarnation
+        select l.service, l.id, b.seen_at from lease l join beat b using (service, id)
+        where b.incarnation is null or b.incarnation = l.incarnation
         for update of l skip locked
       ), renewed as (
-        update lease l set incarnation = c.incarnation, ttl_ms = c.ttl_ms, seen_at = greatest(l.seen_at, c.seen_at)
-        from free f join current c using (service, id)
+        update lease l set seen_at = greatest(l.seen_at, f.seen_at) from free f
         where l.service = f.service and l.id = f.id
       ), created as (
         insert into lease (service, id, incarnation, ttl_ms, seen_at)
-        select service, id, incarnation, ttl_ms, seen_at from current c
-        where leased and meant and not exists (select from lease l where l.service = c.service and l.id = c.id)
-        order by service, id
+        select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer, b.seen_at
+        from beat b join instance i using (service, id)
+        where not exists (select from lease l where l.service = b.service and l.id = b.id)
+          and jsonb_typeof(i.spec -> 'lease') = 'object'
+          and (b.incarnation is null or b.incarnation = i.incarnation)
+        order by i.service, i.id
         on conflict do nothing
       )
-      select service, id, incarnation from current where not meant`.execute(this.#database)
+      select l.service, l.id, l.incarnation from lease l join beat b using (service, id)
+      where b.incarnation <> l.incarnation`.execute(this.#database)
     return rows.map(row => ({ ...row, incarnation: Number(row.incarnation) }))
   }
 
@@ -100,25 +95,25 @@ export class LeaseTable {
     })
   }
 
-  /** One look at all leases. */
+  /** One look at all leases. The registration of an instance gives its row the TTL; one without a lease has no row. */
   async survey(): Promise<LeaseSurvey> {
     const { rows } = await sql<LeaseSurvey>`
-      select max((extract(epoch from t.now) * 1000)::float8) as now,
-        count(i.id)::integer as leased,
-        coalesce(max(i.ttl_ms), 0) as "maxTtlMs",
-        (count(i.id) - count(l.id))::integer as missing,
-        coalesce(json_agg(json_build_object('service', i.service, 'id', i.id, 'incarnation', i.incarnation,
-            'ttlMs', i.ttl_ms, 'deregisterAfterMs', i.deregister_after_ms,
-            'seenAt', (extract(epoch from l.seen_at) * 1000)::float8))
-          filter (where l.seen_at + i.ttl_ms * interval '1 ms' < t.now and not i.expired), '[]') as lapsed
-      from (select clock_timestamp() as now) t
-      left join (
-        select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer as ttl_ms,
-          (i.spec #>> '{lease,deregisterAfterMs}')::bigint as deregister_after_ms,
-          i.evidence @> '[{"source": "lease", "status": "critical"}]' as expired
-        from instance i where ${leased}
-      ) i on true
-      left join lease l on l.service = i.service and l.id = i.id`.execute(this.#database)
+      with clock as materialized (select clock_timestamp() as now), lapsed as (
+        select l.service, l.id, l.incarnation, l.ttl_ms as "ttlMs",
+          (i.spec #>> '{lease,deregisterAfterMs}')::bigint as "deregisterAfterMs",
+          (extract(epoch from l.seen_at) * 1000)::float8 as "seenAt"
+        from lease l join instance i using (service, id), clock t
+        where l.seen_at + l.ttl_ms * interval '1 ms' < t.now and i.remove_at is null
+          and not i.evidence @> '[{"source": "lease", "status": "critical"}]'
+      )
+      select (extract(epoch from t.now) * 1000)::float8 as now,
+        (l.rows - (select count(*) from instance i join lease using (service, id)
+          where i.remove_at is not null))::integer as leased,
+        l."maxTtlMs",
+        coalesce((select json_agg(lapsed) from lapsed), '[]') as lapsed
+      from clock t, (select count(*) as rows, coalesce(max(ttl_ms), 0) as "maxTtlMs" from lease) l`.execute(
+      this.#database,
+    )
     const row = rows[0]
     if (row === undefined) throw new Error('the survey of leases returned no row')
     return row
@@ -130,7 +125,8 @@ export class LeaseTable {
       insert into lease (service, id, incarnation, ttl_ms, seen_at)
       select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer, clock_timestamp()
       from instance i
-      where ${leased} and not exists (select from lease l where l.service = i.service and l.id = i.id)
+      where jsonb_typeof(i.spec -> 'lease') = 'object' and i.remove_at is null
+        and not exists (select from lease l where l.service = i.service and l.id = i.id)
       order by i.service, i.id
       on conflict do nothing`.execute(this.#database)
   }
