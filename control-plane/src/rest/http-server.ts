@@ -1,6 +1,8 @@
 /** What the HTTP listener itself refuses, before fastify sees a request. */
+import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { WaymarkError, type ErrorCode } from '../domain/errors.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { toProblem } from './problem.ts'
 import { problemType } from './schemas/problem.ts'
 
@@ -30,4 +32,34 @@ export const refuseConnection = (error: Error & { readonly code?: string }, sock
       `content-type: ${problemType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n` +
       body,
   )
+}
+
+/**
+ * Makes `close` end in bounded time. Node closes the connections that idle between two requests, but neither those
+ * that have never sent one (browsers keep some in reserve) nor those that stop in the middle of one. Returns what
+ * to call when closing begins: the former end at once, the latter after `graceMs`.
+ */
+export const boundClose = (
+  server: Server,
+  { clock, graceMs }: { clock: Clock; graceMs: number },
+): (() => void) => {
+  const unused = new Set<Socket>()
+  server.on('connection', socket => {
+    unused.add(socket)
+    socket.once('close', () => {
+      unused.delete(socket)
+    })
+  })
+  server.on('request', ({ socket }) => {
+    unused.delete(socket)
+  })
+  return () => {
+    for (const socket of unused) socket.destroy()
+    const timer = clock.timer(graceMs, () => {
+      server.closeAllConnections()
+    })
+    server.once('close', () => {
+      timer.cancel()
+    })
+  }
 }

@@ -8,6 +8,8 @@ export interface RestLimits {
   /** For a request to arrive, whole; an idle connection. */
   readonly requestTimeoutMs: number
   readonly keepAliveMs: number
+  /** For requests in flight when the listener closes. */
+  readonly closeGraceMs: number
   /** Requests that wait for a revision (`minRevision`, `index`): how many, and for how long. */
   readonly waiting: number
   readonly defaultWaitMs: number
@@ -31,6 +33,7 @@ export const defaultLimits: RestLimits = {
   connections: 10_000,
   requestTimeoutMs: 10_000,
   keepAliveMs: 65_000,
+  closeGraceMs: 5_000,
   waiting: 1_000,
   defaultWaitMs: 5_000,
   maxWaitMs: 30_000,

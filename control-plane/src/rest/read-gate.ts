@@ -62,7 +62,8 @@ export class ReadGate {
       if (this.#mesh.revision < minRevision) {
         throw new WaymarkError(
           'revision_not_reached',
-          `revision ${minRevision} was not applied within ${formatDuration(waitMs)}; ` +
+          `revision ${minRevision} was not applied ` +
+            `${this.#closed ? 'before this replica closes' : `within ${formatDuration(waitMs)}`}; ` +
             `this replica is at ${this.#mesh.revision}`,
         )
       }

@@ -1,7 +1,7 @@
 import fastify from 'fastify'
 import type { RestApp, RestContext, RestParts } from './context.ts'
 import { installEdge, sendProblem } from './edge.ts'
-import { refuseConnection } from './http-server.ts'
+import { boundClose, refuseConnection } from './http-server.ts'
 import { defaultLimits, type RestLimits } from './limits.ts'
 import { describeApi } from './openapi.ts'
 import { ReadGate } from './read-gate.ts'
@@ -73,9 +73,19 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   app.setSerializerCompiler(() => data => JSON.stringify(data))
   // JSON is what the API speaks: no other type gets past its parser.
   app.removeContentTypeParser('text/plain')
-  app.addHook('preClose', () => {
+  const beginClose = boundClose(app.server, { clock, graceMs: limits.closeGraceMs })
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    beginClose()
     reads.close()
     watches.close()
+    done()
+  })
+  // Else a connection that was busy when closing began would idle on and keep the listener open.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (closing) void reply.header('connection', 'close')
+    done(null, payload)
   })
   installEdge(app, { mesh, logger, allowedHosts })
   const { onAnswer } = options

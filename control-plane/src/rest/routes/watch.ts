@@ -57,6 +57,8 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
       reply.raw.writeHead(200, {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
+        // Nothing comes after the stream, and a closing listener must not wait for the connection.
+        connection: 'close',
         'x-accel-buffering': 'no',
         'x-content-type-options': 'nosniff',
         [revisionHeader]: mesh.revision,

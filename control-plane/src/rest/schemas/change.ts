@@ -76,6 +76,7 @@ const ChangePageSchema = define(
     closed,
   ),
 )
+export type ChangePageView = Static<typeof ChangePageSchema.schema>
 export const ChangePage = ChangePageSchema.ref
 
 export const ChangesQuery = Type.Object(

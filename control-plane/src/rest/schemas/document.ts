@@ -37,6 +37,7 @@ const DocumentListSchema = define(
   'DocumentList',
   Type.Object({ revision: RevisionNumber, documents: Type.Array(Document) }, closed),
 )
+export type DocumentListView = Static<typeof DocumentListSchema.schema>
 export const DocumentList = DocumentListSchema.ref
 
 export const DocumentListQuery = Type.Object({ ...readQuery, kind: Type.Optional(Kind) }, closed)

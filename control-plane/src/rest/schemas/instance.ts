@@ -113,6 +113,7 @@ const InstanceListSchema = define(
   'InstanceList',
   Type.Object({ service: ServiceName, revision: RevisionNumber, instances: Type.Array(Instance) }, closed),
 )
+export type InstanceListView = Static<typeof InstanceListSchema.schema>
 export const InstanceList = InstanceListSchema.ref
 
 const ServiceSummarySchema = define(
@@ -140,6 +141,7 @@ const ServiceListSchema = define(
   'ServiceList',
   Type.Object({ revision: RevisionNumber, services: Type.Array(ServiceSummary) }, closed),
 )
+export type ServiceListView = Static<typeof ServiceListSchema.schema>
 export const ServiceList = ServiceListSchema.ref
 
 const Heartbeat = Type.Object(
