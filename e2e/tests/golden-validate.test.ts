@@ -3,9 +3,24 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { VirtualHost } from '@envoyproxy/protos/envoy/config/route/v3/route_components.ts'
+import { buildCluster } from '@waymark/sidecar-config/envoy/cluster.ts'
+import { packCluster, packRoutes } from '@waymark/sidecar-config/envoy/resource.ts'
+import { buildRoutes, buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
+import { effectivePolicy } from '@waymark/sidecar-config/model/effective-policy.ts'
+import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
+import { arbitraryPolicies } from '@waymark/sidecar-config/testing/arbitrary-policy.ts'
 import { goldenCases } from '@waymark/sidecar-config/testing/golden-cases.ts'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { emptyCluster, staticBootstrap, untyped, withRoutes, type Json } from '../harness/static-bootstrap.ts'
+import {
+  emptyCluster,
+  staticBootstrap,
+  unpacked,
+  untyped,
+  withRoutes,
+  type Json,
+} from '../harness/static-bootstrap.ts'
 
 const cases = goldenCases()
 
@@ -70,6 +85,22 @@ describe('every golden resource and bootstrap', () => {
 
   it.each(cases)('$name is accepted by Envoy', async ({ name }) => {
     expect(await validate(name, bootstrapOf(name))).toMatch(/\bOK\n?$/m)
+  })
+
+  it('so is what any valid policies come to', async () => {
+    const clusters: Json[] = []
+    const hosts: VirtualHost[] = []
+    for (const [index, documents] of fc.sample(arbitraryPolicies, 200).entries()) {
+      const { settings } = effectivePolicy({ caller: 'web', destination: 'payments', documents })
+      const service = `payments-${index}`
+      const cluster = buildCluster({ service, protocol: 'http', policy: clusterPolicyOf(settings) })
+      clusters.push(unpacked(packCluster(cluster)))
+      hosts.push(buildVirtualHost({ service, policy: routePolicyOf(settings) }))
+    }
+    const listener = withRoutes(golden('listener-outbound'), unpacked(packRoutes(buildRoutes(hosts))))
+    expect(await validate('random', staticBootstrap({ clusters, listeners: [listener] }))).toMatch(
+      /\bOK\n?$/m,
+    )
   })
 
   it('would be refused if it were wrong', async () => {

@@ -152,6 +152,8 @@ const outlierDetection = Type.Object(
   closed,
 )
 
+// Tables are built anew at each change of endpoints, on every worker of every caller: their sizes are kept below
+// what Envoy would take.
 const loadBalancing = Type.Object(
   {
     policy: choiceField({ values: balancers, description: 'How an instance is chosen.' }),
@@ -204,12 +206,12 @@ const loadBalancing = Type.Object(
         {
           minimumSize: integerField({
             minimum: 1,
-            maximum: 8_388_608,
+            maximum: 65_536,
             description: 'Least points on the ring.',
           }),
           maximumSize: integerField({
             minimum: 1,
-            maximum: 8_388_608,
+            maximum: 1_048_576,
             description: 'Most points on the ring.',
           }),
         },
@@ -221,7 +223,7 @@ const loadBalancing = Type.Object(
         {
           tableSize: integerField({
             minimum: 2,
-            maximum: 5_000_011,
+            maximum: 655_373,
             description: 'Size of the lookup table; a prime number.',
           }),
         },

@@ -15,6 +15,24 @@ const hashOn = fc.constantFrom({ header: 'x-user' }, { cookie: 'sid', cookieTtl:
 const loadBalancing: fc.Arbitrary<NonNullable<TrafficPolicySpec['loadBalancing']>> = fc.oneof(
   fc.record({ policy: fc.constantFrom('ringHash', 'maglev'), hashOn }),
   fc.record({
+    policy: fc.constant('ringHash'),
+    hashOn,
+    ringHash: fc.constantFrom(
+      { minimumSize: 1, maximumSize: 1 },
+      { minimumSize: 64, maximumSize: 1_048_576 },
+      { minimumSize: 65_536, maximumSize: 65_536 },
+    ),
+  }),
+  fc.record({
+    policy: fc.constant('maglev'),
+    hashOn,
+    maglev: fc.constantFrom({ tableSize: 2 }, { tableSize: 655_373 }),
+  }),
+  fc.record({
+    policy: fc.constant('leastRequest'),
+    leastRequest: fc.record({ choiceCount: fc.integer({ min: 2, max: 100 }) }),
+  }),
+  fc.record({
     policy: fc.constantFrom(...balancers.filter(policy => !['ringHash', 'maglev'].includes(policy))),
   }),
   fc.record({
