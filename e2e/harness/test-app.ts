@@ -3,7 +3,8 @@
  * (`TestAppConfig`). Every answer says in `x-instance` who gave it.
  *
  *   GET  /healthz          200, or 503 when told to be unhealthy
- *   POST /control          {status, delayMs, healthy}: what it answers from now on
+ *   POST /control          {status, delayMs, healthy}: what it answers from now on; answers with `mostAtOnce`, the
+ *                          most requests that it has worked on at the same time since the last time
  *   GET  /echo             the request's headers
  *   GET  /call?next=a,b    calls service a through its own sidecar, which calls b, ...; answers with the path taken
  *   GET  anything else     who it is
@@ -26,6 +27,7 @@ interface Behaviour {
 }
 
 const config = JSON.parse(process.argv[2] ?? '') as TestAppConfig
+const busy = { now: 0, most: 0 }
 const behaviour: Behaviour = { status: 200, delayMs: 0, healthy: true }
 
 const answer = (response: ServerResponse, status: number, body: unknown): void => {
@@ -74,13 +76,19 @@ const server = createServer((incoming, response) => {
     for await (const chunk of incoming) body += String(chunk)
     if (url.pathname === '/control') {
       Object.assign(behaviour, JSON.parse(body))
-      answer(response, 200, behaviour)
+      answer(response, 200, { ...behaviour, mostAtOnce: busy.most })
+      busy.most = busy.now
       return
     }
     if (url.pathname === '/healthz') {
       answer(response, behaviour.healthy ? 200 : 503, { healthy: behaviour.healthy })
       return
     }
+    busy.now += 1
+    busy.most = Math.max(busy.most, busy.now)
+    response.once('close', () => {
+      busy.now -= 1
+    })
     if (behaviour.delayMs > 0) await delay(behaviour.delayMs)
     if (url.pathname === '/echo') {
       answer(response, behaviour.status, { instance: config.instance, headers: incoming.headers })
