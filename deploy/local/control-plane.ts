@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { formatListen, type Listen } from './ports.ts'
 import type { ManagedProcess, StopOptions, Supervisor } from './processes.ts'
-import { waitFor } from './wait.ts'
+import { UserError } from './user-error.ts'
+import { waitFor, WaitTimeoutError } from './wait.ts'
 
 export interface ControlPlaneOptions {
   readonly supervisor: Supervisor
@@ -62,12 +63,20 @@ export class ControlPlane {
       },
     })
     this.#process = started
-    await waitFor(async () => (await this.ask('/readyz')).ok, {
-      what: `${this.name} to be ready`,
-      timeoutMs,
-      failed: started.failed,
-      signal,
-    })
+    try {
+      await waitFor(async () => (await this.ask('/readyz')).ok, {
+        what: `${this.name} to be ready`,
+        timeoutMs,
+        failed: started.failed,
+        signal,
+      })
+    } catch (error) {
+      if (!(error instanceof WaitTimeoutError)) throw error
+      const last = started.log.tail.slice(-3).join('\n    ')
+      throw new UserError(`${error.message} Its last words:\n    ${last}`, [
+        `Its log is ${started.log.path}.`,
+      ])
+    }
   }
 
   /** One request to its REST interface; `path` from the root. Rejects when it does not answer. */

@@ -5,6 +5,7 @@ import { startMesh, type Mesh } from './mesh.ts'
 import { chooseListen, type Listen } from './ports.ts'
 import { startPostgres, type Postgres } from './postgres.ts'
 import { Supervisor, type ManagedProcess } from './processes.ts'
+import { checkDatabase } from './check-database.ts'
 import { claimDataDir, type RunLock } from './run-lock.ts'
 import type { Screen } from './screen.ts'
 
@@ -143,7 +144,11 @@ export class Stack {
     const { env, screen, onUnexpectedEnd } = this.#options
     const external = env['DATABASE_URL']
     if (external !== undefined && external !== '') {
-      screen.line(`  using the Postgres of DATABASE_URL`)
+      await screen.step(
+        'Postgres of DATABASE_URL',
+        () => checkDatabase(external),
+        version => `Postgres ${version} of DATABASE_URL`,
+      )
       return external
     }
     this.#postgres = await screen.step(
