@@ -56,7 +56,12 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     bodyLimit: limits.documentBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveMs,
-    http: { maxHeaderSize: limits.headerBytes, headersTimeout: limits.requestTimeoutMs },
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.requestTimeoutMs,
+      // Node looks at its timeouts this often; its default, 30 s, would make them that coarse.
+      connectionsCheckingInterval: Math.min(limits.requestTimeoutMs, 5_000),
+    },
     // A request that comes on an open connection while closing is served: the parts behind close later.
     return503OnClosing: false,
     forceCloseConnections: 'idle',

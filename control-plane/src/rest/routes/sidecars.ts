@@ -15,11 +15,12 @@ import {
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-const streamView = ({ agent, connectedAt, syncedRevision, inSync, types, nacks }: StreamStatus) => ({
+const streamView = ({ agent, connectedAt, types, nacks, ...stream }: StreamStatus) => ({
   agent,
   connectedAt: time(connectedAt),
-  syncedRevision,
-  inSync,
+  syncedRevision: stream.syncedRevision,
+  answeredRevision: stream.answeredRevision,
+  inSync: stream.inSync,
   types: types.map(({ unansweredSince, ...type }) => ({
     ...type,
     unansweredSince: unansweredSince === null ? null : time(unansweredSince),
