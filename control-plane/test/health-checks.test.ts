@@ -35,6 +35,9 @@ const serve = async (): Promise<typeof target> => {
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
+  await vi.waitFor(() => {
+    expect(replica.mesh.loaded).toBe(true)
+  })
   target = await serve()
 })
 

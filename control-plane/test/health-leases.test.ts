@@ -19,6 +19,9 @@ let replica: TestReplica
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
+  await vi.waitFor(() => {
+    expect(replica.mesh.loaded).toBe(true)
+  })
 })
 
 afterEach(async () => {
@@ -376,7 +379,7 @@ describe('the sweeper', () => {
 
   it('removes an instance whose drain is over, and one that has been expired for long', async () => {
     await register('drained')
-    await register('expired', { ttlMs: 300, deregisterAfterMs: 1 })
+    await register('expired', { ttlMs: 300, deregisterAfterMs: 600_000 })
     await register('staying', { ttlMs: 60_000, deregisterAfterMs: 1 })
     await replica.registry.deregister({ service, id: 'drained', incarnation: null, drainMs: 1 }, context)
     const fence = await ownSweeperRole()
@@ -393,10 +396,14 @@ describe('the sweeper', () => {
         expect(inMemory('expired').verdict).toBe('unhealthy')
       },
     )
-    // While another lease could still be sheltered nobody is removed for silence.
-    await sweeper.sweep(fence)
+    await test.database
+      .updateTable('instance')
+      .set({ remove_at: new Date(0) })
+      .where('id', '=', 'expired')
+      .execute()
+    // A new owner has not seen a full TTL of silence yet: its first sweep removes nobody for it.
+    await createSweeper(test, replica).sweep(fence)
     expect(inMemory('expired').removeAt).not.toBeNull()
-    await register('staying', shortLease)
     await sweepUntil(
       () => sweeper.sweep(fence),
       () => {

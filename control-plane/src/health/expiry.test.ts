@@ -47,6 +47,7 @@ describe('expiry', () => {
     expect(decision).toMatchObject({
       expire: [],
       sheltered: 50,
+      shelteredMs: 15_000,
       selfPreservation: { active: false, expiring: 0 },
     })
   })

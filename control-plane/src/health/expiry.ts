@@ -50,6 +50,8 @@ export interface ExpiryDecision {
   readonly expire: readonly LapsedLease[]
   /** Lapsed, but their full TTL since service was restored has not passed. */
   readonly sheltered: number
+  /** The longest TTL among the sheltered. */
+  readonly shelteredMs: number
   readonly selfPreservation: SelfPreservation
 }
 
@@ -68,11 +70,13 @@ export const leaseIsOver = (
 export const decideExpiry = (input: ExpiryInput): ExpiryDecision => {
   const { now, serviceSince, lapsed, leased, recentlyExpired, policy } = input
   const due = lapsed.filter(lease => leaseIsOver(lease, now, serviceSince))
+  const sheltered = lapsed.filter(lease => !leaseIsOver(lease, now, serviceSince))
   const expiring = due.length === 0 ? 0 : due.length + recentlyExpired
   const active = expiring >= policy.minimum && expiring > policy.maxFraction * leased
   return {
     expire: active ? [] : due,
-    sheltered: lapsed.length - due.length,
+    sheltered: sheltered.length,
+    shelteredMs: sheltered.reduce((longest, { ttlMs }) => Math.max(longest, ttlMs), 0),
     selfPreservation: {
       active,
       expiring,

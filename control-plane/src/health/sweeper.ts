@@ -9,6 +9,7 @@ import { FencedError } from '../store/write.ts'
 import {
   decideExpiry,
   defaultSelfPreservation,
+  type ExpiryDecision,
   type LapsedLease,
   type SelfPreservation,
   type SelfPreservationPolicy,
@@ -56,6 +57,8 @@ export const sweeperRole = 'sweeper'
 
 /** Writes of one sweep; what is left is still due in the next one. */
 const writeLimit = 1_000
+/** TTLs up to this one keep the mode `recovery` whether or not a lease is over. */
+const recoveryLimitMs = 60_000
 /** Every so many sweeps leases are looked for whose rows a crash of Postgres has taken. */
 const repairEvery = 10
 
@@ -136,9 +139,9 @@ export class Sweeper implements Component {
       recentlyExpired: this.#series.recentlyExpired,
       policy: this.#options.selfPreservation ?? defaultSelfPreservation,
     })
-    this.#remember(survey, decision.selfPreservation)
+    this.#remember(survey, decision)
     await this.#expire(decision.expire.slice(0, writeLimit), { now: survey.now, fence })
-    await this.#remove({ fence, recovering: survey.now - serviceSince < survey.maxTtlMs })
+    await this.#remove(fence)
   }
 
   async #expire(
@@ -166,21 +169,13 @@ export class Sweeper implements Component {
     this.#options.logger.info({ expired: count }, 'leases have expired')
   }
 
-  async #remove({
-    fence,
-    recovering,
-  }: {
-    readonly fence: number
-    readonly recovering: boolean
-  }): Promise<void> {
+  async #remove(fence: number): Promise<void> {
     const { leases, registry } = this.#options
-    const due = await leases.removable({ limit: writeLimit, drainedOnly: recovering })
+    const { serviceSince } = this.#series
+    const due = await leases.removable({ limit: writeLimit, serviceSince })
     const results = await Promise.allSettled(
       due.map(instance =>
-        registry.removeDue(
-          removal(instance, { serviceSince: this.#series.serviceSince, fence: this.#fence(fence) }),
-          sweeperContext,
-        ),
+        registry.removeDue(removal(instance, { serviceSince, fence: this.#fence(fence) }), sweeperContext),
       ),
     )
     this.#report(results, 'instances could not be removed')
@@ -201,7 +196,10 @@ export class Sweeper implements Component {
     }
   }
 
-  #remember({ now, maxTtlMs }: LeaseSurvey, preservation: SelfPreservation): void {
+  #remember(
+    { now, maxTtlMs }: LeaseSurvey,
+    { selfPreservation: preservation, shelteredMs }: ExpiryDecision,
+  ): void {
     const { clock, logger } = this.#options
     const before = this.#last?.pausedSince ?? null
     const pausedSince = preservation.active ? (before ?? clock.now()) : null
@@ -210,8 +208,10 @@ export class Sweeper implements Component {
     } else if (pausedSince === null && before !== null) {
       logger.info({ leased: preservation.leased }, 'expiry goes on')
     }
+    // A rare long TTL keeps the mode only where it shelters somebody.
+    const recoveringMs = Math.max(shelteredMs, Math.min(maxTtlMs, recoveryLimitMs))
     // The difference of two Postgres times, laid on this replica's clock.
-    const recoveringUntil = clock.now() + (this.#series.serviceSince + maxTtlMs - now)
+    const recoveringUntil = clock.now() + (this.#series.serviceSince + recoveringMs - now)
     this.#last = { recoveringUntil, preservation, pausedSince }
   }
 }

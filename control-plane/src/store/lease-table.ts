@@ -131,22 +131,24 @@ export class LeaseTable {
       on conflict do nothing`.execute(this.#database)
   }
 
-  /** Instances whose time of removal has come, longest overdue first; `drainedOnly`: not those that have expired. */
+  /**
+   * Instances whose time of removal has come, longest overdue first: their drain is over, or they have been
+   * expired for long and their TTL has passed also since `serviceSince`.
+   */
   async removable({
     limit,
-    drainedOnly,
+    serviceSince,
   }: {
     readonly limit: number
-    readonly drainedOnly: boolean
+    readonly serviceSince: number
   }): Promise<{ readonly service: string; readonly id: string }[]> {
-    return this.#database
-      .selectFrom('instance')
-      .select(['service', 'id'])
-      .where('remove_at', '<=', sql<Date>`clock_timestamp()`)
-      .$if(drainedOnly, query => query.where(sql`override ->> 'status'`, '=', 'draining'))
-      .orderBy('remove_at')
-      .limit(limit)
-      .execute()
+    const { rows } = await sql<{ service: string; id: string }>`
+      select i.service, i.id from instance i left join lease l using (service, id)
+      where i.remove_at <= clock_timestamp() and (i.override ->> 'status' = 'draining'
+        or greatest(l.seen_at, to_timestamp(${serviceSince / 1_000}::float8)) + l.ttl_ms * interval '1 ms'
+          < clock_timestamp())
+      order by i.remove_at limit ${limit}::integer`.execute(this.#database)
+    return rows
   }
 
   /** Removes rows of instances that are gone: a beat may have created one while its instance was being removed. */

@@ -29,9 +29,7 @@ export const probeHttp = async (check: HttpCheckSpec, context: ProbeContext): Pr
     // Stays on: a request that is being destroyed may still report an error.
     outgoing.on('error', failed)
     // A switch of protocols: the status is the answer, the rest is not spoken here.
-    outgoing.on('upgrade', (incoming, socket) => {
-      // No longer the request's to destroy.
-      socket.destroy()
+    outgoing.on('upgrade', incoming => {
       finish(judge(check, incoming))
     })
     outgoing.on('response', incoming => {
