@@ -72,6 +72,11 @@ export class SampleInstance {
     return this.spec.instance
   }
 
+  /** Where callers outside the mesh reach it: through its sidecar. */
+  get url(): string {
+    return `http://127.0.0.1:${this.ports.inbound}/`
+  }
+
   get pid(): number | null {
     return this.#process?.running === true ? this.#process.pid : null
   }

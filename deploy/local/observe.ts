@@ -53,14 +53,13 @@ export class Observer {
       revision: status?.revision ?? null,
       modes: status?.modes ?? [],
       services: [...names].map((service): ServiceRow => {
-        const own = sidecars?.sidecars.filter(({ node }) => node.startsWith(`${service}/`)) ?? []
+        const own = sidecars?.sidecars.filter(({ node }) => node.startsWith(`${service}/`)) ?? null
         const verdicts = this.#services.find(({ name }) => name === service)?.verdicts ?? {}
         return {
           service,
           verdicts: new Map(Object.entries(verdicts).filter(([, count]) => count > 0)),
-          sidecars: {
+          sidecars: own && {
             inSync: own.filter(({ inSync }) => inSync).length,
-            connected: own.length,
             expected: Math.max(own.length, mesh?.of(service).length ?? 0),
           },
           requestsPerSecond: rates.get(service) ?? null,

@@ -65,7 +65,7 @@ class Story {
     this.#mesh = mesh
     this.#screen = screen
     this.#signal = signal
-    const targets = mesh.of('web').map(({ ports }) => new URL(`http://127.0.0.1:${ports.inbound}/`))
+    const targets = mesh.of('web').map(({ url }) => new URL(url))
     this.#load = new Load({ targets, perSecond })
   }
 

@@ -7,6 +7,7 @@ import { startPostgres, type Postgres } from './postgres.ts'
 import { Supervisor, type ManagedProcess } from './processes.ts'
 import { checkDatabase } from './check-database.ts'
 import { claimDataDir, type RunLock } from './run-lock.ts'
+import { waitFor } from './wait.ts'
 import type { Screen } from './screen.ts'
 
 /** Application and Envoy ports of the sample mesh begin here, so that they are the same in every run. */
@@ -218,6 +219,32 @@ export class Stack {
         return mesh
       },
       ({ instances }) => `sample mesh: ${instances.length} instances, each with an Envoy of its own`,
+    )
+    await screen.step(
+      'first request',
+      () => this.#firstRequest(),
+      path => `first request: ${path.join(' → ')}`,
+    )
+  }
+
+  /** The path of a request that crosses the whole mesh. */
+  #firstRequest(): Promise<string[]> {
+    const [web] = this.#mesh?.of('web') ?? []
+    if (web === undefined) throw new Error('the sample mesh has no web')
+    return waitFor(
+      async () => {
+        const response = await fetch(web.url, { signal: AbortSignal.timeout(5_000) })
+        const body = await response.text()
+        if (!response.ok) throw new Error(`${response.status}: ${body.trim()}`)
+        const { path } = JSON.parse(body) as { path: readonly { instance: string }[] }
+        return path.map(({ instance }) => instance)
+      },
+      {
+        what: 'a request to cross the mesh',
+        timeoutMs: 20_000,
+        intervalMs: 50,
+        signal: this.#options.signal,
+      },
     )
   }
 

@@ -4,7 +4,8 @@ export interface ServiceRow {
   readonly service: string
   /** verdict -> instances; only verdicts that occur. */
   readonly verdicts: ReadonlyMap<string, number>
-  readonly sidecars: { readonly inSync: number; readonly connected: number; readonly expected: number }
+  /** null: the control plane cannot tell now. */
+  readonly sidecars: { readonly inSync: number; readonly expected: number } | null
   /** null: not measured yet. */
   readonly requestsPerSecond: number | null
 }
@@ -46,6 +47,7 @@ export const formatVerdicts = (verdicts: ReadonlyMap<string, number>, paint: Pai
 }
 
 const formatSync = ({ sidecars }: ServiceRow, paint: Paint): string => {
+  if (sidecars === null) return paint('yellow', 'not known')
   const text = `${sidecars.inSync} of ${sidecars.expected}`
   return paint(sidecars.inSync === sidecars.expected ? 'green' : 'yellow', text)
 }
@@ -75,7 +77,7 @@ export const formatMode = ({ revision, modes }: Snapshot, paint: Paint, end = tr
   if (other.length === 0) return [paint('green', 'target')]
   return other.map(
     ({ capability, mode, evidence, endsWhen }) =>
-      `${paint('yellow', `${capability}: ${mode}`)}, ${evidence}${!end || endsWhen === null ? '' : ` (until ${endsWhen})`}`,
+      `${paint('yellow', `${capability}: ${mode}`)}, ${evidence}${!end || endsWhen === null ? '' : ` (until ${endsWhen.replace(/^at /, '')})`}`,
   )
 }
 

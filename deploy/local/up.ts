@@ -18,7 +18,7 @@ const tryLines = ({ controlPlane, mesh }: Stack): string[] => {
   const victim = mesh?.of('payments').findLast(({ pids }) => pids.length === 2)
   if (web === undefined) return [`  curl ${controlPlane.url}/api/v1/services`]
   return [
-    `  curl http://127.0.0.1:${web.ports.inbound}/`,
+    `  curl ${web.url}`,
     victim === undefined ? '  (no payments instance runs)' : `  kill -9 ${victim.pids.join(' ')}`,
     api,
   ]
@@ -66,8 +66,7 @@ const run = async (
   await stack.start()
   screen.line(`  ready in ${((performance.now() - began) / 1_000).toFixed(1)} s`)
   if (smoke) return (await runSmoke({ stack, screen, signal })) ? 0 : 1
-  const targets =
-    stack.mesh?.of('web').map(({ ports }) => new URL(`http://127.0.0.1:${ports.inbound}/`)) ?? []
+  const targets = stack.mesh?.of('web').map(({ url }) => new URL(url)) ?? []
   const load = samples && traffic ? new Load({ targets, perSecond: trafficPerSecond }) : null
   load?.start()
   await watch(stack, screen, keep, signal)
