@@ -144,6 +144,12 @@ describe('MeshSource', () => {
     expect(cluster(web)?.version).toBe(cluster(shop)?.version)
   })
 
+  it('says that the inbound listener cannot do without the cluster of the application', async () => {
+    await register('orders', 'o-1')
+    const listener = setOf(source.open(node('orders/o-1')), listenerType).get('inbound')
+    expect(listener?.dependsOn).toEqual([{ typeUrl: clusterType, name: '_inbound' }])
+  })
+
   it('opens the inbound listener when the instance registers, and keeps it when it has left', async () => {
     const view = source.open(node('orders/o-1'))
     const changes = record(view, listenerType)

@@ -10,7 +10,8 @@ import { packCluster, packListener } from '@waymark/sidecar-config/envoy/resourc
 import type { TracingInput } from '@waymark/sidecar-config/envoy/tracing.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshState } from '../mesh/mesh-state.ts'
-import type { XdsResource } from '../xds/port.ts'
+import type { ResourceRef, XdsResource } from '../xds/port.ts'
+import { clusterType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
 import { LiveSet } from './live-set.ts'
 import type { Policies } from './policies.ts'
@@ -18,6 +19,10 @@ import { protocolOf, type ServiceResources } from './service-resources.ts'
 import type { SidecarNode } from './sidecar-node.ts'
 
 const defaultInboundPort = 15_006
+
+/** Envoy refuses a listener that names a cluster which it does not have yet, and would be left without it. */
+const needs = (clusters: readonly string[]): readonly ResourceRef[] =>
+  clusters.map(name => ({ typeUrl: clusterType, name }))
 
 interface OwnResources {
   readonly clusters: ReadonlyMap<string, XdsResource>
@@ -141,11 +146,13 @@ export class SidecarView {
     const clusters = new Map<string, XdsResource>()
     const listeners = new Map<string, XdsResource>()
     if (otlp !== null) clusters.set(otlpCluster, otlp)
+    const forTracing = otlp === null ? [] : [otlpCluster]
     listeners.set(
       outboundListener,
       asResource({
         packed: packListener(buildOutboundListener({ port: outboundPort, tracing })),
         revision,
+        dependsOn: needs(forTracing),
         before: before.listeners.get(outboundListener),
       }),
     )
@@ -171,6 +178,7 @@ export class SidecarView {
         asResource({
           packed: packListener(buildInboundListener({ port, tracing })),
           revision,
+          dependsOn: needs([inboundCluster, ...forTracing]),
           before: before.listeners.get(inboundListener),
         }),
       )
