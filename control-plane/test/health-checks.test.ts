@@ -200,7 +200,7 @@ describe('an active check', () => {
       expect(evidence('a', 'check:0')?.output).toBe('GET /other: 200')
       expect(evidence('a', 'check:1')?.status).toBe('passing')
     })
-    expect(checks.status().checks).toBe(2)
+    expect(checks.status().targets).toBe(2)
     await register('a', { checks: [tcp] })
     await vi.waitFor(() => {
       expect(inMemory('a')?.evidence.map(({ output }) => output)).toEqual([
@@ -209,7 +209,7 @@ describe('an active check', () => {
     })
     await replica.registry.deregister({ service, id: 'a', incarnation: null, drainMs: null }, context)
     await vi.waitFor(async () => {
-      expect(checks.status().checks).toBe(0)
+      expect(checks.status().targets).toBe(0)
       expect(await observations()).toEqual([])
     })
   })
@@ -267,8 +267,8 @@ describe('checks of several replicas', () => {
     const two = await startChecks('replica-2')
     const both = ['replica-1', 'replica-2']
     await vi.waitFor(() => {
-      expect(one.checks.status().checks).toBe(share('replica-1', both))
-      expect(two.checks.status().checks).toBe(share('replica-2', both))
+      expect(one.checks.status().targets).toBe(share('replica-1', both))
+      expect(two.checks.status().targets).toBe(share('replica-2', both))
       for (const id of ids) expect(evidence(id)).toBeDefined()
     })
     expect(share('replica-1', both)).toBeGreaterThan(0)
@@ -277,7 +277,7 @@ describe('checks of several replicas', () => {
 
     for (const stop of two.stops) stop.abort()
     await vi.waitFor(() => {
-      expect(one.checks.status().checks).toBe(ids.length)
+      expect(one.checks.status().targets).toBe(ids.length)
     })
     // The new owner stands by what it found, and then speaks for itself.
     const revision = replica.mesh.revision

@@ -170,7 +170,7 @@ const at = (id: string, address: string, overrides: Partial<Instance> = {}): Ins
 describe('the scheduler of checks', () => {
   it('probes a new instance within a second, then once per interval', async () => {
     const mesh = new TestMesh()
-    const { clock, times, observed } = set(mesh)
+    const { clock, times, observed, scheduler } = set(mesh)
     await clock.advance(3_300)
     mesh.step({ type: 'instance.registered', id: 'a', after: at('a', 'a') })
     await clock.advance(1_000)
@@ -179,6 +179,7 @@ describe('the scheduler of checks', () => {
     const gaps = times('a').map((time, index, all) => time - (all[index - 1] ?? 0))
     expect(gaps.slice(2).every(gap => gap === 5_000)).toBe(true)
     expect(times('a').length).toBeGreaterThanOrEqual(10)
+    expect(scheduler.status()).toMatchObject({ targets: 1, probes: times('a').length, failures: 0 })
     expect(observed).toHaveLength(1)
   })
 
@@ -254,9 +255,10 @@ describe('the scheduler of checks', () => {
 
   it('begins anew with an instance that comes back under an old id', async () => {
     const mesh = new TestMesh([at('a', 'a')])
-    const { clock, answers, observed } = set(mesh)
+    const { clock, answers, observed, scheduler, times } = set(mesh)
     answers.set('a', () => Promise.resolve(failed))
     await clock.advance(20_000)
+    expect(scheduler.status()).toMatchObject({ failures: times('a').length, unwritten: 0, waiting: 0 })
     expect(observed.map(({ status }) => status)).toEqual(['critical'])
     answers.set('a', () => Promise.resolve(ok))
     mesh.step(
@@ -279,14 +281,14 @@ describe('the scheduler of checks', () => {
     await clock.advance(10_000)
     members(['me', 'other'])
     const mine = ids.filter(id => rendezvousOwner(instanceKey('s', id), ['me', 'other']) === 'me')
-    expect(scheduler.status().checks).toBe(mine.length)
+    expect(scheduler.status().targets).toBe(mine.length)
     const before = new Map(ids.map(id => [id, times(id).length]))
     await clock.advance(50_000)
     for (const id of ids) expect(times(id).length - (before.get(id) ?? 0)).toBe(mine.includes(id) ? 10 : 0)
     members(['me'])
-    expect(scheduler.status().checks).toBe(40)
+    expect(scheduler.status().targets).toBe(40)
     members([])
-    expect(scheduler.status().checks).toBe(0)
+    expect(scheduler.status().targets).toBe(0)
   })
 
   it('leaves no timer behind', async () => {

@@ -9,7 +9,7 @@ import type { Membership } from '../membership.ts'
 import type { MeshView } from '../mesh-view.ts'
 import { CheckRecorder } from './check-recorder.ts'
 import { CheckRunner, checkSource, stillAsked, subjectOf, type CheckSubject } from './check-runner.ts'
-import type { Probe } from './probe-result.ts'
+import type { Probe, ProbeResult } from './probe-result.ts'
 import { ProbeSlots, type ProbeSlotsOptions } from './probe-slots.ts'
 import { rendezvousOwner } from './rendezvous.ts'
 
@@ -30,7 +30,10 @@ export interface CheckSchedulerOptions {
 
 export interface CheckStatus {
   /** Checks that this replica runs. */
-  readonly checks: number
+  readonly targets: number
+  /** Probes finished, and how many of them failed, since the start. */
+  readonly probes: number
+  readonly failures: number
   /** Checks that are due and wait for a free slot. */
   readonly waiting: number
   /** Changed statuses that are not in the log yet. */
@@ -49,6 +52,7 @@ export class CheckScheduler implements Component {
   readonly #slots: ProbeSlots
   /** By instance; only of instances that are ours. */
   readonly #runners = new Map<string, readonly CheckRunner[]>()
+  readonly #counts = { probes: 0, failures: 0 }
 
   constructor(options: CheckSchedulerOptions) {
     this.#options = options
@@ -57,9 +61,9 @@ export class CheckScheduler implements Component {
   }
 
   status(): CheckStatus {
-    let checks = 0
-    for (const runners of this.#runners.values()) checks += runners.length
-    return { checks, waiting: this.#slots.waiting, unwritten: this.#recorder.unwritten }
+    let targets = 0
+    for (const runners of this.#runners.values()) targets += runners.length
+    return { targets, ...this.#counts, waiting: this.#slots.waiting, unwritten: this.#recorder.unwritten }
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -127,20 +131,29 @@ export class CheckScheduler implements Component {
   }
 
   #begin({ evidence }: Instance, subject: CheckSubject, fresh: boolean): CheckRunner {
-    const { probe, clock } = this.#options
     const runner = new CheckRunner({
       subject,
       stored: evidence.find(({ source }) => source === subject.source)?.status,
       fresh,
-      probe,
+      probe: (...request) => this.#probe(...request),
       slots: this.#slots,
-      clock,
+      clock: this.#options.clock,
       onOutcome: outcome => {
         this.#recorder.take(outcome)
       },
     })
     runner.start()
     return runner
+  }
+
+  async #probe(...request: Parameters<Probe>): Promise<ProbeResult> {
+    const result = await this.#options.probe(...request)
+    const [, , signal] = request
+    if (!signal.aborted) {
+      this.#counts.probes += 1
+      if (!result.ok) this.#counts.failures += 1
+    }
+    return result
   }
 
   #stop(key: string): void {
