@@ -1,5 +1,6 @@
 import type { Revision } from '../domain/revision.ts'
 import type { XdsResource } from './port.ts'
+import type { Refusal } from './refusals.ts'
 
 /**
  * What the client has under a name: a resource that it ACKed; a version that it claims and that is not the
@@ -23,3 +24,12 @@ export interface Gates {
   /** Nothing waits under this name any more. */
   settle(typeUrl: string, name: string): void
 }
+
+export interface FirstRequest {
+  readonly initialVersions: ReadonlyMap<string, string>
+  /** X10, X20: names (or all) to be sent although their version matches, since a cluster warms for them. */
+  readonly distrusted: ReadonlySet<string> | 'all'
+}
+
+/** What a nonce in a request meant: an ACK, nothing (X14), or a NACK. */
+export type Answer = 'acked' | 'stale' | Refusal

@@ -1,5 +1,6 @@
 import type { Revision } from '../domain/revision.ts'
-import type { Batch, Gates, Held } from './batch.ts'
+import type { Answer, Batch, FirstRequest, Gates, Held } from './batch.ts'
+import { ChangedNames } from './changed-names.ts'
 import type { TypeProgress } from './order.ts'
 import type { ResourceSet, XdsResource } from './port.ts'
 import { mentions, Refusals, type Refusal } from './refusals.ts'
@@ -12,15 +13,6 @@ import {
 } from './subscription.ts'
 import { clusterType, hasLegacyWildcard } from './type-urls.ts'
 import { Unanswered, type SentResponse } from './unanswered.ts'
-
-export interface FirstRequest {
-  readonly initialVersions: ReadonlyMap<string, string>
-  /** X10, X20: names (or all) to be sent although their version matches, since a cluster warms for them. */
-  readonly distrusted: ReadonlySet<string> | 'all'
-}
-
-/** What a nonce in a request meant: an ACK, nothing (X14), or a NACK. */
-export type Answer = 'acked' | 'stale' | Refusal
 
 /** An entry's share of a response besides its body: tags, lengths, version and type URL. */
 const entryOverhead = 128
@@ -39,9 +31,7 @@ export class Delivery implements TypeProgress {
   readonly subscription: Subscription
   readonly unanswered = new Unanswered()
   readonly #held = new Map<string, Held>()
-  /** Names to look at; true: to be sent even if the client has it. */
-  readonly #dirty = new Map<string, boolean>()
-  #dirtySince: Revision = 0
+  readonly #changed = new ChangedNames()
   /** A wildcard without a resource still gets a response (X12). */
   #owesResponse = false
   #refusals: Refusals | undefined
@@ -54,12 +44,12 @@ export class Delivery implements TypeProgress {
   }
 
   get busy(): boolean {
-    return this.#dirty.size > 0 || this.unanswered.size > 0 || this.#owesResponse
+    return this.#changed.size > 0 || this.unanswered.size > 0 || this.#owesResponse
   }
 
   /** Something could be sent if the order and the client allow it. */
   get hasWork(): boolean {
-    return this.#dirty.size > 0 || this.#owesResponse || this.wantsTakeBack
+    return this.#changed.size > 0 || this.#owesResponse || this.wantsTakeBack
   }
 
   get wantsTakeBack(): boolean {
@@ -78,8 +68,8 @@ export class Delivery implements TypeProgress {
   /** The oldest revision that the client may not have; undefined: it has answered everything. */
   get behindSince(): Revision | undefined {
     const sent = this.unanswered.revision
-    if (this.#dirty.size === 0) return sent
-    return Math.min(this.#dirtySince, sent ?? Infinity)
+    if (this.#changed.size === 0) return sent
+    return Math.min(this.#changed.since, sent ?? Infinity)
   }
 
   get refusals(): readonly Refusal[] {
@@ -102,16 +92,13 @@ export class Delivery implements TypeProgress {
 
   /** The resource has changed, appeared or gone at `revision`. */
   touch(name: string, revision: Revision): void {
-    if (this.#dirty.size === 0) this.#dirtySince = revision
-    else if (revision < this.#dirtySince) this.#dirtySince = revision
-    if (!this.#dirty.has(name)) this.#dirty.set(name, false)
+    this.#changed.add(name, revision, false)
   }
 
   /** Sends the resource again, if it is subscribed, even if it has not changed (X5, X20). */
   resend(name: string, revision: Revision): void {
     if (!this.#tracked(name)) return
-    this.touch(name, this.set.get(name)?.revision ?? revision)
-    this.#dirty.set(name, true)
+    this.#changed.add(name, this.set.get(name)?.revision ?? revision, true)
   }
 
   /** Takes the lists of a request. `revision`: the current one of the source. */
@@ -152,18 +139,19 @@ export class Delivery implements TypeProgress {
 
   /** The next response, as far as the order allows; undefined: nothing to send now. */
   take(gates: Gates, maxBytes: number): Batch | undefined {
-    const takenBack = this.#takeBack()
-    if (takenBack !== undefined) return takenBack
+    if (this.#refusals?.wantsTakeBack === true) {
+      return { typeUrl: this.typeUrl, ...this.#refusals.takenBack(), takesBack: true }
+    }
     const resources: XdsResource[] = []
     const removed: string[] = []
-    const revision = this.#dirtySince
+    const revision = this.#changed.since
     let bytes = 0
-    for (const [name, force] of this.#dirty) {
+    for (const [name, force] of this.#changed) {
       const resource = this.current(name)
       const step = this.#step(name, resource, force, gates)
       if (step === 'wait') continue
       if (step !== 'send') {
-        this.#dirty.delete(name)
+        this.#changed.delete(name)
         gates.settle(this.typeUrl, name)
         if (step === 'equal') this.#refusals?.accepted(name)
         continue
@@ -173,7 +161,7 @@ export class Delivery implements TypeProgress {
       const size = entryOverhead + name.length + (resource?.body.length ?? 0)
       if (bytes > 0 && bytes + size > maxBytes) break
       bytes += size
-      this.#dirty.delete(name)
+      this.#changed.delete(name)
       gates.settle(this.typeUrl, name)
       if (resource === undefined) removed.push(name)
       else resources.push(resource)
@@ -202,14 +190,34 @@ export class Delivery implements TypeProgress {
     return 'acked'
   }
 
+  /**
+   * The client has been silent about these responses for too long: all of them count as refused, if there is
+   * more than one resource to suspect. Envoy says nothing while a cluster warms, and a bad cluster beside a
+   * good one warms for ever.
+   */
+  giveUp(message: string, at: number): Refusal | undefined {
+    const silent = this.unanswered.merged()
+    if (silent === undefined || silent.takesBack || silent.resources.length < 2 || this.isolating)
+      return undefined
+    this.unanswered.take(silent.nonce)
+    const refusal = this.#refuse(silent, message, at)
+    for (const { name } of silent.resources) this.#wantBack(name, refusal)
+    return refusal
+  }
+
+  /** Resources of a refused response are being tried one by one. */
+  get isolating(): boolean {
+    return this.#refusals?.isolating === true
+  }
+
   /** What the client has, as far as it has said so. */
   get held(): ReadonlyMap<string, Held> {
     return this.#held
   }
 
   /** Names that changed and are not sent yet. */
-  get changed(): ReadonlyMap<string, unknown> {
-    return this.#dirty
+  get changed(): ChangedNames {
+    return this.#changed
   }
 
   #step(
@@ -231,20 +239,15 @@ export class Delivery implements TypeProgress {
     return gates.mayRemove(this.typeUrl, name) ? 'send' : 'wait'
   }
 
-  /** Refused clusters are replaced at once by what the client had, or removed, lest they warm for ever (X16). */
-  #takeBack(): Batch | undefined {
-    if (this.#refusals?.wantsTakeBack !== true) return undefined
-    const resources: XdsResource[] = []
-    const removed: string[] = []
-    let revision = Infinity
-    for (const name of this.#refusals.takenBack()) {
-      const held = this.#held.get(name)
-      const refused = this.#refusals.culprit(name)
-      revision = Math.min(revision, refused?.revision ?? this.#dirtySince)
-      if (typeof held === 'object' && held !== null && held.version !== refused?.version) resources.push(held)
-      else removed.push(name)
-    }
-    return { typeUrl: this.typeUrl, resources, removed, takesBack: true, revision }
+  /**
+   * A refused cluster may warm for ever and keep Envoy silent about all others, so it is at once replaced by what
+   * the client had, or removed if it had none (X16). What it had from another stream cannot be put back and
+   * stays: to remove a cluster that may work would be worse.
+   */
+  #wantBack(name: string, refusal: Refusal): void {
+    const held = this.#held.get(name) ?? null
+    if (typeof held === 'string' || held?.version === refusal.version || !this.#tracked(name)) return
+    this.#refusals?.takeBack(name, held, refusal.revision)
   }
 
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
@@ -279,14 +282,7 @@ export class Delivery implements TypeProgress {
       at,
       revision: response.revision,
     }
-    if (response.takesBack) {
-      // Even what the client had is refused: it has to go.
-      for (const { name } of response.resources) {
-        this.#held.delete(name)
-        refusals.takeBack(name)
-      }
-      return refusal
-    }
+    if (response.takesBack) return refusal
     const names = refusal.names.filter(
       name => this.unanswered.last(name) === undefined && this.#tracked(name),
     )
@@ -296,10 +292,14 @@ export class Delivery implements TypeProgress {
       for (const suspect of names) this.resend(suspect, response.revision)
     } else if (name !== undefined) {
       refusals.convict(name, refusal)
-      if (this.current(name)?.version !== refusal.version) this.touch(name, response.revision)
+      const current = this.current(name)
+      const changed = current?.version !== only?.version
+      if (changed) this.touch(name, current?.revision ?? response.revision)
     }
     if (this.typeUrl === clusterType) {
-      for (const cluster of names) if (entries === 1 || mentions(message, cluster)) refusals.takeBack(cluster)
+      for (const cluster of names) {
+        if (entries === 1 || mentions(message, cluster)) this.#wantBack(cluster, refusal)
+      }
     }
     return refusal
   }
@@ -329,14 +329,14 @@ export class Delivery implements TypeProgress {
 
   #forgetUncovered(): void {
     const refused = this.#refusals?.names() ?? []
-    for (const name of new Set([...this.#held.keys(), ...this.#dirty.keys(), ...refused])) {
+    for (const name of new Set([...this.#held.keys(), ...this.#changed.keys(), ...refused])) {
       if (!this.subscription.names.has(name)) this.#forget(name)
     }
   }
 
   #forget(name: string): void {
     this.#held.delete(name)
-    this.#dirty.delete(name)
+    this.#changed.delete(name)
     this.#refusals?.forget(name)
   }
 

@@ -202,11 +202,12 @@ class World {
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
       limits: { maxNames: 100, maxTypes: 9, maxResponseBytes: 400 },
-      timings: { clusterAnswerMs: 100, orderMs: 20_000 },
+      timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
     })
   }
 
   #assume(): void {
+    this.session.unstick(this.now)
     this.session.assumeClusters(this.now)
   }
 

@@ -1,10 +1,11 @@
 import type { Revision } from '../domain/revision.ts'
-import type { Batch, Gates, Held } from './batch.ts'
-import { Delivery, type Answer } from './delivery.ts'
+import type { Answer, Batch, Gates, Held } from './batch.ts'
+import { Delivery } from './delivery.ts'
 import type { DeltaRequest } from './delta-request.ts'
 import { emptySet } from './empty-set.ts'
 import { mustWaitForClusters, mustWaitToRemove, pushRank } from './order.ts'
 import type { ResourceSet, XdsResource } from './port.ts'
+import type { Refusal } from './refusals.ts'
 import type { SubscriptionActions } from './subscription.ts'
 import { clusterType, endpointType } from './type-urls.ts'
 
@@ -19,6 +20,11 @@ export interface SessionLimits {
 export interface SessionTimings {
   /** How long CDS waits for an answer before it goes on without (X19). */
   readonly clusterAnswerMs: number
+  /**
+   * After this long without an answer to clusters one of them must be stuck in warming (X16). Longer than
+   * Envoy waits for endpoints (15 s), shorter than `orderMs`: routes do not use the clusters yet.
+   */
+  readonly clusterStuckMs: number
   /** How long the order of X20 is waited for. */
   readonly orderMs: number
 }
@@ -129,7 +135,17 @@ export class DeltaSession implements Gates {
       if (!settled) break
     }
     if (this.#assumeClustersAt !== undefined) this.#reached(this.#assumeClustersAt)
+    const silentSince = this.#deliveries.get(clusterType)?.unanswered.oldest?.at
+    if (silentSince !== undefined) this.#reached(silentSince + this.#timings.clusterStuckMs)
     return undefined
+  }
+
+  /** Gives up on clusters that the client has said nothing about for too long; returns what that amounts to. */
+  unstick(now: number): Refusal | undefined {
+    const clusters = this.#deliveries.get(clusterType)
+    const since = clusters?.unanswered.oldest?.at
+    if (since === undefined || now < since + this.#timings.clusterStuckMs) return undefined
+    return clusters?.giveUp(`no answer to clusters for ${Math.round(now - since)} ms`, now)
   }
 
   /** The delivery of clusters when the time has come to send them unasked; once. */
@@ -169,7 +185,9 @@ export class DeltaSession implements Gates {
   #isOpen(delivery: Delivery): boolean {
     if (delivery.unanswered.size === 0 || delivery.wantsTakeBack) return true
     if (delivery.typeUrl !== clusterType) return false
-    return this.#reached(delivery.lastSentAt + this.#timings.clusterAnswerMs)
+    // While suspects are tried, each answer counts: a good cluster that warms would hide a bad one's NACK.
+    const { clusterAnswerMs, clusterStuckMs } = this.#timings
+    return this.#reached(delivery.lastSentAt + (delivery.isolating ? clusterStuckMs : clusterAnswerMs))
   }
 
   /** After a changed cluster its endpoints follow even if unchanged: Envoy does not ask again (X20). */

@@ -2,16 +2,18 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Revision } from '../domain/revision.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
+import type { Answer } from './batch.ts'
 import type { XdsCounters } from './counters.ts'
 import type { DeltaRequest, MalformedRequest } from './delta-request.ts'
 import { DeltaSession, SessionError, type SessionLimits, type SessionTimings } from './delta-session.ts'
-import type { Answer, Delivery } from './delivery.ts'
+import type { Delivery } from './delivery.ts'
 import type { FanOut, Flushable } from './fan-out.ts'
 import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from './port.ts'
 import { describeRefusal } from './refusals.ts'
 import type { ResourceHub, Subscriber } from './resource-hub.ts'
 import type { ResponseEncoder } from './response-encoder.ts'
 import type { SubscriptionActions } from './subscription.ts'
+import { clusterType } from './type-urls.ts'
 
 export type DeltaCall = ServerDuplexStream<DeltaRequest | MalformedRequest, Buffer>
 
@@ -233,7 +235,10 @@ export class DeltaStream implements Flushable {
 
   #wake(session: DeltaSession): void {
     if (this.#closed) return
-    const delivery = session.assumeClusters(this.#context.clock.monotonic())
+    const now = this.#context.clock.monotonic()
+    const refusal = session.unstick(now)
+    if (refusal !== undefined) this.#count(clusterType, refusal)
+    const delivery = session.assumeClusters(now)
     if (delivery !== undefined) {
       this.#context.hub.index(delivery.set).addWildcard(this.#subscriber(delivery))
     }

@@ -1,4 +1,5 @@
 import type { Revision } from '../domain/revision.ts'
+import type { XdsResource } from './port.ts'
 
 /** One NACK: of a whole response, or of a single resource when it was sent alone. */
 export interface Refusal {
@@ -20,7 +21,8 @@ export interface Refusal {
 export class Refusals {
   readonly #suspects = new Set<string>()
   readonly #culprits = new Map<string, Refusal>()
-  readonly #takeBack = new Set<string>()
+  readonly #takeBack = new Map<string, XdsResource | null>()
+  #takeBackRevision: Revision = Infinity
   #response: Refusal | undefined
 
   /** A response with several entries was refused. */
@@ -62,15 +64,28 @@ export class Refusals {
     this.accepted(name)
   }
 
-  takeBack(name: string): void {
-    this.#takeBack.add(name)
+  /** To be replaced at once by what the client had before; null: to be removed. */
+  takeBack(name: string, before: XdsResource | null, revision: Revision): void {
+    this.#takeBack.set(name, before)
+    this.#takeBackRevision = Math.min(this.#takeBackRevision, revision)
   }
 
-  /** Names to replace at once by what the client had before, or to remove; each is returned once. */
-  takenBack(): string[] {
-    const names = [...this.#takeBack]
+  get wantsTakeBack(): boolean {
+    return this.#takeBack.size > 0
+  }
+
+  /** What to take back; returned once. */
+  takenBack(): { resources: XdsResource[]; removed: string[]; revision: Revision } {
+    const resources: XdsResource[] = []
+    const removed: string[] = []
+    for (const [name, before] of this.#takeBack) {
+      if (before === null) removed.push(name)
+      else resources.push(before)
+    }
+    const revision = this.#takeBackRevision
     this.#takeBack.clear()
-    return names
+    this.#takeBackRevision = Infinity
+    return { resources, removed, revision }
   }
 
   /** Every name that it knows something about. */
@@ -78,8 +93,8 @@ export class Refusals {
     return [...this.#suspects, ...this.#culprits.keys()]
   }
 
-  get wantsTakeBack(): boolean {
-    return this.#takeBack.size > 0
+  get isolating(): boolean {
+    return this.#suspects.size > 0
   }
 
   culprit(name: string): Refusal | undefined {

@@ -58,6 +58,12 @@ export class Unanswered {
     return index < 0 ? [] : this.#responses.splice(0, index + 1)
   }
 
+  /** All of them as one. */
+  merged(): SentResponse | undefined {
+    const [first, ...rest] = this.#responses
+    return first === undefined ? undefined : rest.reduce(merge, first)
+  }
+
   /** What was last sent under this name: a resource, null for its removal, undefined for nothing. */
   last(name: string): XdsResource | null | undefined {
     return this.#responses.length === 0 ? undefined : this.#byName().get(name)

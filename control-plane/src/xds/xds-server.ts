@@ -56,6 +56,7 @@ const defaultLimits: XdsLimits = {
 
 const defaultTimings: XdsTimings = {
   clusterAnswerMs: 100,
+  clusterStuckMs: 16_000,
   orderMs: 20_000,
   stuckMs: 300_000,
   keepaliveMs: 30_000,

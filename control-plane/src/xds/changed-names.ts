@@ -1,0 +1,34 @@
+import type { Revision } from '../domain/revision.ts'
+
+/** Names of one type that have to be looked at, and the oldest revision among them. */
+export class ChangedNames {
+  /** True: to be sent even if the client has it. */
+  readonly #names = new Map<string, boolean>()
+  #since: Revision = 0
+
+  get size(): number {
+    return this.#names.size
+  }
+
+  /** Never younger than any of the names; it only moves on when all of them are done. */
+  get since(): Revision {
+    return this.#since
+  }
+
+  add(name: string, revision: Revision, force: boolean): void {
+    if (this.#names.size === 0 || revision < this.#since) this.#since = revision
+    if (force || !this.#names.has(name)) this.#names.set(name, force)
+  }
+
+  delete(name: string): void {
+    this.#names.delete(name)
+  }
+
+  keys(): Iterable<string> {
+    return this.#names.keys()
+  }
+
+  [Symbol.iterator](): Iterator<[string, boolean]> {
+    return this.#names[Symbol.iterator]()
+  }
+}

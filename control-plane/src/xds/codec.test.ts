@@ -1,0 +1,137 @@
+import {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+} from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { newXdsCounters } from './counters.ts'
+import { decodeDeltaRequest } from './decode-request.ts'
+import type { XdsResource } from './port.ts'
+import { ResponseEncoder } from './response-encoder.ts'
+import { clusterType } from './type-urls.ts'
+
+const extensions = Array.from({ length: 516 }, (_, index) => ({
+  name: `envoy.extension.${index}`,
+  category: 'envoy.filters.http',
+  typeUrls: [`type.googleapis.com/envoy.extensions.filters.http.extension_${index}.v3.Extension`],
+}))
+
+test('a node as large as that of Envoy is read for what matters', () => {
+  const bytes = DeltaDiscoveryRequest.encode(
+    DeltaDiscoveryRequest.fromPartial({
+      node: {
+        id: 'web/1',
+        cluster: 'web',
+        locality: { region: 'eu', zone: 'eu-1', subZone: 'rack' },
+        metadata: { other: { deep: [1, 2] }, waymark: { outboundPort: 15001, upstreams: ['a', null] } },
+        userAgentName: 'envoy',
+        userAgentBuildVersion: { version: { majorNumber: 1, minorNumber: 40, patch: 0 } },
+        extensions,
+        clientFeatures: ['x'],
+      },
+      typeUrl: clusterType,
+      resourceNamesSubscribe: ['a', '*'],
+      resourceNamesUnsubscribe: ['b'],
+      initialResourceVersions: { a: '1', __proto__: '2' },
+      responseNonce: 'n',
+      errorDetail: { code: 13, message: 'no', details: [] },
+    }),
+  ).finish()
+  expect(bytes.length).toBeGreaterThan(50_000)
+  expect(decodeDeltaRequest(bytes)).toEqual({
+    node: {
+      id: 'web/1',
+      cluster: 'web',
+      locality: { region: 'eu', zone: 'eu-1' },
+      metadata: { outboundPort: 15001, upstreams: ['a', null] },
+      agent: 'envoy/1.40.0',
+    },
+    typeUrl: clusterType,
+    subscribe: ['a', '*'],
+    unsubscribe: ['b'],
+    initialVersions: new Map([['a', '1']]),
+    nonce: 'n',
+    error: 'no',
+  })
+})
+
+test('X14 a request without error_detail has no error, one with an empty message has', () => {
+  const decode = (request: Parameters<typeof DeltaDiscoveryRequest.fromPartial>[0]) =>
+    decodeDeltaRequest(DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial(request)).finish())
+  expect(decode({ typeUrl: 't' })).toMatchObject({ error: undefined, node: undefined, nonce: '' })
+  expect(decode({ errorDetail: { code: 13 } })).toMatchObject({ error: '' })
+})
+
+test('any request survives the way through bytes, and any bytes give a request or a reason', () => {
+  const text = fc.string({ unit: 'grapheme' })
+  const request = fc.record({
+    typeUrl: text,
+    resourceNamesSubscribe: fc.array(text),
+    resourceNamesUnsubscribe: fc.array(text),
+    responseNonce: text,
+  })
+  fc.assert(
+    fc.property(request, message => {
+      const bytes = DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial(message)).finish()
+      expect(decodeDeltaRequest(bytes)).toMatchObject({
+        typeUrl: message.typeUrl,
+        subscribe: message.resourceNamesSubscribe,
+        unsubscribe: message.resourceNamesUnsubscribe,
+        nonce: message.responseNonce,
+      })
+      const cut = decodeDeltaRequest(bytes.subarray(0, bytes.length - 1))
+      if (bytes.length > 1 && message.responseNonce !== '') expect(cut).toHaveProperty('malformed')
+    }),
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
+      const decoded = decodeDeltaRequest(bytes)
+      expect('malformed' in decoded || typeof decoded.typeUrl === 'string').toBe(true)
+    }),
+  )
+})
+
+const resource = (name: string, body = name): XdsResource => ({
+  name,
+  version: `v-${body}`,
+  body: Buffer.from(body),
+  revision: 1,
+})
+
+test('a response is what the generated code reads, and resources are encoded once', () => {
+  const counters = newXdsCounters()
+  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters })
+  const resources = [resource('a'), resource('b', 'x'.repeat(300))]
+  const first = encoder.encode({ typeUrl: clusterType, resources, removed: ['gone', 'ünïcode'] }, 0)
+  const decoded = DeltaDiscoveryResponse.decode(first.bytes)
+  expect(decoded).toMatchObject({
+    typeUrl: clusterType,
+    nonce: first.nonce,
+    removedResources: ['gone', 'ünïcode'],
+  })
+  expect(
+    decoded.resources.map(({ name, version, resource: any }) => [
+      name,
+      version,
+      any?.typeUrl,
+      any?.value.length,
+    ]),
+  ).toEqual([
+    ['a', 'v-a', clusterType, 1],
+    ['b', `v-${'x'.repeat(300)}`, clusterType, 300],
+  ])
+  encoder.encode({ typeUrl: clusterType, resources: [...resources].reverse(), removed: [] }, 0)
+  expect(counters.encodes).toBe(2)
+})
+
+test('streams that get the same share one buffer, and none sees a nonce twice', () => {
+  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters: newXdsCounters() })
+  const content = { typeUrl: clusterType, resources: [resource('a')], removed: [] }
+  const first = encoder.encode(content, 0)
+  expect(encoder.encode({ ...content, resources: [...content.resources] }, 0)).toBe(first)
+  const again = encoder.encode(content, first.sequence)
+  expect(again.nonce).not.toBe(first.nonce)
+  expect(encoder.encode(content, first.sequence)).toBe(again)
+  expect(encoder.encode({ ...content, removed: ['a2'] }, 0)).not.toBe(again)
+  expect(encoder.encode({ ...content, resources: [resource('a')] }, 0).nonce).not.toBe(again.nonce)
+})
