@@ -14,7 +14,7 @@ const allowed = {
   outbox: ['store'],
   rest: ['registry', 'mesh', 'resources', 'xds', 'store', 'health'],
   telemetry: [],
-  cli: [],
+  cli: ['rest/schemas'],
 }
 const layers = Object.entries(allowed).map(([folder, below]) => ({
   name: `layer-${folder}`,

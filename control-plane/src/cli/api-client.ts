@@ -1,0 +1,102 @@
+import type { ProblemView } from '../rest/schemas/problem.ts'
+import { CliError, exitCodes } from './exit-code.ts'
+
+const timeoutMs = 35_000
+
+export interface ApiAnswer<T> {
+  readonly status: number
+  /** Of X-Waymark-Revision. */
+  readonly revision: number
+  readonly body: T
+}
+
+interface ApiRequest {
+  readonly body?: unknown
+  /** `waymark:{user}` in the log. */
+  readonly actor?: string
+}
+
+/** The API refused; `problem` is its reason. */
+export class ApiRefusedError extends CliError {
+  readonly problem: ProblemView
+
+  constructor(problem: ProblemView) {
+    const fields = (problem.errors ?? []).map(
+      ({ pointer, detail, accepted }) => `\n  ${pointer || 'the body'}: ${detail}; accepted: ${accepted}`,
+    )
+    const code = problem.status >= 500 ? exitCodes.unavailable : exitCodes.refused
+    super(code, `${problem.title} (${problem.code}): ${problem.detail}${fields.join('')}`)
+    this.problem = problem
+  }
+}
+
+const isProblem = (body: unknown): body is ProblemView =>
+  typeof body === 'object' && body !== null && 'code' in body && 'detail' in body && 'status' in body
+
+const reasonOf = (error: unknown): string => {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause instanceof Error && cause.message !== '') return cause.message
+  if (cause instanceof Error && 'code' in cause) return String(cause.code)
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** A client of the REST API of one replica. Its answers are taken to be what the API's schemas say. */
+export class ApiClient {
+  readonly #base: string
+
+  /** Throws CliError for what is no URL. */
+  constructor(base: string) {
+    if (!URL.canParse(base) || !/^https?:$/.test(new URL(base).protocol)) {
+      throw new CliError(exitCodes.usage, `"${base}" is no URL of an API, such as http://127.0.0.1:7400`)
+    }
+    this.#base = base.replace(/\/+$/, '')
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await this.send<T>('GET', path)).body
+  }
+
+  /** `path` is below /api/v1. Rejects with CliError: refused, or unavailable. */
+  async send<T>(method: string, path: string, { body, actor }: ApiRequest = {}): Promise<ApiAnswer<T>> {
+    const url = `${this.#base}/api/v1${path}`
+    let response: Response
+    let text: string
+    try {
+      response = await fetch(url, {
+        method,
+        signal: AbortSignal.timeout(timeoutMs),
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(actor === undefined ? {} : { 'x-waymark-actor': actor }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      text = await response.text()
+    } catch (error) {
+      throw new CliError(
+        exitCodes.unavailable,
+        `no answer from ${this.#base}: ${reasonOf(error)}. Is the control plane running? Another address: --api or WAYMARK_API`,
+        { cause: error },
+      )
+    }
+    const parsed = parse(text)
+    if (!response.ok) {
+      if (isProblem(parsed)) throw new ApiRefusedError(parsed)
+      throw new CliError(exitCodes.refused, `${url} answered ${response.status}, and not as Waymark does`)
+    }
+    if (text !== '' && parsed === undefined) {
+      throw new CliError(exitCodes.refused, `${url} answered something else than JSON: is that Waymark?`)
+    }
+    const revision = Number(response.headers.get('x-waymark-revision') ?? 0)
+    return { status: response.status, revision, body: parsed as T }
+  }
+}
+
+const parse = (text: string): unknown => {
+  if (text === '') return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,38 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { systemClock, type Clock } from '../runtime/clock.ts'
+
+/** Everything a command touches besides the API; tests bring their own. */
+export interface Terminal {
+  out(text: string): void
+  err(text: string): void
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  /** `-` is the standard input. */
+  read(file: string): Promise<string>
+  write(file: string, content: string): Promise<void>
+}
+
+/** The terminal of this process. A reader that goes away (`| head`) ends the output, not with an error. */
+export const systemTerminal = ({
+  stdin,
+  stdout,
+  stderr,
+  env,
+}: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'env'>): Terminal => {
+  stdout.on('error', (error: Error & { readonly code?: string }) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+  return {
+    out: line => {
+      stdout.write(`${line}\n`)
+    },
+    err: line => {
+      stderr.write(`${line}\n`)
+    },
+    env,
+    clock: systemClock,
+    read: file => (file === '-' ? text(stdin) : readFile(file, 'utf8')),
+    write: (file, content) => writeFile(file, content),
+  }
+}

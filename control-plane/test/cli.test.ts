@@ -1,0 +1,375 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { buildBootstrap } from '@waymark/sidecar-config/bootstrap/bootstrap.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { parse } from 'yaml'
+import { runCli } from '../src/cli/run-cli.ts'
+import type { Terminal } from '../src/cli/terminal.ts'
+import type { SidecarEntry, StatusReport } from '../src/rest/ports.ts'
+import { systemClock } from '../src/runtime/clock.ts'
+import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { noStatus, startRest, type TestRest } from './support/rest.ts'
+
+const sidecars: SidecarEntry[] = []
+let status: StatusReport = noStatus
+let test: TestDatabase
+let rest: TestRest
+let url: string
+
+beforeAll(async () => {
+  test = await createTestDatabase()
+  rest = await startRest(test, {
+    sidecarEntries: sidecars,
+    status: { status: () => Promise.resolve(status) },
+  })
+  url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
+  await vi.waitFor(() => {
+    expect(rest.replica.mesh.loaded).toBe(true)
+  })
+})
+
+afterAll(async () => {
+  await rest.stop()
+  await test.destroy()
+})
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  readonly files: Readonly<Record<string, string>>
+}
+
+const waymark = async (
+  argv: readonly string[],
+  { env = { WAYMARK_API: url }, files = {} }: { env?: Terminal['env']; files?: Record<string, string> } = {},
+): Promise<Ran> => {
+  const out: string[] = []
+  const err: string[] = []
+  const written: Record<string, string> = {}
+  const terminal: Terminal = {
+    out: text => void out.push(text),
+    err: text => void err.push(text),
+    env,
+    clock: systemClock,
+    read: file => {
+      const content = files[file]
+      return content === undefined ? Promise.reject(new Error('no such file')) : Promise.resolve(content)
+    },
+    write: (file, content) => {
+      written[file] = content
+      return Promise.resolve()
+    },
+  }
+  const code = await runCli({ argv, terminal })
+  return { code, out: out.join('\n'), err: err.join('\n'), files: written }
+}
+
+/** The replica has applied everything that is in the log. */
+const applied = async (): Promise<void> => {
+  const { body } = await rest.call<{ head: number }>('GET', '/changes?limit=1')
+  await rest.call('GET', `/services?minRevision=${body.head}`)
+}
+
+describe('instances from the command line', () => {
+  it('are registered, listed, explained and deregistered', async () => {
+    const registered = await waymark([
+      'register',
+      'payments/payments-1',
+      ...['--address', '10.0.0.1', '--port', '8080', '--version', 'v2', '--zone', 'z1'],
+      ...['--metadata', 'team=core', '--metadata', 'note=a=b', '--sidecar-port', '15006'],
+    ])
+    expect([registered.code, registered.err]).toEqual([0, ''])
+    expect(registered.out).toMatch(/^payments\/payments-1 registered \(revision \d+\)$/)
+    await waymark([
+      'register',
+      'payments/payments-2',
+      '--address',
+      '10.0.0.2',
+      '--port',
+      '8080',
+      '--no-lease',
+    ])
+    await applied()
+
+    const services = await waymark(['services'])
+    expect(services.out).toMatch(/^SERVICE +INSTANCES +HEALTHY/)
+    expect(services.out).toMatch(/^payments +2 +1 +- +- +- +- +1 +-$/m)
+
+    const instances = await waymark(['instances', 'payments', '--health', 'healthy'])
+    expect(instances.out.split('\n')).toHaveLength(2)
+    expect(instances.out).toMatch(/^payments-1 +healthy +10\.0\.0\.1:8080 +:15006 +v2 +100 +z1/m)
+
+    const json = await waymark(['instances', 'payments', '--json'])
+    expect(JSON.parse(json.out)).toMatchObject({
+      instances: [
+        { id: 'payments-1', metadata: { team: 'core', note: 'a=b' } },
+        { id: 'payments-2', lease: null },
+      ],
+    })
+
+    const why = await waymark(['why', 'payments/payments-1'])
+    expect(why.code).toBe(0)
+    expect(why.out).toMatch(/^payments\/payments-1 is HEALTHY: lease says passing$/m)
+    expect(why.out).toMatch(/^lease +passing/m)
+    expect((await waymark(['why', 'payments/payments-2'])).out).toContain(
+      'is UNKNOWN: nobody has said anything',
+    )
+
+    const draining = await waymark(['deregister', 'payments/payments-1', '--drain', '30s'])
+    expect(draining.out).toMatch(/^payments\/payments-1 is draining until 20/)
+    expect((await waymark(['deregister', 'payments/payments-1'])).out).toMatch(/is gone \(revision/)
+  })
+
+  it('that are unhealthy give a finding', async () => {
+    await rest.call('PUT', '/services/ledger/instances/a', { body: { address: '10.0.0.3', port: 1 } })
+    await rest.call('PUT', '/services/ledger/instances/a/heartbeat', {
+      body: { status: 'critical', output: 'disk\u001b[2J full' },
+    })
+    await applied()
+    await vi.waitFor(async () => {
+      const why = await waymark(['why', 'ledger/a'])
+      expect(why.code).toBe(1)
+      expect(why.out).toContain('ledger/a is UNHEALTHY: report says critical')
+      expect(why.out).toContain('disk [2J full')
+    })
+  })
+})
+
+describe('documents from the command line', () => {
+  const good = 'kind: Service\nname: payments\nspec:\n  protocol: grpc\n'
+
+  it('are applied in order', async () => {
+    const files = { 'mesh.yaml': `${good}---\nkind: TrafficPolicy\nname: payments\nspec: {}\n` }
+    const ran = await waymark(['apply', '-f', 'mesh.yaml'], { files })
+    expect([ran.code, ran.err]).toEqual([0, ''])
+    expect(ran.out).toMatch(/^Service\/payments created .*\nTrafficPolicy\/payments created /)
+    expect((await waymark(['apply', '-f', 'mesh.yaml'], { files })).out).toMatch(
+      /^Service\/payments applied /,
+    )
+  })
+
+  it('that are refused are named with file and line, and end it', async () => {
+    const files = {
+      'bad.yaml': `${good}---\nkind: Service\nname: orders\nspec:\n  protocol: smtp\n---\n${good}`,
+    }
+    const ran = await waymark(['apply', '-f', 'bad.yaml'], { files })
+    expect(ran.code).toBe(3)
+    expect(ran.out.split('\n')).toHaveLength(1)
+    expect(ran.err).toContain('Service/orders was refused (invalid_document)')
+    expect(ran.err).toContain('bad.yaml:9: /spec/protocol "smtp" is not accepted; accepted: one of: http')
+  })
+
+  it('that cannot be read ask nothing', async () => {
+    expect((await waymark(['apply', '-f', 'nowhere.yaml'])).code).toBe(2)
+    expect((await waymark(['apply', '-f', 'empty.yaml'], { files: { 'empty.yaml': '' } })).code).toBe(2)
+    expect(
+      (await waymark(['apply', '-f', 'x', '-f', 'y'], { files: { x: good, y: 'spec: {]' } })).err,
+    ).toContain('y:1')
+  })
+})
+
+describe('waymark sync', () => {
+  const entry = (node: string, more: Partial<SidecarEntry['status']> = {}): SidecarEntry => ({
+    node,
+    replica: 'replica-1',
+    seenAt: new Date().toISOString(),
+    status: {
+      node,
+      agent: 'envoy/1.40.0',
+      stream: 1,
+      connectedAt: Date.now() - 60_000,
+      syncedRevision: 5,
+      answeredRevision: 5,
+      inSync: true,
+      types: [],
+      nacks: [],
+      ...more,
+    },
+  })
+  const typeUrl = 'type.googleapis.com/envoy.config.cluster.v3.Cluster'
+
+  it('is content when all are in sync', async () => {
+    sidecars.splice(0, Infinity, entry('web/web-1'), entry('web/web-2'))
+    const ran = await waymark(['sync'])
+    expect(ran.code).toBe(0)
+    expect(ran.out).toMatch(/; 2 of 2 sidecars in sync$/m)
+    expect(ran.out).toMatch(/^web\/web-1 +5 +60s +replica-1 +in sync$/m)
+  })
+
+  it('shows what was refused, in the words of Envoy', async () => {
+    const nack = {
+      typeUrl,
+      names: ['orders'],
+      version: 'v',
+      revision: 5,
+      message: 'Proto constraint failed',
+      at: Date.now(),
+    }
+    sidecars.splice(0, Infinity, entry('web/web-1', { nacks: [nack], inSync: false }))
+    const all = await waymark(['sync'])
+    expect(all.code).toBe(1)
+    expect(all.out).toMatch(/^web\/web-1 .* REFUSED: refused orders$/m)
+    expect(all.out).toContain('web/web-1 refused Cluster orders 0s ago: Proto constraint failed')
+    const one = await waymark(['sync', 'web/web-1'])
+    expect(one.code).toBe(1)
+    expect(one.out).toContain('Proto constraint failed')
+    expect((await waymark(['sync', 'web/web-9'])).code).toBe(3)
+  })
+
+  it('waits for those who are behind, and says when it was in vain', async () => {
+    sidecars.splice(0, Infinity, entry('web/web-1', { inSync: false }))
+    expect((await waymark(['sync'])).code).toBe(0)
+    expect((await waymark(['sync', '--wait', '1ms'])).code).toBe(1)
+    const waiting = waymark(['sync', '--wait', '1m'])
+    sidecars.splice(0, Infinity, entry('web/web-1'))
+    expect((await waiting).code).toBe(0)
+    expect((await waymark(['sync', '--wait', 'long'])).code).toBe(2)
+  })
+})
+
+describe('waymark status', () => {
+  const since = '2026-01-01T00:00:00.000Z'
+
+  it('shows modes, replicas and sinks', async () => {
+    status = {
+      ...noStatus,
+      revision: 7,
+      head: 7,
+      modes: [{ capability: 'register', mode: 'target', since, evidence: 'writes commit', endsWhen: null }],
+      replicas: [
+        { id: 'r1', http: '127.0.0.1:7400', xds: '127.0.0.1:7401', startedAt: since, seenAt: since },
+      ],
+      sinks: [{ sink: 'audit', revision: 5, lag: 2, parked: 1, error: 'connection refused' }],
+    }
+    const ran = await waymark(['status'])
+    expect(ran.code).toBe(0)
+    expect(ran.out).toMatch(/^register +target +\d+d +writes commit$/m)
+    expect(ran.out).toMatch(/^r1 +127\.0\.0\.1:7400/m)
+    expect(ran.out).toMatch(/^audit +5 +2 +1 +connection refused$/m)
+  })
+
+  it('finds what is not as planned', async () => {
+    status = {
+      ...noStatus,
+      head: null,
+      replicas: null,
+      sinks: null,
+      modes: [
+        { capability: 'register', mode: 'floor', since, evidence: 'no database', endsWhen: 'it is back' },
+      ],
+      selfPreservation: { active: true, since, leased: 100, due: 40 },
+    }
+    const ran = await waymark(['status'])
+    expect(ran.code).toBe(1)
+    expect(ran.out).toMatch(/^register +FLOOR .*no database +it is back$/m)
+    expect(ran.out).toContain('the database cannot be asked')
+    expect(ran.out).toContain('40 of 100 leases')
+  })
+})
+
+describe('waymark bootstrap', () => {
+  const required = ['bootstrap', '--service', 'payments', '--instance', 'payments-1']
+
+  it('writes what Envoy starts with, without asking the API', async () => {
+    const ran = await waymark(
+      [
+        ...required,
+        '--control-plane',
+        '10.0.0.1:7401',
+        '--control-plane',
+        '[::1]:7401',
+        '--zone',
+        'z1',
+        '--upstream',
+        'ledger',
+        '--inbound-port',
+        '15106',
+      ],
+      { env: { WAYMARK_API: 'http://127.0.0.1:1' } },
+    )
+    expect([ran.code, ran.err]).toEqual([0, ''])
+    expect(parse(ran.out)).toEqual(
+      buildBootstrap({
+        service: 'payments',
+        instance: 'payments-1',
+        locality: { region: '', zone: 'z1' },
+        controlPlane: [
+          { host: '10.0.0.1', port: 7401 },
+          { host: '::1', port: 7401 },
+        ],
+        inboundPort: 15_106,
+        upstreams: ['ledger'],
+      }),
+    )
+  })
+
+  it('writes the format that the name of the file promises', async () => {
+    const yaml = await waymark([...required, '--output', '/etc/envoy/bootstrap.yaml'])
+    const json = await waymark([...required, '--output', '/etc/envoy/bootstrap.json'])
+    expect(yaml.files['/etc/envoy/bootstrap.yaml']).toContain('# Envoy bootstrap of payments/payments-1')
+    expect(JSON.parse(json.files['/etc/envoy/bootstrap.json'] ?? '')).toEqual(
+      parse(yaml.files['/etc/envoy/bootstrap.yaml'] ?? ''),
+    )
+  })
+
+  it.each([
+    ['bootstrap', '--service', 'payments'],
+    ['bootstrap', '--service', 'Payments', '--instance', 'a'],
+    ['bootstrap', '--service', 'payments', '--instance', 'a/b'],
+    [...required, '--control-plane', 'waymark'],
+    [...required, '--control-plane', '::1:7401'],
+    [...required, '--admin-port', '70000'],
+    [...required, '--upstream', 'a_b'],
+    [...required, '--colour'],
+  ])('refuses %j %j %j %j %j %j %j', async (...argv) => {
+    const ran = await waymark(argv)
+    expect(ran.code).toBe(2)
+    expect(ran.err).not.toBe('')
+  })
+})
+
+describe('the command itself', () => {
+  it('says where it asked when nobody answers', async () => {
+    const server = createServer((_request, response) => {
+      response.end('<html>')
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    expect((await waymark(['--api', `http://127.0.0.1:${port}`, 'status'])).err).toContain('is that Waymark?')
+    server.close()
+    await once(server, 'close')
+    const ran = await waymark(['status', '--api', `http://127.0.0.1:${port}`])
+    expect(ran.code).toBe(4)
+    expect(ran.err).toContain(`no answer from http://127.0.0.1:${port}`)
+  })
+
+  it.each([
+    [['status', '--api', 'nonsense']],
+    [['why', 'payments']],
+    [['instances']],
+    [['instances', 'A']],
+    [['fly']],
+    [[]],
+  ])('refuses %j', async argv => {
+    expect((await waymark(argv)).code).toBe(2)
+  })
+
+  it('helps', async () => {
+    const ran = await waymark(['--help'])
+    expect(ran.code).toBe(0)
+    expect(ran.out).toContain('bootstrap')
+  })
+
+  it('runs as a program', async () => {
+    const program = fileURLToPath(new URL('../bin/waymark.mjs', import.meta.url))
+    const run = promisify(execFile)
+    const { stdout } = await run(process.execPath, [program, 'services', '--json', '--api', url])
+    expect(JSON.parse(stdout)).toHaveProperty('services')
+    await expect(run(process.execPath, [program, 'why', 'nothing'])).rejects.toMatchObject({ code: 2 })
+  })
+})
