@@ -12,6 +12,7 @@ export class StreamRegistry {
   readonly #byNode = new Map<string, Set<DeltaStream>>()
   readonly #listeners = new Set<StatusListener>()
   #changed = new Set<string>()
+  #scheduled = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -68,8 +69,10 @@ export class StreamRegistry {
   #tell(node: string): void {
     if (this.#listeners.size === 0) return
     this.#changed.add(node)
-    if (this.#changed.size > 1) return
+    if (this.#scheduled) return
+    this.#scheduled = true
     this.#clock.soon(() => {
+      this.#scheduled = false
       const changed = this.#changed
       this.#changed = new Set()
       for (const listener of this.#listeners) listener(changed)

@@ -10,6 +10,7 @@ export interface FixtureOptions {
   readonly source?: MemorySource
   readonly logger?: Logger
   readonly clock?: Clock
+  readonly listen?: ListenAddress
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
 }
@@ -29,7 +30,7 @@ export class ServerFixture implements AsyncDisposable {
       source,
       clock: options.clock ?? systemClock,
       logger: options.logger ?? silentLogger,
-      listen: { host: '127.0.0.1', port: 0 },
+      listen: options.listen ?? { host: '127.0.0.1', port: 0 },
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       timings: { stopMs: 200, ...options.timings },
     })
