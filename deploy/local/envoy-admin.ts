@@ -24,7 +24,7 @@ interface RawClusters {
 }
 
 /** The hosts of every cluster, from the answer of `/clusters?format=json`. */
-export const parseClusters = (json: string): Map<string, EnvoyHost[]> => {
+const parseClusters = (json: string): Map<string, EnvoyHost[]> => {
   const { cluster_statuses: clusters = [] } = JSON.parse(json) as RawClusters
   return new Map(
     clusters.map(({ name = '', host_statuses: hosts = [] }) => [

@@ -17,7 +17,7 @@ const sample = (service: string, upstream: string | null, versions: readonly str
   versions.map((version, index) => ({ service, instance: `${service}-${index + 1}`, version, upstream }))
 
 /** web (2) -> orders (2) -> payments (3, of which one is v2) */
-export const sampleSpecs: readonly SampleSpec[] = [
+const sampleSpecs: readonly SampleSpec[] = [
   ...sample('web', 'orders', ['v1', 'v1']),
   ...sample('orders', 'payments', ['v1', 'v1']),
   ...sample('payments', null, ['v1', 'v1', 'v2']),

@@ -6,11 +6,12 @@ import { UserError } from './user-error.ts'
 export interface Screen {
   /** True where the picture of `draw` is seen; else whoever has news writes lines. */
   readonly live: boolean
-  /** Shows `title` while `run` runs, then what it came to. Steps may run at the same time. */
+  /** Shows `title` while `run` runs, then what it came to, and whether it `passed`. Steps may run at the same time. */
   step<T>(
     title: string,
     run: (progress: (text: string) => void) => Promise<T>,
     result: (value: T) => string,
+    passed?: (value: T) => boolean,
   ): Promise<T>
   /** A line that stays. */
   line(text: string): void
@@ -28,7 +29,7 @@ type Stream = NodeJS.WriteStream
 const seconds = (since: number): string => `${((performance.now() - since) / 1_000).toFixed(1)} s`
 
 /** What to show of an error: a `UserError` is for people, anything else is a defect and shown with its stack. */
-export const describeError = (error: unknown): string[] => {
+const describeError = (error: unknown): string[] => {
   if (error instanceof UserError) return [error.message, ...error.advice.map(advice => `  ${advice}`)]
   return [error instanceof Error ? (error.stack ?? error.message) : 'An error without a message']
 }
@@ -52,6 +53,7 @@ abstract class BaseScreen implements Screen {
     title: string,
     run: (progress: (text: string) => void) => Promise<T>,
     result: (value: T) => string,
+    passed: (value: T) => boolean = () => true,
   ): Promise<T> {
     const step: ActiveStep = { title, since: performance.now(), progress: '' }
     this.active.add(step)
@@ -62,7 +64,8 @@ abstract class BaseScreen implements Screen {
         this.progressed(step)
       })
       this.active.delete(step)
-      this.line(`${this.paint('green', '✓')} ${result(value)} ${this.paint('dim', seconds(step.since))}`)
+      const mark = passed(value) ? this.paint('green', '✓') : this.paint('red', '✗')
+      this.line(`${mark} ${result(value)} ${this.paint('dim', seconds(step.since))}`)
       return value
     } catch (error) {
       this.active.delete(step)

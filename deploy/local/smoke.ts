@@ -12,6 +12,8 @@ export interface SmokeOptions {
   readonly stack: Stack
   readonly screen: Screen
   readonly signal: AbortSignal
+  /** Names of processes that ended without having been told to; grows while the story runs. */
+  readonly unexpectedEnds: readonly string[]
 }
 
 const perSecond = 50
@@ -99,7 +101,8 @@ class Story {
           return { figure: '', problems: [error instanceof Error ? error.message : 'it failed'] }
         }
       },
-      ({ figure }) => `${title}${figure === '' ? '' : `: ${figure}`}`,
+      ({ figure, problems = [] }) => [title, ...(figure === '' ? [] : [figure]), ...problems].join(': '),
+      ({ problems = [] }) => problems.length === 0,
     )
     // What was sent in this chapter has been answered, or failed, before it is judged.
     await this.#settle(before)
@@ -259,16 +262,15 @@ export const runSmoke = async (options: SmokeOptions): Promise<boolean> => {
   if (stack.mesh === null) throw new Error('the story needs the sample mesh')
   const story = new Story(options, stack.mesh)
   await story.tell()
+  const ends = [...options.unexpectedEnds]
   const processes = stack.running.map(({ name, identity }) => ({ name, ...identity }))
   await stack.stop()
   const left = processes.filter(isSameProcess)
-  if (left.length > 0)
-    story.chapters.push({
-      title: 'stopping',
-      counts: null,
-      figure: '',
-      problems: left.map(({ name, pid }) => `expected no process to stay, ${name} (pid ${pid}) did`),
-    })
+  const problems = [
+    ...ends.map(name => `expected no process to end by itself, ${name} did; see ${stack.dataDir}/logs`),
+    ...left.map(({ name, pid }) => `expected no process to stay, ${name} (pid ${pid}) did`),
+  ]
+  if (problems.length > 0) story.chapters.push({ title: 'processes', counts: null, figure: '', problems })
   screen.line('')
   for (const line of renderReport(story.chapters, screen.live ? terminalPaint : plainPaint)) screen.line(line)
   const passed = story.chapters.every(({ problems }) => problems.length === 0)

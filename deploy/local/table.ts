@@ -71,7 +71,7 @@ export const alignColumns = (rows: readonly (readonly string[])[]): string[] => 
 }
 
 /** `target`, or each capability that is in another mode and why; with `end`, also what ends it. */
-export const formatMode = ({ revision, modes }: Snapshot, paint: Paint, end = true): string[] => {
+const formatMode = ({ revision, modes }: Snapshot, paint: Paint, end = true): string[] => {
   if (revision === null) return [paint('red', 'the control plane does not answer')]
   const other = modes.filter(({ mode }) => mode !== 'target')
   if (other.length === 0) return [paint('green', 'target')]

@@ -32,7 +32,17 @@ const tryText = (stack: Stack): string[] =>
         ...tryLines(stack),
       ]
 
-const watch = async (stack: Stack, screen: Screen, keep: KeepRunning, signal: AbortSignal): Promise<void> => {
+interface Run {
+  readonly args: UpArguments
+  readonly screen: Screen
+  readonly signal: AbortSignal
+  readonly stack: Stack
+  readonly keep: KeepRunning
+  /** Processes that ended by themselves, when nobody starts them again. */
+  readonly unexpectedEnds: readonly string[]
+}
+
+const watch = async ({ stack, screen, keep, signal }: Run): Promise<void> => {
   const observer = new Observer({ controlPlane: stack.controlPlane, mesh: stack.mesh })
   let before: Snapshot | null = null
   if (!screen.live) for (const line of tryText(stack)) screen.line(line)
@@ -55,21 +65,17 @@ const watch = async (stack: Stack, screen: Screen, keep: KeepRunning, signal: Ab
   }
 }
 
-const run = async (
-  { samples, traffic, smoke }: UpArguments,
-  screen: Screen,
-  signal: AbortSignal,
-  stack: Stack,
-  keep: KeepRunning,
-): Promise<number> => {
+/** The exit code. */
+const work = async (run: Run): Promise<number> => {
+  const { args, screen, signal, stack, unexpectedEnds } = run
   const began = performance.now()
   await stack.start()
   screen.line(`  ready in ${((performance.now() - began) / 1_000).toFixed(1)} s`)
-  if (smoke) return (await runSmoke({ stack, screen, signal })) ? 0 : 1
+  if (args.smoke) return (await runSmoke({ stack, screen, signal, unexpectedEnds })) ? 0 : 1
   const targets = stack.mesh?.of('web').map(({ url }) => new URL(url)) ?? []
-  const load = samples && traffic ? new Load({ targets, perSecond: trafficPerSecond }) : null
+  const load = args.samples && args.traffic ? new Load({ targets, perSecond: trafficPerSecond }) : null
   load?.start()
-  await watch(stack, screen, keep, signal)
+  await watch(run)
   await load?.stop()
   return 0
 }
@@ -82,6 +88,7 @@ const main = async (screen: Screen): Promise<number> => {
   }
   const ending = new AbortController()
   const { signal } = ending
+  const unexpectedEnds: string[] = []
   const keep: KeepRunning = new KeepRunning({ stack: () => stack, screen, signal })
   const stack: Stack = new Stack({
     env: process.env,
@@ -89,7 +96,8 @@ const main = async (screen: Screen): Promise<number> => {
     screen,
     signal,
     onUnexpectedEnd: name => {
-      if (!args.smoke) keep.ended(name)
+      if (args.smoke) unexpectedEnds.push(name)
+      else keep.ended(name)
     },
   })
   let toldAt = -Infinity
@@ -107,7 +115,7 @@ const main = async (screen: Screen): Promise<number> => {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
   let code = 1
   try {
-    code = await run(args, screen, signal, stack, keep)
+    code = await work({ args, screen, signal, stack, keep, unexpectedEnds })
   } catch (error) {
     if (signal.aborted) code = 130
     else screen.fail(error)
