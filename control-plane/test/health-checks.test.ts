@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { CheckSpec, Instance, InstanceSpec } from '../src/domain/instance.ts'
 import { AddressPolicy } from '../src/health/checks/address-policy.ts'
 import { CheckScheduler, type CheckSchedulerOptions } from '../src/health/checks/check-scheduler.ts'
@@ -12,6 +12,7 @@ import { silentLogger } from '../src/runtime/logger.ts'
 import { ObservationTable } from '../src/store/observation-table.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/health.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
@@ -35,7 +36,7 @@ const serve = async (): Promise<typeof target> => {
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(replica.mesh.loaded).toBe(true)
   })
   target = await serve()
@@ -65,7 +66,6 @@ const member = (id: string): Membership =>
     clock: systemClock,
     logger: silentLogger,
     intervalMs: 20,
-    liveMs: 1_000,
   })
 const scheduler = (members: Membership, options: Partial<CheckSchedulerOptions> = {}): CheckScheduler =>
   new CheckScheduler({
@@ -120,12 +120,9 @@ const inMemory = (id: string): Instance | undefined => replica.mesh.instance(ser
 const evidence = (id: string, source = 'check:0') =>
   inMemory(id)?.evidence.find(piece => piece.source === source)
 const becomes = (id: string, verdict: string): Promise<void> =>
-  vi.waitFor(
-    () => {
-      expect(inMemory(id)?.verdict).toBe(verdict)
-    },
-    { timeout: 10_000, interval: 5 },
-  )
+  eventually(() => {
+    expect(inMemory(id)?.verdict).toBe(verdict)
+  })
 const observations = () => test.database.selectFrom('observation').selectAll().orderBy('source').execute()
 
 describe('an active check', () => {
@@ -158,7 +155,7 @@ describe('an active check', () => {
     await becomes('a', 'healthy')
     const revision = replica.mesh.revision
     const confirmed = async () => (await observations())[0]?.observed_at.getTime() ?? 0
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await confirmed()).toBeGreaterThan(Date.parse(evidence('a')?.observedAt ?? '') + 200)
     })
     expect(await observations()).toMatchObject([
@@ -182,7 +179,7 @@ describe('an active check', () => {
     await register('a', { checks: [http(), { ...tcp, port: closed.port }] })
     await startChecks('replica-1')
     await becomes('a', 'unhealthy')
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(evidence('a', 'check:0')?.status).toBe('passing')
     })
     expect(evidence('a', 'check:1')?.output).toBe(
@@ -195,20 +192,20 @@ describe('an active check', () => {
     await register('a')
     await becomes('a', 'healthy')
     await register('a', { checks: [http({ path: '/other' }), tcp] })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(target.paths.at(-1)).toBe('/other')
       expect(evidence('a', 'check:0')?.output).toBe('GET /other: 200')
       expect(evidence('a', 'check:1')?.status).toBe('passing')
     })
     expect(checks.status().targets).toBe(2)
     await register('a', { checks: [tcp] })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(inMemory('a')?.evidence.map(({ output }) => output)).toEqual([
         `connect to port ${target.port}: accepted`,
       ])
     })
     await replica.registry.deregister({ service, id: 'a', incarnation: null, drainMs: null }, context)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(checks.status().targets).toBe(0)
       expect(await observations()).toEqual([])
     })
@@ -236,13 +233,13 @@ describe('an active check', () => {
         },
       },
     })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(refused).toBeGreaterThan(0)
       expect(checks.status().unwritten).toBe(1)
     })
     target.status = 500
     const asked = target.paths.length
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(target.paths.length).toBeGreaterThan(asked + 4)
     })
     expect(inMemory('a')?.verdict).toBe('unknown')
@@ -250,7 +247,7 @@ describe('an active check', () => {
     await becomes('a', 'unhealthy')
     // The passing status of before was never written.
     expect(replica.mesh.revision).toBe(2)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(checks.status().unwritten).toBe(0)
     })
   })
@@ -266,7 +263,7 @@ describe('checks of several replicas', () => {
     const one = await startChecks('replica-1')
     const two = await startChecks('replica-2')
     const both = ['replica-1', 'replica-2']
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.checks.status().targets).toBe(share('replica-1', both))
       expect(two.checks.status().targets).toBe(share('replica-2', both))
       for (const id of ids) expect(evidence(id)).toBeDefined()
@@ -276,7 +273,7 @@ describe('checks of several replicas', () => {
     expect(new Set(ids.map(id => evidence(id)?.observer))).toEqual(new Set(both))
 
     for (const stop of two.stops) stop.abort()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.checks.status().targets).toBe(ids.length)
     })
     // The new owner stands by what it found, and then speaks for itself.

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Heartbeats, type Heartbeat } from '../src/health/heartbeats.ts'
 import { sweeperRole } from '../src/health/sweeper.ts'
 import type { Instance, LeaseSpec } from '../src/domain/instance.ts'
@@ -8,7 +8,7 @@ import { LeaseTable } from '../src/store/lease-table.ts'
 import { RoleTable } from '../src/store/role-table.ts'
 import { FencedError } from '../src/store/write.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { createHeartbeats, createSweeper } from './support/health.ts'
+import { createHeartbeats, createSweeper, eventually } from './support/health.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
@@ -19,7 +19,7 @@ let replica: TestReplica
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(replica.mesh.loaded).toBe(true)
   })
 })
@@ -57,13 +57,10 @@ const ownSweeperRole = async (owner = 'replica-1'): Promise<number> => {
   return fence
 }
 const sweepUntil = async (sweep: () => Promise<void>, condition: () => void): Promise<void> => {
-  await vi.waitFor(
-    async () => {
-      await sweep()
-      condition()
-    },
-    { timeout: 10_000, interval: 20 },
-  )
+  await eventually(async () => {
+    await sweep()
+    condition()
+  })
 }
 
 describe('a lease', () => {
@@ -101,8 +98,9 @@ describe('a lease', () => {
   })
 
   it('is kept by beats, which write nothing to the log', async () => {
-    await register('a')
-    await register('b')
+    const lease = { ttlMs: 1_000, deregisterAfterMs: null }
+    await register('a', lease)
+    await register('b', lease)
     const fence = await ownSweeperRole()
     const sweeper = createSweeper(test, replica)
     const heartbeats = createHeartbeats(test, replica)
@@ -330,6 +328,29 @@ describe('the sweeper', () => {
     expect(sweeper.status().selfPreservation).toMatchObject({ active: false, since: null, reason: null })
   })
 
+  it('waits for beats that a replica may have taken and not written yet', async () => {
+    await register('a')
+    const fence = await ownSweeperRole()
+    const hasty = createSweeper(test, replica)
+    const patient = createSweeper(test, replica, { graceMs: 60_000 })
+    await hasty.sweep(fence)
+    await patient.sweep(fence)
+    const leases = new LeaseTable(test.database)
+    const { now } = await leases.survey()
+    await eventually(async () => {
+      expect((await leases.survey()).now - now).toBeGreaterThan(300)
+    })
+    await patient.sweep(fence)
+    expect(patient.status().selfPreservation?.due).toBe(0)
+    expect(inMemory('a').verdict).toBe('healthy')
+    await sweepUntil(
+      () => hasty.sweep(fence),
+      () => {
+        expect(inMemory('a').verdict).toBe('unhealthy')
+      },
+    )
+  })
+
   it('gives every lease a full TTL after an interruption', async () => {
     await register('a', { ttlMs: 2_000, deregisterAfterMs: null })
     const fence = await ownSweeperRole()
@@ -341,7 +362,7 @@ describe('the sweeper', () => {
       .set({ seen_at: new Date(0) })
       .execute()
     const { now } = await new LeaseTable(test.database).survey()
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const survey = await new LeaseTable(test.database).survey()
       expect(survey.now - now).toBeGreaterThan(100)
     })
@@ -364,7 +385,7 @@ describe('the sweeper', () => {
     await register('b')
     await test.database.deleteFrom('lease').execute()
     const revision = replica.mesh.revision
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await sweeper.sweep(fence)
       expect((await leaseRows()).map(({ id }) => id)).toEqual(['a', 'b'])
     })
@@ -460,7 +481,7 @@ describe('the sweeper', () => {
     const stop = { one: new AbortController(), two: new AbortController() }
     const running = [one.start(stop.one.signal), two.start(stop.two.signal)]
     const sweeping = () => [one, two].filter(sweeper => sweeper.status().selfPreservation !== null)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(sweeping()).toHaveLength(1)
       expect(one.status().owner).not.toBeNull()
       expect(two.status().owner).toBe(one.status().owner)
@@ -469,7 +490,7 @@ describe('the sweeper', () => {
       one.status().owner === 'replica-1' ? (['one', 'two'] as const) : (['two', 'one'] as const)
     stop[first].abort()
     const other = second === 'two' ? two : one
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(other.status().owner).toBe(second === 'two' ? 'replica-2' : 'replica-1')
       expect(other.status().selfPreservation).not.toBeNull()
     })

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Membership } from '../src/health/membership.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
@@ -7,7 +7,7 @@ import { OwnedRole, type Ownership } from '../src/store/owned-role.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { RoleTable } from '../src/store/role-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { createRole } from './support/health.ts'
+import { createRole, eventually } from './support/health.ts'
 import { ManualClock } from './support/manual-clock.ts'
 
 let test: TestDatabase
@@ -69,7 +69,7 @@ describe('a role', () => {
 
 describe('owned work', () => {
   it('outlives the TTL of its role, and is told when somebody else has taken it', async () => {
-    const role = createRole(test, { owner: 'a', name, ttlMs: 150 })
+    const role = createRole(test, { owner: 'a', name, ttlMs: 600 })
     const stop = new AbortController()
     const owned: Ownership[] = []
     const running = role.run(stop.signal, ownership => {
@@ -77,13 +77,13 @@ describe('owned work', () => {
       return untilAborted(ownership)
     })
     const held = async () => (await test.database.selectFrom('role').selectAll().execute())[0]
-    const first = await vi.waitFor(async () => {
+    const first = await eventually(async () => {
       const row = await held()
       if (row === undefined) throw new Error('not acquired')
       return row.expires_at.getTime()
     })
-    await vi.waitFor(async () => {
-      expect((await held())?.expires_at.getTime()).toBeGreaterThan(first + 300)
+    await eventually(async () => {
+      expect((await held())?.expires_at.getTime()).toBeGreaterThan(first + 1_200)
     })
     expect(owned).toHaveLength(1)
     expect(owned[0]?.signal.aborted).toBe(false)
@@ -92,7 +92,7 @@ describe('owned work', () => {
       .updateTable('role')
       .set({ owner: 'b', fence: '2', expires_at: new Date(Date.now() + 60_000) })
       .execute()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(owned[0]?.signal.aborted).toBe(true)
       expect(role.state).toMatchObject({ owner: 'b', fence: null })
     })
@@ -144,7 +144,7 @@ describe('owned work', () => {
       owned = ownership
       return untilAborted(ownership)
     })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(owned).toBeDefined()
     })
     roles = new RoleTable(away)
@@ -153,7 +153,7 @@ describe('owned work', () => {
     await clock.advance(1)
     expect(owned?.signal.aborted).toBe(true)
     stop.abort()
-    await vi.waitFor(() => clock.advance(1_000))
+    await eventually(() => clock.advance(1_000))
     await running
     await away.destroy()
   })

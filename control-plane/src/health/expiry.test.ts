@@ -13,9 +13,9 @@ const lapsed = (index: number, overrides: Partial<LapsedLease> = {}): LapsedLeas
   ...overrides,
 })
 const many = (count: number): LapsedLease[] => Array.from({ length: count }, (_, index) => lapsed(index))
+const clock = { now, serviceSince: 0, graceMs: 0 }
 const input = {
-  now,
-  serviceSince: 0,
+  ...clock,
   lapsed: many(1),
   leased: 100,
   recentlyExpired: 0,
@@ -24,18 +24,24 @@ const input = {
 
 describe('a lease', () => {
   it('is over when more than its TTL has passed since the last heartbeat', () => {
-    expect(leaseIsOver({ seenAt: now - 15_000, ttlMs: 15_000 }, now, 0)).toBe(false)
-    expect(leaseIsOver({ seenAt: now - 15_001, ttlMs: 15_000 }, now, 0)).toBe(true)
+    expect(leaseIsOver({ seenAt: now - 15_000, ttlMs: 15_000 }, clock)).toBe(false)
+    expect(leaseIsOver({ seenAt: now - 15_001, ttlMs: 15_000 }, clock)).toBe(true)
   })
 
   it('counts from the moment service was restored, if that is later', () => {
     const lease = { seenAt: now - 3_600_000, ttlMs: 15_000 }
-    expect(leaseIsOver(lease, now, now - 15_000)).toBe(false)
-    expect(leaseIsOver(lease, now, now - 15_001)).toBe(true)
+    expect(leaseIsOver(lease, { ...clock, serviceSince: now - 15_000 })).toBe(false)
+    expect(leaseIsOver(lease, { ...clock, serviceSince: now - 15_001 })).toBe(true)
   })
 })
 
 describe('expiry', () => {
+  it('waits for heartbeats that may be on their way into the database', () => {
+    const lease = { seenAt: now - 16_500, ttlMs: 15_000 }
+    expect(leaseIsOver(lease, { ...clock, graceMs: 1_500 })).toBe(false)
+    expect(leaseIsOver(lease, { ...clock, graceMs: 1_499 })).toBe(true)
+  })
+
   it('lets a few go', () => {
     const decision = decideExpiry({ ...input, lapsed: many(3) })
     expect(decision.expire).toHaveLength(3)
@@ -95,6 +101,7 @@ const anyInput = fc
     others: fc.nat({ max: 200 }),
     recentlyExpired: fc.nat({ max: 30 }),
     serviceSince: fc.integer({ min: now - 200_000, max: now }),
+    graceMs: fc.nat({ max: 2_000 }),
     policy: fc.record({
       maxFraction: fc.double({ min: 0, max: 1, noNaN: true }),
       minimum: fc.integer({ min: 1, max: 20 }),
@@ -112,8 +119,8 @@ describe('every decision about expiry', () => {
     fc.assert(
       fc.property(anyInput, some => {
         for (const { seenAt, ttlMs } of decideExpiry(some).expire) {
-          expect(now - seenAt).toBeGreaterThan(ttlMs)
-          expect(now - some.serviceSince).toBeGreaterThan(ttlMs)
+          expect(now - seenAt).toBeGreaterThan(ttlMs + some.graceMs)
+          expect(now - some.serviceSince).toBeGreaterThan(ttlMs + some.graceMs)
         }
       }),
     )

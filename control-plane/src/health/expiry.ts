@@ -24,11 +24,23 @@ export const defaultSelfPreservation: SelfPreservationPolicy = {
   windowMs: 15_000,
 }
 
-export interface ExpiryInput {
-  /** Postgres time, as all others: milliseconds since the epoch. */
+/** What decides whether a lease is over, besides the lease. */
+export interface LeaseClock {
+  /** Postgres time: milliseconds since the epoch. */
   readonly now: number
   /** Since when heartbeats have been taken without interruption. */
   readonly serviceSince: number
+  /** How long a heartbeat that was taken in time may be on its way into the database. */
+  readonly graceMs: number
+}
+
+/** A lease counts from its last heartbeat or from the moment service was restored, whichever is later. */
+export const leaseIsOver = (
+  lease: { readonly seenAt: number; readonly ttlMs: number },
+  { now, serviceSince, graceMs }: LeaseClock,
+): boolean => now - Math.max(lease.seenAt, serviceSince) > lease.ttlMs + graceMs
+
+export interface ExpiryInput extends LeaseClock {
   readonly lapsed: readonly LapsedLease[]
   /** All instances with a lease that are not leaving. */
   readonly leased: number
@@ -48,19 +60,12 @@ export interface SelfPreservation {
 
 export interface ExpiryDecision {
   readonly expire: readonly LapsedLease[]
-  /** Lapsed, but their full TTL since service was restored has not passed. */
+  /** Lapsed, but in their grace, or a full TTL since service was restored has not passed. */
   readonly sheltered: number
   /** The longest TTL among the sheltered. */
   readonly shelteredMs: number
   readonly selfPreservation: SelfPreservation
 }
-
-/** A lease counts from its last heartbeat or from the moment service was restored, whichever is later. */
-export const leaseIsOver = (
-  lease: { readonly seenAt: number; readonly ttlMs: number },
-  now: number,
-  serviceSince: number,
-): boolean => now - Math.max(lease.seenAt, serviceSince) > lease.ttlMs
 
 /**
  * Which leases expire now. All that are over, or none: when they and those of the last window together are
@@ -68,9 +73,9 @@ export const leaseIsOver = (
  * So within any window at most max(maxFraction of all, minimum - 1) instances expire. Pure.
  */
 export const decideExpiry = (input: ExpiryInput): ExpiryDecision => {
-  const { now, serviceSince, lapsed, leased, recentlyExpired, policy } = input
-  const due = lapsed.filter(lease => leaseIsOver(lease, now, serviceSince))
-  const sheltered = lapsed.filter(lease => !leaseIsOver(lease, now, serviceSince))
+  const { lapsed, leased, recentlyExpired, policy } = input
+  const due = lapsed.filter(lease => leaseIsOver(lease, input))
+  const sheltered = lapsed.filter(lease => !leaseIsOver(lease, input))
   const expiring = due.length === 0 ? 0 : due.length + recentlyExpired
   const active = expiring >= policy.minimum && expiring > policy.maxFraction * leased
   return {

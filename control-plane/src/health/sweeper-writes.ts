@@ -1,38 +1,25 @@
 import type { Instance } from '../domain/instance.ts'
 import type { Observation, Removal } from '../registry/registry.ts'
 import type { Draft } from '../store/write.ts'
-import { leaseIsOver, type LapsedLease } from './expiry.ts'
+import { leaseIsOver, type LapsedLease, type LeaseClock } from './expiry.ts'
 
-interface Fence {
-  readonly role: string
-  readonly fence: number
+/** What all writes of one sweep have in common. */
+export interface SweepContext extends Pick<LeaseClock, 'serviceSince' | 'graceMs'> {
+  readonly fence: { readonly role: string; readonly fence: number }
 }
 
 /** Whether the lease of this registration is over by what the transaction sees; a lost row is not over. */
-const stillOver = (instance: Instance, draft: Draft, serviceSince: number): boolean => {
+const stillOver = (instance: Instance, draft: Draft, context: SweepContext): boolean => {
   const row = draft.lease(instance.service, instance.id)
   const ttlMs = instance.spec.lease?.ttlMs
-  return (
-    row !== undefined &&
-    ttlMs !== undefined &&
-    leaseIsOver({ seenAt: row.seenAt, ttlMs }, draft.now, serviceSince)
-  )
+  if (row === undefined || ttlMs === undefined) return false
+  return leaseIsOver({ seenAt: row.seenAt, ttlMs }, { ...context, now: draft.now })
 }
 
 /** The observation that a lease is over; dropped when a beat or a registration has come in between. */
 export const expireObservation = (
   lease: LapsedLease,
-  {
-    now,
-    serviceSince,
-    observer,
-    fence,
-  }: {
-    readonly now: number
-    readonly serviceSince: number
-    readonly observer: string
-    readonly fence: Fence
-  },
+  { now, observer, ...context }: SweepContext & { readonly now: number; readonly observer: string },
 ): Observation => ({
   service: lease.service,
   id: lease.id,
@@ -42,19 +29,19 @@ export const expireObservation = (
   output: `no heartbeat for ${((now - lease.seenAt) / 1_000).toFixed(1)} s, TTL ${lease.ttlMs / 1_000} s`,
   validForMs: null,
   removeAfterMs: lease.deregisterAfterMs,
-  fence,
+  fence: context.fence,
   stillTrue: (instance, draft) =>
-    instance.incarnation === lease.incarnation && stillOver(instance, draft, serviceSince),
+    instance.incarnation === lease.incarnation && stillOver(instance, draft, context),
 })
 
 /** The removal of an instance: at the end of its drain, or when it has been expired for long and still is. */
 export const removal = (
   { service, id }: { readonly service: string; readonly id: string },
-  { serviceSince, fence }: { readonly serviceSince: number; readonly fence: Fence },
+  context: SweepContext,
 ): Removal => ({
   service,
   id,
-  fence,
+  fence: context.fence,
   stillTrue: (instance, draft) =>
-    instance.override?.status === 'draining' || stillOver(instance, draft, serviceSince),
+    instance.override?.status === 'draining' || stillOver(instance, draft, context),
 })

@@ -14,7 +14,7 @@ import {
   type SelfPreservation,
   type SelfPreservationPolicy,
 } from './expiry.ts'
-import { expireObservation, removal } from './sweeper-writes.ts'
+import { expireObservation, removal, type SweepContext } from './sweeper-writes.ts'
 import { SweepSeries } from './sweep-series.ts'
 
 export interface SweeperOptions {
@@ -26,6 +26,8 @@ export interface SweeperOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly intervalMs?: number
+  /** See LeaseClock; at least the interval of Heartbeats' flush and the time that one takes. */
+  readonly graceMs?: number
   readonly selfPreservation?: SelfPreservationPolicy
 }
 
@@ -71,6 +73,7 @@ export class Sweeper implements Component {
   readonly name = 'sweeper'
   readonly #options: SweeperOptions
   readonly #intervalMs: number
+  readonly #graceMs: number
   readonly #series: SweepSeries
   #last: LastSweep | null = null
   #failing = false
@@ -79,6 +82,7 @@ export class Sweeper implements Component {
   constructor(options: SweeperOptions) {
     this.#options = options
     this.#intervalMs = options.intervalMs ?? 1_000
+    this.#graceMs = options.graceMs ?? 1_500
     const policy = options.selfPreservation ?? defaultSelfPreservation
     this.#series = new SweepSeries({ maxGapMs: 3 * this.#intervalMs, windowMs: policy.windowMs })
   }
@@ -130,59 +134,45 @@ export class Sweeper implements Component {
     }
     if (this.#sweeps % repairEvery === 0) await leases.startMissing()
     this.#sweeps += 1
-    const serviceSince = this.#series.serviceSince
+    const context = {
+      serviceSince: this.#series.serviceSince,
+      graceMs: this.#graceMs,
+      fence: { role: sweeperRole, fence },
+    }
     const decision = decideExpiry({
+      ...context,
       now: survey.now,
-      serviceSince,
       lapsed: survey.lapsed,
       leased: survey.leased,
       recentlyExpired: this.#series.recentlyExpired,
       policy: this.#options.selfPreservation ?? defaultSelfPreservation,
     })
     this.#remember(survey, decision)
-    await this.#expire(decision.expire.slice(0, writeLimit), { now: survey.now, fence })
-    await this.#remove(fence)
+    await this.#expire(decision.expire.slice(0, writeLimit), survey.now, context)
+    await this.#remove(context)
   }
 
-  async #expire(
-    expired: readonly LapsedLease[],
-    { now, fence }: { readonly now: number; readonly fence: number },
-  ): Promise<void> {
-    const { serviceSince } = this.#series
+  async #expire(expired: readonly LapsedLease[], now: number, context: SweepContext): Promise<void> {
+    const { registry, role, logger } = this.#options
     const results = await Promise.allSettled(
       expired.map(lease =>
-        this.#options.registry.observe(
-          expireObservation(lease, {
-            now,
-            serviceSince,
-            observer: this.#options.role.owner,
-            fence: this.#fence(fence),
-          }),
-          sweeperContext,
-        ),
+        registry.observe(expireObservation(lease, { ...context, now, observer: role.owner }), sweeperContext),
       ),
     )
     this.#report(results, 'leases could not be marked as expired')
     const count = results.filter(result => result.status === 'fulfilled' && result.value.changed).length
     if (count === 0) return
     this.#series.expired(now, count)
-    this.#options.logger.info({ expired: count }, 'leases have expired')
+    logger.info({ expired: count }, 'leases have expired')
   }
 
-  async #remove(fence: number): Promise<void> {
+  async #remove(context: SweepContext): Promise<void> {
     const { leases, registry } = this.#options
-    const { serviceSince } = this.#series
-    const due = await leases.removable({ limit: writeLimit, serviceSince })
+    const due = await leases.removable({ limit: writeLimit, serviceSince: context.serviceSince })
     const results = await Promise.allSettled(
-      due.map(instance =>
-        registry.removeDue(removal(instance, { serviceSince, fence: this.#fence(fence) }), sweeperContext),
-      ),
+      due.map(instance => registry.removeDue(removal(instance, context), sweeperContext)),
     )
     this.#report(results, 'instances could not be removed')
-  }
-
-  #fence(fence: number): { readonly role: string; readonly fence: number } {
-    return { role: sweeperRole, fence }
   }
 
   /** A fenced write needs no word: the role's owner hears of the loss by itself. */
