@@ -1,0 +1,27 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/xds.md'), 'utf8')
+const titles = readdirSync(import.meta.dirname)
+  .filter(file => file.endsWith('.test.ts'))
+  .flatMap(file => [
+    ...readFileSync(join(import.meta.dirname, file), 'utf8').matchAll(/^test\(\s*'([^']+)'/gm),
+  ])
+  .map(([, title]) => title ?? '')
+const rows = [...page.matchAll(/^- \*\*(X\d+)\*\* .*\n((?: {2}- `.*`\n)*)/gm)]
+const numbers = [1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21].map(
+  number => `X${number}`,
+)
+
+test('the reference has an entry for each rule, and each test that it names exists and carries its number', () => {
+  expect(rows.map(([, rule]) => rule)).toEqual(numbers)
+  for (const [, rule, tests] of rows) {
+    const named = [...(tests ?? '').matchAll(/`([^`]+)`/g)].map(([, title]) => title ?? '')
+    expect(named.length, rule).toBeGreaterThan(0)
+    for (const title of named) {
+      expect(titles).toContain(title)
+      expect(title.split(' ')).toContain(rule)
+    }
+  }
+})
