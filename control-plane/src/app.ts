@@ -1,3 +1,4 @@
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { Registry } from './registry/registry.ts'
 import { Retention } from './registry/retention.ts'
 import type { Config, ListenAddress } from './config.ts'
@@ -65,9 +66,6 @@ export interface App {
 
 const databaseConnections = 10
 
-const text = ({ host, port }: ListenAddress): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-
 /** The control plane's own spans go where the sidecars' go, if that speaks gRPC. */
 const ownTraces = (tracing: Config['tracing']): TraceTarget | null =>
   tracing?.target.protocol === 'grpc'
@@ -110,7 +108,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const reporter = new SidecarReporter({ ...common, streams: xds, store: sidecars })
 
   // Health.
-  const addresses = { http: text(config.http), xds: text(config.xds) }
+  const addresses = { http: hostPort(config.http), xds: hostPort(config.xds) }
   const leases = new LeaseTable(database)
   const observations = new ObservationTable(database)
   const membership = new Membership({
@@ -246,8 +244,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       const port = bound === null || typeof bound === 'string' ? config.http.port : bound.port
       const http = { host: config.http.host, port }
       const xdsAddress = await xds.listen()
-      addresses.http = text(http)
-      addresses.xds = text(xdsAddress)
+      addresses.http = hostPort(http)
+      addresses.xds = hostPort(xdsAddress)
       run(0)
       preparing = prepare()
       logger.info({ http: addresses.http, xds: addresses.xds }, 'listening')

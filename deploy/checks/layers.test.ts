@@ -31,6 +31,8 @@ const folders = Object.keys(mayImport)
 const others: readonly (readonly [from: string, imports: string, allowed: boolean])[] = [
   [`${src}/registry/to-app.ts`, '../app.ts', false],
   [`${src}/main.ts`, './app.ts', true],
+  [`${src}/cli/to-schemas.ts`, '../rest/schemas/leaf.ts', true],
+  [`${src}/cli/to-routes.ts`, '../rest/routes/leaf.ts', false],
   [`${src}/store/to-pg.ts`, 'pg', true],
   [`${src}/rest/to-pg.ts`, 'pg', false],
   [`${src}/health/to-kysely.ts`, 'kysely', false],
@@ -71,6 +73,7 @@ beforeAll(async () => {
   }
   await put('sidecar-config/src/envoy/cluster.ts', exporting)
   await put('e2e/harness/load.ts', exporting)
+  for (const folder of ['schemas', 'routes']) await put(`${src}/rest/${folder}/leaf.ts`, exporting)
   for (const [from, imports] of others) await put(from, `import '${imports}'\n`)
   for (const name of ['pg', 'kysely', 'fastify']) {
     await put(`node_modules/${name}/package.json`, JSON.stringify({ name, main: 'index.js' }))

@@ -17,6 +17,7 @@ import {
   TraceIdRatioBasedSampler,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { errorCatalogue, WaymarkError } from '../domain/errors.ts'
 
 /** Where the spans of the control plane go: OTLP over gRPC. */
@@ -98,7 +99,6 @@ const createProvider = (
   { host, port, tls, samplingPercent }: TraceTarget,
   processor: SpanProcessor | undefined,
 ): TracerProvider => {
-  const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   return new TracerProvider({
     resource: resourceFromAttributes({
       'service.name': 'waymark-control-plane',
@@ -109,7 +109,7 @@ const createProvider = (
       processor ??
         new BatchSpanProcessor({
           exporter: new OTLPTraceExporter({
-            url: `${tls ? 'https' : 'http'}://${authority}`,
+            url: `${tls ? 'https' : 'http'}://${hostPort({ host, port })}`,
             timeoutMillis: exportTimeoutMillis,
           }),
           maxQueueSize,

@@ -1,5 +1,6 @@
 import { OpenTelemetryConfig } from '@envoyproxy/protos/envoy/config/trace/v3/opentelemetry.ts'
 import { HttpConnectionManager_Tracing } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
+import { hostPort } from '../model/host-port.ts'
 import { any, messageTypes } from './any.ts'
 import { otlpCluster } from './names.ts'
 import type { OtlpTarget } from './otlp.ts'
@@ -22,7 +23,7 @@ const exporter = (target: OtlpTarget) =>
     : {
         httpService: {
           httpUri: {
-            uri: `http://${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}${target.path}`,
+            uri: `http://${hostPort(target)}${target.path}`,
             cluster: otlpCluster,
             timeout: exportTimeout,
           },

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { verdicts } from '../../domain/verdict.ts'
 import type { InstanceDetailView, InstanceListView, ServiceListView } from '../../rest/schemas/instance.ts'
 import { instancePath, parseInstance, parseServiceName, type Run } from '../command-context.ts'
@@ -29,16 +30,13 @@ export const servicesCommand = (run: Run): Command => {
   )
 }
 
-const authority = (address: string, port: number): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-
 export const instancesText = ({ instances }: InstanceListView): string =>
   table(
     ['instance', 'verdict', 'address', 'sidecar', 'version', 'weight', 'zone', 'revision'],
     instances.map(({ id, verdict, address, port, sidecar, version, weight, locality, revision }) => [
       id,
       verdict,
-      authority(address, port),
+      hostPort({ host: address, port }),
       sidecar === null ? '-' : `:${sidecar.port}`,
       version ?? '-',
       `${weight}`,
@@ -84,7 +82,7 @@ export const whyText = (instance: InstanceDetailView, now: number): string => {
   const { service, id, address, port, incarnation, revision, evidence, removeAt, freshness } = instance
   return [
     `${service}/${id} is ${instance.verdict.toUpperCase()}: ${reason(instance)}`,
-    `${authority(address, port)}, incarnation ${incarnation}, last changed at revision ${revision}` +
+    `${hostPort({ host: address, port })}, incarnation ${incarnation}, last changed at revision ${revision}` +
       (removeAt === null ? '' : `, to be removed at ${removeAt}`),
     '',
     table(
