@@ -44,5 +44,12 @@ export const openDatabase = (options: OpenDatabaseOptions): Database => {
   pool.on('error', error => {
     options.logger.warn({ error: error.message }, 'an idle database connection broke')
   })
+  // The pool listens to idle clients only. One that is in use reports a broken connection twice: by its query, which
+  // rejects, and by an event, which without a listener would end the process.
+  pool.on('connect', client => {
+    client.on('error', error => {
+      options.logger.debug({ error: error.message }, 'a database connection broke')
+    })
+  })
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
 }
