@@ -12,6 +12,8 @@ import {
 } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
 import { ApiVersion } from '@envoyproxy/protos/envoy/config/core/v3/config_source.ts'
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
+import { fileURLToPath } from 'node:url'
+import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { eventually } from '../harness/eventually.ts'
@@ -43,6 +45,12 @@ const startForcedReplica = async (databaseUrl: string) => {
   const source = await eventually('the source', () => forced)
   await source.ready()
   return { xds, source }
+}
+
+const waymark = async (url: string, ...args: string[]) => {
+  const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))
+  const env = { PATH: process.env['PATH'], WAYMARK_API: url }
+  return runCommand({ command: process.execPath, args: [entry, ...args], env, timeoutMs: 30_000 })
 }
 
 const overAds = { ads: {}, resourceApiVersion: ApiVersion.V3 }
@@ -97,7 +105,10 @@ it('a sidecar refuses what is invalid, keeps working, and its words can be read'
     })
     expect(nack).toMatchObject({ typeUrl, names: ['payments'] })
     expect(nack.message).toMatch(words)
-    expect((await mesh.api.sidecar(orders.node)).inSync).toBe(false)
+    const told = await waymark(mesh.api.url, 'sync')
+    expect(told.stdout).toMatch(/orders\/orders-1 refused (CDS|EDS|Cluster|ClusterLoadAssignment) payments/)
+    expect(told.stdout).toMatch(words)
+    expect(told.code).toBe(1)
 
     // Other changes reach it as before.
     const service = `refunds-${round}`
@@ -111,6 +122,7 @@ it('a sidecar refuses what is invalid, keeps working, and its words can be read'
       const { nacks, inSync } = await mesh.api.sidecar(orders.node)
       return nacks.length === 0 && inSync
     })
+    expect(await waymark(mesh.api.url, 'sync', '--wait', '5s')).toMatchObject({ code: 0 })
   }
   const report = await load.stop()
   expect(report.failed, JSON.stringify(report)).toBe(0)
