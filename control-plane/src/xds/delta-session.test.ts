@@ -346,6 +346,18 @@ test('X19 clusters go on after a short time without an ACK, and nothing else wai
   expect(fixture.session.deliveries[0]?.busy).toBe(false)
 })
 
+test('X19 an answer to the newest response about clusters settles the older ones', () => {
+  const fixture = sidecar(['a', 'b'])
+  fixture.change({ put: [cluster('a', '2')] })
+  fixture.change({ put: [cluster('b', '2')] })
+  const newest = one(fixture.wait(100).filter(({ typeUrl }) => typeUrl === clusterType))
+  expect(text([newest])).toEqual(['C +b=2'])
+  fixture.ack(newest)
+  const [clusters] = fixture.session.deliveries
+  expect(clusters?.held.get('a')).toMatchObject({ version: version(fixture.source, clusterType, 'a') })
+  expect(clusters?.busy).toBe(false)
+})
+
 test('X19 a long silence about clusters costs bounded memory', () => {
   const fixture = sidecar()
   const sent = Array.from({ length: 100 }, (_, index) => {
@@ -377,19 +389,18 @@ test('X20 a changed cluster is followed by its unchanged endpoints and secrets, 
 
 test('X20 endpoints of a cluster that changed before they were asked for are sent although they match', () => {
   const fixture = new SessionFixture()
-  fixture.source.apply({
-    put: [cluster('a', '2'), cluster('b'), ...['a', 'b'].map(name => resource(endpointType, name))],
-  })
+  const names = ['a', 'b', 'c']
+  fixture.source.apply({ put: names.flatMap(name => [cluster(name, '2'), resource(endpointType, name)]) })
   const match = (typeUrl: string, name: string): [string, string] => [
     name,
     version(fixture.source, typeUrl, name),
   ]
   const clusters = fixture.ask(clusterType, {
-    initialVersions: new Map([['a', 'old'], match(clusterType, 'b')]),
+    initialVersions: new Map([['a', 'old'], match(clusterType, 'b'), ['c', 'old']]),
   })
-  expect(text(clusters)).toEqual(['C +a=2'])
-  const initialVersions = new Map([match(endpointType, 'a'), match(endpointType, 'b')])
-  expect(text(fixture.ask(endpointType, { subscribe: ['a', 'b'], initialVersions }))).toEqual(['E +a=1'])
+  expect(text(clusters)).toEqual(['C +a=2 +c=2'])
+  const initialVersions = new Map(names.map(name => match(endpointType, name)))
+  expect(text(fixture.ask(endpointType, { subscribe: names, initialVersions }))).toEqual(['E +a=1 +c=1'])
 })
 
 test('X20 one revision goes out as clusters, endpoints, listeners; a route waits for its new cluster', () => {
