@@ -201,7 +201,7 @@ export class Sweeper implements Component {
     // A rare long TTL keeps the mode only where it shelters somebody.
     const recoveringMs = Math.max(shelteredMs, Math.min(maxTtlMs, recoveryLimitMs))
     // The difference of two Postgres times, laid on this replica's clock.
-    const recoveringUntil = clock.now() + (this.#series.serviceSince + recoveringMs - now)
+    const recoveringUntil = Math.round(clock.now() + (this.#series.serviceSince + recoveringMs - now))
     this.#last = { recoveringUntil, preservation, pausedSince }
   }
 }
