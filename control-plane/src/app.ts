@@ -169,6 +169,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       writes: () => ({ waiting: sequencer.waiting, batches: sequencer.batches }),
       feed: () => ({ ...feed.status(), revision: mesh.revision }),
       mesh: () => mesh.census(),
+      checks: () => checks.status(),
       heartbeats: () => ({ pending: heartbeats.pending }),
       outbox: () => publishers.map(publisher => publisher.status()),
       modes: () => status.modes(),

@@ -73,6 +73,8 @@ export const instruments: Instruments = {
     gauge('waymark_checks_targets', '{check}', 'Checks that this replica runs', c => c.targets),
     counter('waymark_checks_probes', '{probe}', 'Probes finished', c => c.probes),
     counter('waymark_checks_failures', '{probe}', 'Probes that failed', c => c.failures),
+    gauge('waymark_checks_waiting', '{check}', 'Checks that are due and wait for a slot', c => c.waiting),
+    gauge('waymark_checks_unwritten', '{status}', 'Changed statuses not in the log yet', c => c.unwritten),
   ],
   heartbeats: [
     gauge('waymark_heartbeats_pending', '{beat}', 'Heartbeats waiting for their flush', h => h.pending),

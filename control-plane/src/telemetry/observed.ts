@@ -40,6 +40,10 @@ export interface Observed {
     readonly targets: number
     readonly probes: number
     readonly failures: number
+    /** Checks that are due and wait for a free slot. */
+    readonly waiting: number
+    /** Changed statuses that are not in the log yet. */
+    readonly unwritten: number
   }
   readonly heartbeats: {
     /** Beats that wait for the next flush now. */

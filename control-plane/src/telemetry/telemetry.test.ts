@@ -26,7 +26,7 @@ const observers: Omit<Observers, 'process'> = {
     services: 1,
     instances: { healthy: 2, degraded: 0, unhealthy: 1, draining: 0, maintenance: 0, unknown: 0 },
   }),
-  checks: () => ({ targets: 6, probes: 70, failures: 8 }),
+  checks: () => ({ targets: 6, probes: 70, failures: 8, waiting: 1, unwritten: 0 }),
   heartbeats: () => ({ pending: 11 }),
   outbox: () => Promise.resolve([{ sink: 'audit', lag: 5, parked: 1 }]),
   modes: () => [
@@ -57,6 +57,7 @@ test('a scrape shows what each part tells, under its label', async () => {
     'waymark_feed_lag 2',
     'waymark_mesh_instances{verdict="unhealthy"} 1',
     'waymark_checks_probes_total 70',
+    'waymark_checks_waiting 1',
     'waymark_heartbeats_pending 11',
     'waymark_outbox_lag{sink="audit"} 5',
     'waymark_mode{capability="register",mode="floor"} 1',
