@@ -19,6 +19,8 @@ const fail = message => {
   process.exit(1)
 }
 
+const underNpm = process.env.npm_lifecycle_event !== undefined
+
 /** The signal that was sent to this process, if any; the terminal sends Ctrl-C to its children as well. */
 let ending = null
 /** Runs a command to its end with the terminal as its own; what to do about failure is the caller's. */
@@ -35,9 +37,15 @@ const run = (command, args, options = {}) =>
       ending = signal
       passOn(signal)
     }
+    // npm was killed without a chance to tell anybody.
+    const parent = process.ppid
+    const watch = setInterval(() => {
+      if (underNpm && process.ppid !== parent && ending === null) told('SIGTERM')
+    }, 500)
     process.on('SIGINT', interrupted)
     for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, told)
     const done = result => {
+      clearInterval(watch)
       process.off('SIGINT', interrupted)
       for (const signal of ['SIGTERM', 'SIGHUP']) process.off(signal, told)
       resolve(result)

@@ -30,7 +30,7 @@ const sleeper = async (): Promise<{ pid: number; started: string }> => {
 }
 
 const claim = (dataDir: string, notices: string[] = []): ReturnType<typeof claimDataDir> =>
-  claimDataDir({ dataDir, onNotice: text => notices.push(text) })
+  claimDataDir({ dataDir, patienceMs: 300, onNotice: text => notices.push(text) })
 
 test('a second run on the same data directory is refused by name until the first lets go', async () => {
   const dataDir = await temporary()
@@ -39,6 +39,15 @@ test('a second run on the same data directory is refused by name until the first
   lock.release()
   const again = await claim(dataDir)
   again.release()
+})
+
+test('a run that is just ending is waited for', async () => {
+  const dataDir = await temporary()
+  const lock = await claim(dataDir)
+  const next = claim(dataDir)
+  lock.release()
+  const second = await next
+  second.release()
 })
 
 test('of many runs at once exactly one gets the directory, also when a stale lock is in the way', async () => {

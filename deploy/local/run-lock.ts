@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -85,33 +86,52 @@ const setAside = (lock: string, aside: string): void => {
   rmSync(aside, { force: true })
 }
 
+/** True when the lock is ours now; a stale one is taken out of the way for the next attempt. */
+const take = (own: string, lock: string, pid: number): boolean => {
+  if (tryLink(own, lock)) return true
+  const owner = readJson(lock)
+  if (!isIdentity(owner) || !isSameProcess(owner)) setAside(lock, `${lock}.stale.${pid}`)
+  return tryLink(own, lock)
+}
+
 export interface ClaimOptions {
   readonly dataDir: string
+  readonly signal?: AbortSignal
+  /** How long a run that may just be ending is waited for. */
+  readonly patienceMs?: number
   readonly onNotice: (text: string) => void
 }
 
 /**
  * Makes this process the only run on `dataDir`, and ends what a killed run left behind. Rejects with a
- * `UserError` when another run is alive.
+ * `UserError` when another run is alive and stays so.
  */
-export const claimDataDir = async ({ dataDir, onNotice }: ClaimOptions): Promise<RunLock> => {
+export const claimDataDir = async ({
+  dataDir,
+  onNotice,
+  signal,
+  patienceMs = 5_000,
+}: ClaimOptions): Promise<RunLock> => {
   await mkdir(dataDir, { recursive: true })
   const me = identifyProcess(process.pid)
   if (me === null) throw new Error('This process cannot find itself among the processes of the system')
   const lock = join(dataDir, 'run.lock')
-  const own = `${lock}.${me.pid}`
+  const own = `${lock}.${me.pid}.${randomBytes(4).toString('hex')}`
   const journal = join(dataDir, 'run.json')
   writeFileSync(own, JSON.stringify(me))
   try {
-    for (let attempt = 0; !tryLink(own, lock); attempt += 1) {
-      const owner = readJson(lock)
-      if (attempt === 5 || (isIdentity(owner) && isSameProcess(owner)))
-        throw new UserError(
-          `Another "npm run up"${isIdentity(owner) ? ` (pid ${owner.pid})` : ''} uses the data directory ${dataDir}.`,
-          ['Stop it first, or give this one a directory of its own: WAYMARK_DATA_DIR=.waymark-2 npm run up'],
-        )
-      setAside(lock, `${lock}.stale.${me.pid}`)
-    }
+    await waitFor(() => take(own, lock, me.pid), {
+      what: 'the data directory',
+      timeoutMs: patienceMs,
+      signal,
+    })
+  } catch (error) {
+    if (!(error instanceof WaitTimeoutError)) throw error
+    const owner = readJson(lock)
+    throw new UserError(
+      `Another "npm run up"${isIdentity(owner) ? ` (pid ${owner.pid})` : ''} uses the data directory ${dataDir}.`,
+      ['Stop it first, or give this one a directory of its own: WAYMARK_DATA_DIR=.waymark-2 npm run up'],
+    )
   } finally {
     rmSync(own, { force: true })
   }

@@ -92,7 +92,7 @@ export class Stack {
     const onNotice = (text: string): void => {
       screen.note(text)
     }
-    this.#lock = await claimDataDir({ dataDir: this.dataDir, onNotice })
+    this.#lock = await claimDataDir({ dataDir: this.dataDir, onNotice, signal })
     const http = await this.#listen('WAYMARK_HTTP_LISTEN', 7_400)
     const xds = await this.#listen('WAYMARK_XDS_LISTEN', 7_401, http.port)
     const [envoy, controlPlane] = await together(

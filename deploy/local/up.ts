@@ -113,6 +113,12 @@ const main = async (screen: Screen): Promise<number> => {
     ending.abort(new Error(`ended by ${name}`))
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
+  // Under npm: the launcher was killed, and nobody is left who would end this process.
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.env['npm_lifecycle_event'] !== undefined && process.ppid !== parent && !signal.aborted)
+      onSignal('SIGTERM')
+  }, 500).unref()
   let code = 1
   try {
     code = await work({ args, screen, signal, stack, keep, unexpectedEnds })
