@@ -197,8 +197,7 @@ export class Delivery implements TypeProgress {
    */
   giveUp(message: string, at: number): Refusal | undefined {
     const silent = this.unanswered.merged()
-    if (silent === undefined || silent.takesBack || silent.resources.length < 2 || this.isolating)
-      return undefined
+    if (!silent || silent.takesBack || silent.resources.length < 2 || this.isolating) return undefined
     this.unanswered.take(silent.nonce)
     const refusal = this.#refuse(silent, message, at)
     for (const { name } of silent.resources) this.#wantBack(name, refusal)
@@ -293,8 +292,7 @@ export class Delivery implements TypeProgress {
     } else if (name !== undefined) {
       refusals.convict(name, refusal)
       const current = this.current(name)
-      const changed = current?.version !== only?.version
-      if (changed) this.touch(name, current?.revision ?? response.revision)
+      if (current?.version !== only?.version) this.touch(name, current?.revision ?? response.revision)
     }
     if (this.typeUrl === clusterType) {
       for (const cluster of names) {
