@@ -41,3 +41,14 @@ test('the files that architecture.md names exist', () => {
   expect(named.length).toBeGreaterThan(5)
   expect(named.map(([, path = '']) => path).filter(path => !existsSync(join(root, path)))).toEqual([])
 })
+
+test('configuration.md names exactly the variables that the control plane reads', () => {
+  const page = read('docs/reference/configuration.md')
+  const section = /^## The control plane$([\s\S]*?)^##+ /m.exec(page)?.[1] ?? ''
+  const described = [...section.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name)
+  const source = read('control-plane/src/config.ts')
+  const used = new Set(
+    [...source.matchAll(/'((?:WAYMARK|OTEL)_[A-Z_]+|DATABASE_URL)'/g)].map(([, name]) => name),
+  )
+  expect(described.toSorted()).toEqual([...used, 'WAYMARK_SINKS'].toSorted())
+})
