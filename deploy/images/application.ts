@@ -23,7 +23,7 @@ const isUsedInPackage = (path: string, folder: string): boolean =>
   !unusedAtTheTop.test(relative(folder, path))
 
 /** The folders of everything that a workspace needs in production, as installed: packages and links to workspaces. */
-export const productionFolders = async (repository: string, workspace: string): Promise<string[]> => {
+const productionFolders = async (repository: string, workspace: string): Promise<string[]> => {
   const { code, stdout, stderr } = await runCommand({
     command: 'npm',
     args: ['ls', '--all', '--omit=dev', '--parseable', `--workspace=${workspace}`],

@@ -9,7 +9,7 @@ import { copyIn, installProgram, librariesOf } from './programs.ts'
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 
-export interface AssembleOptions {
+interface AssembleOptions {
   /** The build context: gets the folders that the Containerfile copies. */
   readonly context: string
   readonly onProgress: (text: string) => void
