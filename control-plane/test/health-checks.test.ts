@@ -260,6 +260,8 @@ describe('checks of several replicas', () => {
 
   it('are shared, and taken over when a replica goes', async () => {
     await Promise.all(ids.map(id => register(id)))
+    // Known before the first starts: else that one could check everybody before the other arrives.
+    await member('replica-2').step()
     const one = await startChecks('replica-1')
     const two = await startChecks('replica-2')
     const both = ['replica-1', 'replica-2']
