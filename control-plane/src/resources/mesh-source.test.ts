@@ -5,6 +5,7 @@ import { PureMesh } from '../../test/support/pure-mesh.ts'
 import { context, instanceSpec } from '../../test/support/specs.ts'
 import type { ResourceSetChange, XdsNode, XdsView } from '../xds/port.ts'
 import { clusterType, endpointType, listenerType, routeType } from '../xds/type-urls.ts'
+import { testXdsSource } from '../xds/source-contract.ts'
 import { MeshSource } from './mesh-source.ts'
 
 const node = (id: string, metadata?: unknown): XdsNode => ({
@@ -194,5 +195,30 @@ describe('MeshSource', () => {
     ['orders/o-1', 'text', 'not an object'],
   ])('refuses node %s with metadata %j', (id, metadata, words) => {
     expect(() => source.open(node(id, metadata))).toThrow(words)
+  })
+})
+
+testXdsSource('MeshSource', () => {
+  const own = new PureMesh()
+  let services = 0
+  let seconds = 1
+  return Promise.resolve({
+    source: new MeshSource({ mesh: own.mesh, tracing: null }),
+    node: node('web/w-1'),
+    typeUrl: clusterType,
+    add: async () => {
+      services += 1
+      const service = `service-${services}`
+      await own.registry.register({ service, id: 'a', spec: instanceSpec() }, context)
+      return service
+    },
+    change: async name => {
+      seconds += 1
+      const spec = { destination: name, timeouts: { connect: `${seconds}s` } }
+      await own.registry.applyDocument({ kind: 'TrafficPolicy', name, spec, ifMatch: null }, context)
+    },
+    remove: async service => {
+      await own.registry.deregister({ service, id: 'a', incarnation: null, drainMs: null }, context)
+    },
   })
 })

@@ -12,7 +12,7 @@ import { LiveSet } from './live-set.ts'
 import { Policies } from './policies.ts'
 import { RouteResources } from './route-resources.ts'
 import { ServiceResources } from './service-resources.ts'
-import { parseSidecarNode } from './sidecar-node.ts'
+import { parseSidecarNode, type SidecarNode } from './sidecar-node.ts'
 import { SidecarView } from './sidecar-view.ts'
 import { ViewIndex } from './view-index.ts'
 
@@ -66,6 +66,13 @@ class RouteSet extends LiveSet {
   }
 }
 
+/** What the streams of one sidecar have in common. */
+interface SharedView {
+  users: number
+  readonly sets: ReadonlyMap<string, LiveSet>
+  readonly close: () => void
+}
+
 /** What a step of the feed means for resources. */
 interface Touched {
   /** Services whose instances have changed. */
@@ -89,6 +96,7 @@ export class MeshSource implements XdsSource {
   readonly #routes: RouteResources
   readonly #endpoints: EndpointSet
   readonly #views = new ViewIndex<{ readonly view: SidecarView; readonly routes: RouteSet }>()
+  readonly #shared = new Map<string, SharedView>()
   readonly #listeners = new Set<(revision: Revision) => void>()
   readonly #otlp: XdsResource | null
   readonly #ready: Promise<void>
@@ -136,6 +144,20 @@ export class MeshSource implements XdsSource {
 
   open(xdsNode: XdsNode): XdsView {
     const node = parseSidecarNode(xdsNode)
+    const key = JSON.stringify(node)
+    const shared = this.#shared.get(key) ?? this.#openShared(key, node)
+    shared.users += 1
+    return {
+      set: typeUrl => shared.sets.get(typeUrl),
+      close: () => {
+        shared.users -= 1
+        if (shared.users === 0) shared.close()
+      },
+    }
+  }
+
+  /** Streams of the same sidecar (an old one and its successor) see the same sets. */
+  #openShared(key: string, node: SidecarNode): SharedView {
     const view = new SidecarView({
       node,
       mesh: this.#mesh,
@@ -148,17 +170,25 @@ export class MeshSource implements XdsSource {
       const caller = this.#policies.variantOf(node.service)
       return this.#routes.table({ upstreams: node.upstreams, caller }, this.#mesh.revision)
     })
-    const sets = new Map<string, LiveSet>([
-      [clusterType, view.clusters],
-      [endpointType, this.#endpoints],
-      [listenerType, view.listeners],
-      [routeType, routes],
-    ])
-    const close = this.#views.add(
+    const forget = this.#views.add(
       { view, routes },
       { instance: instanceKey(node.service, node.instance), upstreams: node.upstreams },
     )
-    return { set: typeUrl => sets.get(typeUrl), close }
+    const shared: SharedView = {
+      users: 0,
+      sets: new Map<string, LiveSet>([
+        [clusterType, view.clusters],
+        [endpointType, this.#endpoints],
+        [listenerType, view.listeners],
+        [routeType, routes],
+      ]),
+      close: () => {
+        forget()
+        this.#shared.delete(key)
+      },
+    }
+    this.#shared.set(key, shared)
+    return shared
   }
 
   #follow(delta: MeshDelta): void {

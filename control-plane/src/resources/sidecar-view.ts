@@ -101,8 +101,10 @@ export class SidecarView {
     this.refresh(options.mesh.revision)
   }
 
+  /** Whether the service exists and is one that the sidecar calls. */
   calls(service: string): boolean {
-    return this.#upstreams === null || this.#upstreams.has(service)
+    const wanted = this.#upstreams === null || this.#upstreams.has(service)
+    return wanted && this.#options.services.has(service)
   }
 
   *upstreamNames(): Generator<string> {
