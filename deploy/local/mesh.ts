@@ -96,7 +96,7 @@ export class SampleInstance {
       group: 'samples',
       command: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', program],
-      // At once: the whole mesh goes. An instance that leaves a mesh which stays is drained by `leave`.
+      // At once, without draining: the whole mesh goes.
       stopSignal: 'SIGINT',
       env: {
         PATH: process.env['PATH'],
@@ -134,12 +134,6 @@ export class SampleInstance {
         signal,
       },
     )
-  }
-
-  /** Leaves a mesh that stays, without a failed request: deregisters with a drain, then both end. */
-  async leave(): Promise<void> {
-    await this.#process?.stop({ signal: 'SIGTERM', graceMs: 15_000 })
-    await this.sidecar.drain()
   }
 
   /** SIGKILL to both, as when a host dies. */
