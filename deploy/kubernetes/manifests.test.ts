@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -210,6 +210,26 @@ describe.each(['orders', 'payments'])('the example %s', name => {
     expect(portNumber(sidecar, sidecar.startupProbe?.tcpSocket?.port ?? 0)).toBe(15_090)
     expect(initContainers?.[0]?.args).toContain('--prometheus-port=15090')
   })
+
+  it('gets a bootstrap from the arguments that its first container has', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'waymark-manifests-'))
+    try {
+      const output = join(folder, 'bootstrap.json')
+      const container = containersOf(deployment(name)).find(one => one.name === 'bootstrap')
+      const args = container?.args?.map(arg =>
+        arg
+          .replace(/^\/app\//, fileURLToPath(new URL('../../', import.meta.url)))
+          .replace('$(POD_NAME)', `${name}-5d9c-x7k2p`)
+          .replace('/etc/envoy/bootstrap.json', output),
+      )
+      await runTool({ command: process.execPath, args: [], env: process.env }, ...(args ?? []))
+      expect(JSON.parse(await readFile(output, 'utf8'))).toMatchObject({
+        node: { id: `${name}/${name}-5d9c-x7k2p`, cluster: name },
+      })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  }, 30_000)
 
   it('finds the control plane under the names that the services have', () => {
     const known = ofKind<Service>('Service').flatMap(({ metadata, spec }) =>
