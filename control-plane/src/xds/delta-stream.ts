@@ -111,7 +111,6 @@ export class DeltaStream implements Flushable {
     if (session === undefined || this.#closed) return
     const { clock, encoder, counters } = this.#context
     const now = clock.monotonic()
-    const before = counters.responses
     while (this.#queued < maxQueued) {
       const batch = session.next(now)
       if (batch === undefined) break
@@ -127,7 +126,8 @@ export class DeltaStream implements Flushable {
       this.#call.write(response.bytes, this.#onWritten)
     }
     this.#schedule(session, now)
-    if (counters.responses > before) this.#context.onStatus(this)
+    // Also without a response: what has become equal to what the client has is no longer refused or waiting.
+    this.#context.onStatus(this)
   }
 
   /** Ends the call with a status; what is queued in the transport goes out before it. */
@@ -171,7 +171,6 @@ export class DeltaStream implements Flushable {
     this.#index(delivery, actions)
     if (answer !== undefined) this.#count(message.typeUrl, answer)
     this.flush()
-    this.#context.onStatus(this)
   }
 
   #open({ node }: DeltaRequest): DeltaSession {

@@ -291,6 +291,22 @@ test('of two streams of a node both are served and the newest has the status', a
   expect(fixture.source.views).toBe(0)
 })
 
+test('who listens to the status is told when what was refused becomes what the client has, and nothing is sent', async () => {
+  const { fixture, client } = await withEndpoints()
+  await using _ = fixture
+  fixture.put(resource(endpointType, 'a', 'bad'))
+  client.nack(await client.next(), 'a is malformed')
+  await fixture.until(() => fixture.server.stream('web/1')?.nacks.length === 1)
+  await client.settle()
+  const told: string[][] = []
+  const end = fixture.server.onStatus(nodes => told.push([...nodes]))
+  fixture.put(resource(endpointType, 'a', '1'))
+  await fixture.until(() => told.length > 0)
+  expect(fixture.server.stream('web/1')).toMatchObject({ inSync: true, nacks: [] })
+  expect(await client.settle()).toEqual([])
+  end()
+})
+
 test('who listens to the status is told of streams that come, change and go, once per turn', async () => {
   await using fixture = await ServerFixture.start()
   const told: string[][] = []
