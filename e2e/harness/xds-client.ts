@@ -8,6 +8,7 @@ import {
   type Resource,
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import { HttpConnectionManager } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
+import { machineTime } from './machine-time.ts'
 import { clusterType, endpointType, listenerType, routeType } from '@waymark/control-plane/xds/type-urls.ts'
 
 const method = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
@@ -21,7 +22,7 @@ export interface XdsResponseSeen {
   readonly typeUrl: string
   readonly resources: readonly Resource[]
   readonly removed: readonly string[]
-  /** `performance.timeOrigin + performance.now()` of this process. */
+  /** See `machineTime`. */
   readonly at: number
 }
 
@@ -128,7 +129,7 @@ export class XdsClient {
   }
 
   #receive(response: DeltaDiscoveryResponse): void {
-    const at = performance.timeOrigin + performance.now()
+    const at = machineTime()
     const { typeUrl, resources, removedResources: removed, nonce } = response
     this.responses += 1
     this.resources += resources.length
