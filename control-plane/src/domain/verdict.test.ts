@@ -19,6 +19,7 @@ const evidenceOf = (status: EvidenceStatus, validUntil: string | null, index = 0
 const override = (status: Override['status']): Override => ({
   status,
   reason: 'because',
+  leaving: false,
   actor: 'test',
   since: at(-5_000),
 })

@@ -7,6 +7,8 @@ export type Verdict = (typeof verdicts)[number]
 export interface Override {
   readonly status: 'maintenance' | 'draining'
   readonly reason: string
+  /** The instance itself leaves (deregistered with a drain); false: an operator's word. */
+  readonly leaving: boolean
   readonly actor: string
   readonly since: string
 }

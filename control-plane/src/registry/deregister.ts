@@ -43,16 +43,13 @@ export const deregisterWrite = (
     }
     const removeAt = new Date(draft.now + drainMs).toISOString()
     // A second request may shorten a drain, never prolong it: retries must not keep an instance for ever.
-    if (
-      instance.override?.status === 'draining' &&
-      instance.removeAt !== null &&
-      instance.removeAt <= removeAt
-    ) {
+    if (instance.override?.leaving === true && instance.removeAt !== null && instance.removeAt <= removeAt) {
       return instance
     }
     const override: Override = {
       status: 'draining',
       reason: 'deregistered with a drain',
+      leaving: true,
       actor,
       since:
         instance.override?.status === 'draining'

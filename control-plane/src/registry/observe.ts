@@ -58,9 +58,9 @@ export const observeWrite = (
       since: now,
     })
     const verdict = verdictOf({ evidence, override: instance.override }, draft.now)
-    // A drain that has begun keeps its end.
+    // An instance that leaves keeps its end, whatever becomes of its lease.
     const removeAt =
-      removeAfterMs === undefined || instance.override?.status === 'draining'
+      removeAfterMs === undefined || instance.override?.leaving === true
         ? instance.removeAt
         : removeAfterMs === null
           ? null

@@ -26,8 +26,8 @@ export const overrideWrite = (
         : instance.override?.status === asked.status && instance.override.reason === asked.reason
     if (same) return instance
     const override: Override | null =
-      asked === null ? null : { ...asked, actor, since: new Date(draft.now).toISOString() }
-    const removeAt = instance.override?.status === 'draining' && asked === null ? null : instance.removeAt
+      asked === null ? null : { ...asked, leaving: false, actor, since: new Date(draft.now).toISOString() }
+    const removeAt = instance.override?.leaving === true && asked === null ? null : instance.removeAt
     const verdict = verdictOf({ evidence: instance.evidence, override }, draft.now)
     return draft.putInstance({ ...instance, override, removeAt, verdict }, 'instance.health')
   },

@@ -79,7 +79,9 @@ export const registerWrite = (
     }
     const expired = before.evidence.some(({ source, status }) => source === 'lease' && status === 'critical')
     const leaving = before.override?.status === 'draining' || before.removeAt !== null
-    if (isDeepStrictEqual(before.spec, spec) && !expired && !leaving) {
+    // What the process before this one said of itself is not this one's word.
+    const reported = before.evidence.some(({ source, status }) => source === 'report' && status !== 'passing')
+    if (isDeepStrictEqual(before.spec, spec) && !expired && !leaving && !reported) {
       const instance = { ...before, incarnation }
       draft.amendInstance(instance)
       draft.beat(instance)

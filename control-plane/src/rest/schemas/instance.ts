@@ -46,6 +46,7 @@ const Override = define(
     {
       status: Type.Enum(['maintenance', 'draining'], { type: 'string' }),
       reason: Type.String(),
+      leaving: Type.Boolean({ description: 'the instance itself leaves; false: an operator said so' }),
       actor: Type.String(),
       since: Time,
     },
