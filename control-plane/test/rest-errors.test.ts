@@ -162,6 +162,9 @@ describe('paths and methods', () => {
   it('answer 405 with what the path has', async () => {
     const { code, headers } = await problem('POST', instance, { body: valid })
     expect([code, headers.allow]).toEqual(['method_not_allowed', 'DELETE, GET, HEAD, PUT'])
+    // fastify has an opinion of its own about a QUERY without a content type.
+    expect(await codeOf('QUERY', instance)).toBe('method_not_allowed')
+    expect(await codeOf('POST', '/nothing', { body: '{' })).toBe('route_not_found')
     const preflight = await problem('OPTIONS', instance, { headers: { origin: 'http://evil.example' } })
     expect(preflight.code).toBe('method_not_allowed')
     expect(Object.keys(preflight.headers).filter(name => name.startsWith('access-control'))).toEqual([])

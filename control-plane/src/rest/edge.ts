@@ -70,19 +70,27 @@ export const installEdge = (app: RestApp, options: EdgeOptions): void => {
     methods.add(url, [method].flat())
   })
 
-  app.addHook('onRequest', (request, _reply, done) => {
-    const { host } = request.headers
-    if (isAllowedHost({ host, localAddress: request.socket.localAddress }, options.allowedHosts)) {
-      done()
-      return
-    }
-    done(
-      new WaymarkError(
-        'host_not_allowed',
-        `the Host header names ${JSON.stringify(host ?? '')}; ` +
-          'accepted: an IP address, localhost or a configured name',
-      ),
+  const missing = (request: FastifyRequest, reply: FastifyReply): WaymarkError => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allowed = methods.of(path)
+    if (allowed.length === 0) return new WaymarkError('route_not_found', `there is no path ${path}`)
+    void reply.header('allow', allowed.join(', '))
+    return new WaymarkError(
+      'method_not_allowed',
+      `${request.method} is not a method of ${path}; accepted: ${allowed.join(', ')}`,
     )
+  }
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { host } = request.headers
+    if (!isAllowedHost({ host, localAddress: request.socket.localAddress }, options.allowedHosts)) {
+      const detail = `the Host header names ${JSON.stringify(host ?? '')}`
+      const accepted = 'accepted: an IP address, localhost or a configured name'
+      done(new WaymarkError('host_not_allowed', `${detail}; ${accepted}`))
+    } else if (request.is404) {
+      // Before its body is read, about which fastify could have an opinion of its own.
+      done(missing(request, reply))
+    } else done()
   })
 
   app.addHook('preValidation', (request, _reply, done) => {
@@ -98,13 +106,6 @@ export const installEdge = (app: RestApp, options: EdgeOptions): void => {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, options))
 
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = methods.of(path)
-    if (allowed.length === 0) throw new WaymarkError('route_not_found', `there is no path ${path}`)
-    void reply.header('allow', allowed.join(', '))
-    throw new WaymarkError(
-      'method_not_allowed',
-      `${request.method} is not a method of ${path}; accepted: ${allowed.join(', ')}`,
-    )
+    throw missing(request, reply)
   })
 }

@@ -29,8 +29,17 @@ export const toWaymarkError = (error: unknown): WaymarkError => {
     const detail = `${error.message}; read the state anew and go on from its revision`
     return new WaymarkError('compacted', detail, { cause: error })
   }
-  const known = fastifyCodes[codeOf(error) ?? '']
+  const code = codeOf(error) ?? ''
+  const known = fastifyCodes[code]
   if (known !== undefined) return new WaymarkError(known[0], known[1], { cause: error })
+  if (
+    code.startsWith('FST_ERR_') &&
+    error instanceof Error &&
+    'statusCode' in error &&
+    error.statusCode === 400
+  ) {
+    return new WaymarkError('malformed_http', error.message, { cause: error })
+  }
   return new WaymarkError('internal', 'the request failed for a reason that is not its own', { cause: error })
 }
 

@@ -9,13 +9,14 @@ import {
   InstanceList,
 } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
-import { registrationFields } from '../schemas/registration.ts'
+import { registrationExample, registrationFields } from '../schemas/registration.ts'
 import type { InstanceHandlers } from './instances.ts'
 
 const RegisterBody = Type.Object(
   { service: ServiceName, id: InstanceId, ...registrationFields },
   {
     ...closed,
+    examples: [{ service: 'payments', id: 'payments-1', ...registrationExample }],
     description:
       'a registration with service and id: an object of which service, id, address and port are required',
   },

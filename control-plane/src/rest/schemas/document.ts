@@ -2,6 +2,7 @@ import { Type, type Static } from 'typebox'
 import { closed, define, readQuery, RevisionNumber, ServiceName } from './common.ts'
 
 const Kind = Type.String({
+  examples: ['Service'],
   pattern: '^[A-Za-z]{1,63}$',
   description: 'a kind of document: Service or TrafficPolicy',
 })
@@ -12,7 +13,11 @@ export const DocumentParams = Type.Object({ kind: Kind, name: ServiceName }, clo
 /** Kind and name may be repeated, so that a file of a document is a body as it stands. */
 export const DocumentBody = Type.Object(
   { kind: Type.Optional(Kind), name: Type.Optional(ServiceName), spec: Spec },
-  { ...closed, description: 'an object with spec; kind and name, if given, as in the path' },
+  {
+    ...closed,
+    examples: [{ spec: {} }],
+    description: 'an object with spec; kind and name, if given, as in the path',
+  },
 )
 
 /** Read by `etag.ts`; header schemas stay open. */

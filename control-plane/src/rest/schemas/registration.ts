@@ -145,8 +145,21 @@ const registration = {
   ),
 }
 
+/** Shown in the description of the API. */
+export const registrationExample = {
+  address: '10.0.3.7',
+  port: 8080,
+  version: 'v2',
+  metadata: { team: 'core' },
+  locality: { region: 'eu-1', zone: 'eu-1a' },
+  lease: { ttl: '15s', deregisterAfter: '10m' },
+  checks: [{ kind: 'http', path: '/healthz', interval: '5s', timeout: '1s' }],
+  sidecar: { port: 15_006 },
+}
+
 export const RegistrationBody = Type.Object(registration, {
   ...closed,
+  examples: [registrationExample],
   description: 'a registration: an object of which address and port are required',
 })
 export type RegistrationBody = Static<typeof RegistrationBody>
