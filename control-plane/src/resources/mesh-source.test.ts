@@ -1,4 +1,5 @@
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
+import { Listener } from '@envoyproxy/protos/envoy/config/listener/v3/listener.ts'
 import { RouteConfiguration } from '@envoyproxy/protos/envoy/config/route/v3/route.ts'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PureMesh } from '../../test/support/pure-mesh.ts'
@@ -159,6 +160,21 @@ describe('MeshSource', () => {
     expect(changes).toEqual([{ revision: 1, names: ['inbound'] }])
     await deregister('orders', 'o-1')
     expect([...setOf(view, listenerType).names()]).toEqual(['outbound', 'inbound'])
+  })
+
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['10.0.3.7', '0.0.0.0'],
+    ['::1', '::1'],
+    ['fd00::7', '::'],
+  ])('opens the inbound listener of an instance at %s on %s', async (address, bound) => {
+    const view = source.open(node('orders/o-1'))
+    await register('orders', 'o-1', { address, sidecar: { port: 9_001 } })
+    const listener = setOf(view, listenerType).get('inbound')
+    expect(Listener.decode(listener?.body ?? new Uint8Array()).address?.socketAddress).toMatchObject({
+      address: bound,
+      portValue: 9_001,
+    })
   })
 
   it('gives the same versions on another replica, whatever the order of events', async () => {

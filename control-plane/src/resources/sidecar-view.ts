@@ -24,6 +24,15 @@ const defaultInboundPort = 15_006
 const needs = (clusters: readonly string[]): readonly ResourceRef[] =>
   clusters.map(name => ({ typeUrl: clusterType, name }))
 
+/**
+ * Callers come from other hosts, except to an instance that says it is reached on loopback. What it is reached at
+ * otherwise need not be an address of its own host (NAT, containers).
+ */
+const bindAddressFor = (address: string): string => {
+  if (address.includes(':')) return address === '::1' ? address : '::'
+  return address.startsWith('127.') ? address : '0.0.0.0'
+}
+
 interface OwnResources {
   readonly clusters: ReadonlyMap<string, XdsResource>
   readonly listeners: ReadonlyMap<string, XdsResource>
@@ -178,7 +187,9 @@ export class SidecarView {
       listeners.set(
         inboundListener,
         asResource({
-          packed: packListener(buildInboundListener({ port, tracing })),
+          packed: packListener(
+            buildInboundListener({ port, bindAddress: bindAddressFor(instance.spec.address), tracing }),
+          ),
           revision,
           dependsOn: needs([inboundCluster, ...forTracing]),
           before: before.listeners.get(inboundListener),
