@@ -55,6 +55,7 @@ export class ApiChecker {
     if (response === undefined) return [...found, `status ${status} is not described`]
     const schema = response.content?.['application/json']?.schema
     if (schema === undefined) return body === '' ? found : [...found, 'a body where none is described']
+    if (body === '') return [...found, 'no body where one is described']
     return [...found, ...this.#mismatch(schema, body)]
   }
 

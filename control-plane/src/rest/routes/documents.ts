@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { WaymarkError, type FieldError } from '../../domain/errors.ts'
 import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
 import { etagOf, isCurrent, preconditionOf } from '../etag.ts'
+import { noBody } from '../schemas/common.ts'
 import { ReadQuery } from '../schemas/instance.ts'
 import {
   CachedHeaders,
@@ -86,7 +87,7 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
         headers: CachedHeaders,
         response: {
           200: Document,
-          304: { description: 'the version named by If-None-Match still holds' },
+          304: noBody('the version named by If-None-Match still holds'),
           ...problems(
             'invalid_request',
             'document_not_found',
@@ -155,7 +156,7 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
         params: DocumentParams,
         headers: PreconditionHeaders,
         response: {
-          204: { description: 'the document is gone' },
+          204: noBody('the document is gone'),
           ...problems(
             'invalid_request',
             'document_not_found',

@@ -7,7 +7,7 @@ import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } fro
 import { freshInstance } from '../fresh-instance.ts'
 import { matchesFilters } from '../instance-filters.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
-import { InstanceParams, ServiceParams } from '../schemas/common.ts'
+import { InstanceParams, noBody, ServiceParams } from '../schemas/common.ts'
 import {
   DeregisterQuery,
   HeartbeatBody,
@@ -157,7 +157,7 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
         params: InstanceParams,
         body: HeartbeatBody,
         response: {
-          204: { description: 'the beat counts' },
+          204: noBody('the beat counts'),
           ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
         },
       },
@@ -177,7 +177,7 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
         querystring: DeregisterQuery,
         response: {
           200: InstanceRef,
-          204: { description: 'the instance is gone' },
+          204: noBody('the instance is gone'),
           ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
         },
       },

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { RestApp, RestContext } from '../context.ts'
-import { closed, InstanceId, InstanceParams, ServiceName, ServiceParams } from '../schemas/common.ts'
+import { closed, InstanceId, InstanceParams, noBody, ServiceName, ServiceParams } from '../schemas/common.ts'
 import {
   DeregisterQuery,
   HeartbeatBody,
@@ -64,7 +64,7 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
         summary: 'Renew the lease of an instance',
         params: InstanceParams,
         body: HeartbeatBody,
-        response: { 204: { description: 'the beat counts' }, ...instanceErrors },
+        response: { 204: noBody('the beat counts'), ...instanceErrors },
       },
     },
     async (request, reply) => {
@@ -80,7 +80,7 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
         summary: 'Deregister an instance, with a drain first if asked',
         params: InstanceParams,
         querystring: DeregisterQuery,
-        response: { 200: Instance, 204: { description: 'the instance is gone' }, ...instanceErrors },
+        response: { 200: Instance, 204: noBody('the instance is gone'), ...instanceErrors },
       },
     },
     (request, reply) => handlers.deregister(request.params, request.query, request, reply),

@@ -82,6 +82,9 @@ export const textRecord = (options: {
   })
 }
 
+/** An answer without a body; OpenAPI then describes none. */
+export const noBody = (description: string) => Type.Null({ description })
+
 export const ServiceParams = Type.Object({ service: ServiceName }, closed)
 export const InstanceParams = Type.Object({ service: ServiceName, id: InstanceId }, closed)
 
