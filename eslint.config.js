@@ -10,7 +10,6 @@ export default defineConfig(
       '**/.tsbuild/**',
       '.cache/**',
       '.waymark/**',
-      '.claude/**',
       'sidecar-config/protos/gen/**',
       '**/*.mjs',
       '**/*.cjs',
