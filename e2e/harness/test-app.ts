@@ -31,8 +31,13 @@ const busy = { now: 0, most: 0 }
 const behaviour: Behaviour = { status: 200, delayMs: 0, healthy: true }
 
 const answer = (response: ServerResponse, status: number, body: unknown): void => {
-  response.writeHead(status, { 'content-type': 'application/json', 'x-instance': config.instance })
-  response.end(JSON.stringify(body))
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'x-instance': config.instance,
+  })
+  response.end(text)
 }
 
 /** Passes on what a trace needs, as every application in a mesh has to. */
