@@ -11,7 +11,7 @@ import type { TestDatabase } from './database.ts'
 import { createHeartbeats } from './health.ts'
 import { startReplica, type TestReplica } from './replica.ts'
 
-export interface RestAnswer<T = unknown> {
+interface RestAnswer<T = unknown> {
   readonly status: number
   readonly revision: number
   readonly headers: Readonly<Record<string, unknown>>

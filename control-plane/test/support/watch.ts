@@ -1,6 +1,6 @@
 import { vi, expect } from 'vitest'
 
-export interface TestEvent {
+interface TestEvent {
   readonly id: string
   readonly type: string
   readonly data: string
