@@ -109,7 +109,7 @@ describe('the revision log', () => {
     ])
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     const [, refused] = results
-    expect(refused?.status === 'rejected' && refused.reason).toMatchObject({ code: 'internal' })
+    expect(refused.status === 'rejected' && refused.reason).toMatchObject({ code: 'internal' })
     await caughtUp()
     expect([...(one.mesh.service('sql')?.instances.keys() ?? [])]).toEqual(['a', 'c'])
   })

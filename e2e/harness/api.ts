@@ -18,7 +18,7 @@ export interface ApiAnswer<T = unknown> {
 }
 
 /** An answer that a caller of `Api` did not expect. */
-export class ApiError extends Error {
+class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly status: number
   readonly body: unknown

@@ -1,6 +1,6 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire'
 
-export const spanKinds = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'] as const
+const spanKinds = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'] as const
 
 /** The part of an OpenTelemetry span that tests look at. Ids are hexadecimal. */
 export interface Span {

@@ -18,7 +18,7 @@ const managerType =
 /** name -> version, per type URL: what a sidecar holds, and what it tells when it connects again. */
 export type Held = ReadonlyMap<string, ReadonlyMap<string, string>>
 
-export interface XdsResponseSeen {
+interface XdsResponseSeen {
   readonly typeUrl: string
   readonly resources: readonly Resource[]
   readonly removed: readonly string[]
@@ -32,8 +32,6 @@ export interface XdsClientOptions {
   /** From an earlier stream: the client says what it holds, as Envoy does. */
   readonly held?: Held
   readonly onResponse?: (response: XdsResponseSeen) => void
-  /** The words to refuse a response with, or null to accept it. */
-  readonly refuse?: (response: DeltaDiscoveryResponse) => string | null
 }
 
 /**
@@ -93,8 +91,7 @@ export class XdsClient {
     return new Map([...this.#held].map(([typeUrl, versions]) => [typeUrl, new Map(versions)]))
   }
 
-  /** For requests that Envoy would not send. */
-  send(request: Partial<DeltaDiscoveryRequest> & { readonly typeUrl: string }): void {
+  #send(request: Partial<DeltaDiscoveryRequest> & { readonly typeUrl: string }): void {
     this.#stream.write(
       DeltaDiscoveryRequest.fromPartial({
         ...request,
@@ -112,14 +109,14 @@ export class XdsClient {
 
   #firstRequests(): void {
     if (this.#held.size === 0) {
-      this.send({ typeUrl: clusterType })
+      this.#send({ typeUrl: clusterType })
       return
     }
     for (const typeUrl of [clusterType, endpointType, listenerType, routeType]) {
       const versions = this.#held.get(typeUrl) ?? new Map<string, string>()
       const wildcard = typeUrl === clusterType || typeUrl === listenerType
       this.#subscribed.set(typeUrl, new Set(wildcard ? ['*'] : versions.keys()))
-      this.send({
+      this.#send({
         typeUrl,
         resourceNamesSubscribe: wildcard ? [] : [...versions.keys()],
         initialResourceVersions: Object.fromEntries(versions),
@@ -135,25 +132,16 @@ export class XdsClient {
     this.resources += resources.length
     for (const { resource } of resources) this.resourceBytes += resource?.value.length ?? 0
     this.#options.onResponse?.({ typeUrl, resources, removed, at })
-    const refusal = this.#options.refuse?.(response) ?? null
-    if (refusal !== null) {
-      this.send({
-        typeUrl,
-        responseNonce: nonce,
-        errorDetail: { code: 13, message: refusal, details: [] },
-      })
-      return
-    }
     const held = this.#held.get(typeUrl) ?? new Map<string, string>()
     this.#held.set(typeUrl, held)
     for (const { name, version } of resources) held.set(name, version)
     for (const name of removed) held.delete(name)
     // Envoy subscribes to the endpoints of new clusters before it ACKs these.
     if (typeUrl === clusterType) this.#clusters(resources, removed)
-    this.send({ typeUrl, responseNonce: nonce })
+    this.#send({ typeUrl, responseNonce: nonce })
     if (!this.#subscribed.has(listenerType) && this.#warm()) {
       this.#subscribed.set(listenerType, new Set(['*']))
-      this.send({ typeUrl: listenerType })
+      this.#send({ typeUrl: listenerType })
     }
     if (typeUrl === listenerType) this.#follow(routeType, routesOf(resources))
     if (typeUrl === routeType) this.#configured()
@@ -185,7 +173,7 @@ export class XdsClient {
       this.#held.get(typeUrl)?.delete(name)
     }
     if (subscribe.length + unsubscribe.length === 0) return
-    this.send({ typeUrl, resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe })
+    this.#send({ typeUrl, resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe })
   }
 }
 
