@@ -13,6 +13,7 @@ export type PublisherTuning = Partial<
   Pick<
     PublisherOptions,
     | 'attempts'
+    | 'suspectAfter'
     | 'parkedRetryMs'
     | 'parkedLimit'
     | 'pageRevisions'
@@ -41,6 +42,7 @@ export interface CreatePublishersOptions {
 const production = {
   source: '/waymark',
   attempts: 5,
+  suspectAfter: 10,
   parkedRetryMs: 300_000,
   parkedLimit: 10_000,
   pageRevisions: 100,

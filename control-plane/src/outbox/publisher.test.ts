@@ -57,6 +57,7 @@ const setUp = () => {
     source: '/waymark',
     start: 'oldest',
     attempts: 3,
+    suspectAfter: 1_000,
     parkedRetryMs: 60_000,
     parkedLimit: 10,
     pageRevisions: 10,

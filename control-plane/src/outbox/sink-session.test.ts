@@ -19,6 +19,8 @@ class ModelSink implements Sink {
   readonly maxBatchBytes = 1_000_000
   readonly received: EncodedEvent[] = []
   readonly poison = new Set<string>()
+  /** Events that make the receiver crash: it looks like being down. */
+  readonly crashers = new Set<string>()
   script: Outcome[] = []
   /** Says which event of a delivery was refused, like a webhook with single events. */
   tellsPrefix = true
@@ -30,6 +32,7 @@ class ModelSink implements Sink {
   deliver(events: readonly EncodedEvent[]): Promise<void> {
     const outcome = this.script.shift() ?? 'ok'
     if (outcome === 'down') return this.#fail('retryable', 0)
+    if (events.some(({ event }) => this.crashers.has(event.id))) return this.#fail('retryable', 0)
     const refused = events.findIndex(({ event }) => this.poison.has(event.id))
     if (refused !== -1) {
       const taken = this.tellsPrefix ? refused : 0
@@ -84,6 +87,7 @@ const setUp = ({
     source: '/waymark',
     start: 'oldest',
     attempts: 2,
+    suspectAfter: 4,
     parkedRetryMs: 1_000,
     parkedLimit: 1_000,
     pageRevisions: 3,
@@ -203,6 +207,39 @@ describe('a refused event', () => {
     ])
     const others = [...idsOf(outbox.sets, 'Service/b'), ...idsOf(outbox.sets, 'Service/c')].sort()
     expect(sink.firstArrivals().sort()).toEqual(others)
+  })
+
+  it('is found out also when it looks as if the sink were down', async () => {
+    for (const maxBatch of [1, 4]) {
+      const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['a'], ['c'], ['b']], maxBatch })
+      const [first, , second] = idsOf(outbox.sets)
+      sink.crashers.add(first ?? '')
+      const session = await open(1)
+      await drain(session)
+      expect(outbox.parked.map(({ id }) => id)).toEqual([first, second])
+      expect(outbox.parked[0]?.error).toBe('retryable')
+      expect(new Set(sink.firstArrivals())).toEqual(
+        new Set([...idsOf(outbox.sets, 'Service/b'), ...idsOf(outbox.sets, 'Service/c')]),
+      )
+      sink.crashers.clear()
+      await clock.advance(1_000)
+      await drain(session)
+      expect(outbox.parked).toEqual([])
+      expect(sink.firstArrivals().filter(id => id === first || id === second)).toEqual([first, second])
+    }
+  })
+
+  it('is not looked for in a sink that is down, or when there is nothing to compare it with', async () => {
+    const down = setUp({ writes: [['a'], ['b'], ['c']] })
+    down.sink.script = Array.from({ length: 200 }, () => 'down' as const)
+    const alone = setUp({ writes: [['a'], ['a']] })
+    alone.sink.crashers.add(idsOf(alone.outbox.sets)[0] ?? '')
+    for (const { outbox, open } of [down, alone]) {
+      const session = await open(1)
+      for (let step = 0; step < 40; step += 1) await session.step().catch(() => undefined)
+      expect(outbox.parked).toEqual([])
+      expect(outbox.cursor).toEqual({ revision: 0, position: 0 })
+    }
   })
 
   it('is counted when a later attempt is refused too', async () => {

@@ -8,6 +8,7 @@ import { doneOf, nextSlice, toEntries, toParked, type LogEntry } from './log-win
 import type { OutboxCursor, OutboxStore, ParkedEvent } from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'
 import { toDeliveryError, type DeliveryError, type Sink } from './sink.ts'
+import { Suspicion } from './suspicion.ts'
 
 export interface SessionOptions {
   readonly sink: Sink
@@ -20,6 +21,8 @@ export interface SessionOptions {
   readonly start: 'oldest' | 'now'
   /** How often an event is tried that the sink refuses, before it is parked. */
   readonly attempts: number
+  /** After so many failures at one event other ones are tried, to tell a sink that is down from a bad event. */
+  readonly suspectAfter: number
   /** How long after the last attempts at parked events they are tried again (ms). */
   readonly parkedRetryMs: number
   /** The most events that may be parked; beyond, the sink waits. */
@@ -50,13 +53,14 @@ export class SinkSession {
   #entries: readonly LogEntry[] = []
   /** So many of the next events are delivered one by one, to find the one that was refused. */
   #isolate = 0
-  #refused: { readonly id: string; readonly count: number } = { id: '', count: 0 }
+  readonly #suspicion: Suspicion
 
   private constructor(options: SessionOptions, ownership: Ownership, cursor: OutboxCursor) {
     this.#options = options
     this.#ownership = ownership
     this.#cursor = cursor
     this.#retry = new ParkedRetry(options, ownership)
+    this.#suspicion = new Suspicion(options)
   }
 
   /** Shuts out former owners. Rejects with FencedOffError when there is a newer one. */
@@ -115,20 +119,40 @@ export class SinkSession {
     const { slice, events, failure } = delivery
     await this.#commit(doneOf(slice, { parked: this.#parked, delivered: failure.delivered }))
     const rest = events - failure.delivered
-    if (failure.kind !== 'poison' || rest < 1) throw failure
-    if (rest > 1) {
-      this.#isolate = rest
-      return
-    }
     const culprit = this.#entries[0]
-    if (culprit === undefined) throw failure
-    const { id } = culprit.encoded.event
-    this.#refused = { id, count: this.#refused.id === id ? this.#refused.count + 1 : 1 }
-    if (this.#refused.count < this.#options.attempts) throw failure
+    if (failure.kind === 'gone' || rest < 1 || culprit === undefined) throw failure
+    if (failure.kind === 'retryable') this.#suspicion.failed(culprit.encoded.event.id)
+    if (rest > 1 && (failure.kind === 'poison' || this.#suspicion.aroused)) {
+      this.#isolate = rest
+      this.#suspicion.clear()
+      if (failure.kind === 'poison') return
+    }
+    if (failure.kind === 'poison') this.#suspicion.refused(culprit.encoded.event.id)
+    else if (this.#suspicion.aroused) this.#suspicion.probed(await this.#takesAnother(culprit))
+    if (!this.#suspicion.proven) throw failure
+    await this.#park(culprit, failure)
+  }
+
+  /** Whether the sink takes an event of another aggregate while it does not take this one. Delivers it early. */
+  async #takesAnother(culprit: LogEntry): Promise<boolean> {
+    const other = this.#entries.find(
+      ({ aggregate }) => aggregate !== culprit.aggregate && !this.#parked.has(aggregate),
+    )
+    if (other === undefined) return false
+    try {
+      await this.#options.sink.deliver([other.encoded], this.#ownership.signal)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  async #park(culprit: LogEntry, failure: DeliveryError): Promise<void> {
     this.#requireRoom(1)
-    const parked = toParked(culprit, { error: failure.message, attempts: this.#refused.count })
+    const parked = toParked(culprit, { error: failure.message, attempts: this.#suspicion.attempts })
     await this.#advance([culprit], [parked])
     this.#parked.add(culprit.aggregate)
+    this.#suspicion.clear()
     this.#isolate = 0
     const { id: change, aggregateType, aggregateId, error } = parked
     this.#options.logger.error({ change, aggregateType, aggregateId, error }, 'an event was parked')
