@@ -4,6 +4,8 @@ import { eventually } from '../harness/eventually.ts'
 import { startTestMesh } from '../harness/story.ts'
 import type { TestMesh } from '../harness/test-mesh.ts'
 import { Watcher } from '../harness/watcher.ts'
+import { XdsClient } from '../harness/xds-client.ts'
+import { simulatedNode } from '../harness/xds-node.ts'
 import { XdsTap } from '../harness/xds-tap.ts'
 
 /** One tap in front of each replica: all sidecars go through them. */
@@ -116,4 +118,44 @@ it('kill -9 of a replica costs no request and no resource byte, and loses or dou
 
   const report = await load.stop()
   expect(report.failed, JSON.stringify(report)).toBe(0)
+})
+
+it('50 simulated sidecars go to the other replica, say what they hold, and get nothing but what changes', async () => {
+  const mesh = await startTestMesh()
+  const { process: doomed } = mesh.replica(0)
+  const survivor = mesh.replica(1)
+  const at = (weight: number) => ({ address: '127.0.0.1', port: 9, lease: null, weight })
+  for (const service of ['orders', 'payments', 'stock'])
+    await mesh.api.register(service, `${service}-1`, at(1))
+  const address = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+    `${host}:${port}`
+  const nodes = Array.from({ length: 50 }, (_, index) =>
+    simulatedNode({ service: 'web', instance: `web-${index}` }),
+  )
+  const before = nodes.map(node => new XdsClient({ address: address(doomed.xds), node }))
+  mesh.onClose(() => Promise.all(before.map(client => client.close())))
+  await Promise.all(before.map(({ configured }) => configured))
+  for (const { resources, resourceBytes } of before) {
+    // Three clusters with their endpoints, the listener, its routes; the inbound listener needs a registration.
+    expect(resources).toBe(8)
+    expect(resourceBytes).toBeGreaterThan(500)
+  }
+
+  await doomed.kill()
+  await Promise.all(before.map(({ ended }) => ended))
+  const after = before.map((client, index) => {
+    const node = nodes[index] ?? simulatedNode({ service: 'web', instance: 'nobody' })
+    return new XdsClient({ address: address(survivor.process.xds), node, held: client.held() })
+  })
+  mesh.onClose(() => Promise.all(after.map(client => client.close())))
+  await eventually('all to be in sync at the other replica', async () => {
+    const { sidecars } = await survivor.api.sidecars()
+    const here = sidecars.filter(({ replica, inSync }) => replica === survivor.name && inSync)
+    return here.length === nodes.length
+  })
+  expect(after.map(({ resourceBytes }) => resourceBytes)).toEqual(nodes.map(() => 0))
+
+  await survivor.api.register('payments', 'payments-1', at(2))
+  await eventually('the change to reach all', () => after.every(({ resources }) => resources > 0))
+  expect(after.map(({ resources }) => resources)).toEqual(nodes.map(() => 1))
 })
