@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DocumentListView, DocumentView } from '../src/rest/schemas/document.ts'
+import type { EffectivePolicyView } from '../src/rest/schemas/effective.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { startRest, type TestRest } from './support/rest.ts'
@@ -150,5 +151,30 @@ describe('reading and deleting', () => {
       'document_not_found',
     ])
     expect(codeOf(await rest.call('DELETE', service()))).toEqual([404, 'document_not_found'])
+  })
+})
+
+describe('the effective policy', () => {
+  it('merges by precedence and names the source of every field', async () => {
+    const policy = (document: string, spec: object) =>
+      rest.call('PUT', `/documents/TrafficPolicy/${document}`, { body: { spec } })
+    await policy(`${name}-all`, { destination: name, timeouts: { request: '3s', connect: '2s' } })
+    await policy(`${name}-web`, { destination: name, caller: 'web', timeouts: { request: '1s' } })
+    const read = (query: string) =>
+      rest.call<EffectivePolicyView>('GET', `/documents/effective?destination=${name}${query}`)
+    const [web, anybody] = [await read('&caller=web'), await read('')]
+    expect(web.body).toMatchObject({
+      caller: 'web',
+      destination: name,
+      settings: { timeouts: { request: '1s', connect: '2s' } },
+      sources: {
+        'timeouts.request': { level: 'caller', document: `${name}-web` },
+        'timeouts.connect': { level: 'destination', document: `${name}-all` },
+        panicThreshold: { level: 'default' },
+      },
+    })
+    expect(anybody.body).toMatchObject({ caller: null, settings: { timeouts: { request: '3s' } } })
+    const refused = await rest.call<ProblemView>('GET', '/documents/effective')
+    expect(codeOf(refused)).toEqual([400, 'invalid_request'])
   })
 })

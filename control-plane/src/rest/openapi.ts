@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { RestApp } from './context.ts'
 import { namedChangeSchemas } from './schemas/change.ts'
 import { namedDocumentSchemas } from './schemas/document.ts'
+import { namedEffectiveSchemas } from './schemas/effective.ts'
 import { namedInstanceSchemas } from './schemas/instance.ts'
 import { namedProblemSchemas } from './schemas/problem.ts'
 import { namedSidecarSchemas } from './schemas/sidecar.ts'
@@ -11,6 +12,7 @@ import { namedStatusSchemas } from './schemas/status.ts'
 const schemas = [
   ...namedInstanceSchemas,
   ...namedDocumentSchemas,
+  ...namedEffectiveSchemas,
   ...namedChangeSchemas,
   ...namedSidecarSchemas,
   ...namedStatusSchemas,

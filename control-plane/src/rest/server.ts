@@ -7,6 +7,7 @@ import { describeApi } from './openapi.ts'
 import { ReadGate } from './read-gate.ts'
 import { changeRoutes } from './routes/changes.ts'
 import { documentRoutes } from './routes/documents.ts'
+import { effectiveRoutes } from './routes/effective.ts'
 import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { serviceRoutes } from './routes/services.ts'
@@ -116,6 +117,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       shorthandRoutes(scope, context, handlers)
       serviceRoutes(scope, context)
       documentRoutes(scope, context)
+      effectiveRoutes(scope, context)
       changeRoutes(scope, context)
       watchRoutes(scope, context, watches)
       sidecarRoutes(scope, context)
