@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { HTTP, CloudEvent as SdkEvent } from 'cloudevents'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +15,16 @@ const allowed = ([key, value]: [string, string | number]): boolean =>
     : value !== '' && !/\p{Cc}/u.test(value) && value.isWellFormed())
 
 describe('a change as a CloudEvent', () => {
-  it('has the shape that docs/reference/events.md shows', () => {
+  it('has the attributes that docs/reference/events.md shows', async () => {
+    const page = await readFile(new URL('../../../docs/reference/events.md', import.meta.url), 'utf8')
+    const [, example] = /```json\n(\{[^`]+\})\n```/.exec(page) ?? []
+    const change = documentChange({ revision: 42, traceparent })
+    expect(Object.keys(JSON.parse(example ?? '') as object)).toEqual(
+      Object.keys(toCloudEvent(change, '/waymark')),
+    )
+  })
+
+  it('tells all of the change', () => {
     const change = documentChange({ revision: 7, position: 2, name: 'payments', traceparent, actor: 'rest' })
     expect(toCloudEvent(change, '/waymark')).toEqual({
       specversion: '1.0',
