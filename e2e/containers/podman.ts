@@ -1,6 +1,7 @@
 import type { Engine } from '@waymark/deploy/images/engine.ts'
 import { findEngine } from '@waymark/deploy/images/engine.ts'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
+import { UserError } from '@waymark/deploy/local/user-error.ts'
 
 /** Hosts that are containers themselves refuse the engine's own limits. */
 const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1000:1000']
@@ -19,6 +20,11 @@ export interface StartContainer {
 
 /** podman, installed with apt where `install` says so. Rejects with a UserError when it does not work here. */
 export const findPodman = async ({ install }: { readonly install: boolean }): Promise<Engine> => {
+  if (process.getuid?.() !== 0) {
+    throw new UserError(
+      'The story in containers needs root: others cannot reach the addresses of containers.',
+    )
+  }
   const found = await findEngine('podman').catch((error: unknown) => {
     if (!install) throw error
     return null
