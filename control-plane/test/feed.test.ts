@@ -1,9 +1,14 @@
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CompactedError } from '../src/domain/revision.ts'
+import { Feed } from '../src/feed/feed.ts'
+import { MeshState } from '../src/mesh/mesh-state.ts'
+import { systemClock } from '../src/runtime/clock.ts'
+import { silentLogger } from '../src/runtime/logger.ts'
 import { dropOldPartitions } from '../src/store/retention.ts'
 import { migrate } from '../src/store/migrate.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { pauseLog } from './support/pause-log.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
@@ -81,6 +86,31 @@ describe('the feed', () => {
       },
       { timeout: 10_000 },
     )
+  })
+
+  it('says so when the database does not answer although the connection stands', async () => {
+    const feed = new Feed({
+      log: start().log,
+      follower: new MeshState(),
+      clock: systemClock,
+      logger: silentLogger,
+      random: Math.random,
+      ownBackend: () => null,
+      silentMs: 50,
+    })
+    await feed.step()
+    expect(feed.status()).toMatchObject({ connected: true, lastError: null })
+    const paused = await pauseLog(database)
+    const reading = feed.step()
+    await vi.waitFor(() => {
+      expect(feed.status()).toMatchObject({
+        connected: false,
+        lastError: expect.stringMatching(/^no answer for \d+ s$/) as string,
+      })
+    })
+    await paused.resume()
+    await reading
+    expect(feed.status()).toMatchObject({ connected: true, lastError: null })
   })
 
   it('starts again from a snapshot when the log has been compacted under it', async () => {

@@ -1,7 +1,13 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
+import { Registry } from '../src/registry/registry.ts'
+import { silentLogger } from '../src/runtime/logger.ts'
+import { Sequencer } from '../src/store/sequencer.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { ManualClock } from './support/manual-clock.ts'
+import { pauseLog } from './support/pause-log.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
@@ -31,6 +37,43 @@ const caughtUp = async (): Promise<void> => {
     expect([one.mesh.revision, two.mesh.revision]).toEqual([head, head])
   })
 }
+
+describe('a database that does not answer', () => {
+  it('refuses the writes behind a batch that waits, and takes writes again after it', async () => {
+    const clock = new ManualClock()
+    const sequencer = new Sequencer({
+      connection: database.connection,
+      clock,
+      logger: silentLogger,
+      random: Math.random,
+      onCommitted: () => undefined,
+    })
+    const abort = new AbortController()
+    const running = sequencer.start(abort.signal)
+    const registry = new Registry(sequencer)
+    const register = (id: string) =>
+      registry.register({ service: 'silent', id, spec: instanceSpec() }, context)
+    await register('first')
+    const paused = await pauseLog(database)
+    const sent = register('sent')
+    await vi.waitFor(() => {
+      expect(sequencer.waiting).toBe(0)
+    })
+    const behind = expect(register('behind')).rejects.toMatchObject({ code: 'database_unavailable' })
+    await clock.advance(5_000)
+    await behind
+    await expect(register('late')).rejects.toMatchObject({ code: 'database_unavailable' })
+    await paused.resume()
+    await expect(sent).resolves.toMatchObject({ changed: true })
+    await expect(register('after')).resolves.toMatchObject({ changed: true })
+    const { rows } = await sql<{
+      id: string
+    }>`select id from instance where service = 'silent' order by id`.execute(database.database)
+    expect(rows.map(({ id }) => id)).toEqual(['after', 'first', 'sent'])
+    abort.abort()
+    await running
+  })
+})
 
 describe('the revision log', () => {
   it('gives 200 registrations over two replicas gapless revisions and both replicas the same state', async () => {

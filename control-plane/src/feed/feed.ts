@@ -26,6 +26,8 @@ export interface FeedOptions {
   readonly ownBackend: () => number | null
   /** How long to wait for a hint before reading anyway (ms). */
   readonly pollMs?: number
+  /** A read without an answer for this long is lost contact, long before the connection gives up (ms). */
+  readonly silentMs?: number
 }
 
 /** Whether the feed has contact with the log, by this replica's clock (ms since the epoch). */
@@ -49,18 +51,31 @@ export class Feed implements Component {
   readonly name = 'feed'
   readonly #options: FeedOptions
   readonly #pollMs: number
+  readonly #silentMs: number
   readonly #wakeup = new Wakeup()
+  /** When the read began that has no answer yet (monotonic ms). */
+  #readingSince: number | null = null
   #status: FeedStatus
 
   constructor(options: FeedOptions) {
     this.#options = options
     this.#pollMs = options.pollMs ?? 1_000
+    this.#silentMs = options.silentMs ?? 3_000
     const since = options.clock.now()
     this.#status = { connected: false, since, lastContactAt: null, lastError: null, head: 0 }
   }
 
   status(): FeedStatus {
-    return this.#status
+    const { clock } = this.#options
+    const waited = this.#readingSince === null ? 0 : clock.monotonic() - this.#readingSince
+    if (!this.#status.connected || waited <= this.#silentMs) return this.#status
+    // A database that is paused, or a network that swallows packets: nothing fails, nothing comes.
+    return {
+      ...this.#status,
+      connected: false,
+      since: clock.now() - waited,
+      lastError: `no answer for ${Math.floor(waited / 1_000)} s`,
+    }
   }
 
   /** Something new may be in the log. */
@@ -100,7 +115,7 @@ export class Feed implements Component {
     for (;;) {
       const after = follower.revision
       try {
-        const { sets, head } = await log.readChanges({ after, limit: pageLimit })
+        const { sets, head } = await this.#reading(log.readChanges({ after, limit: pageLimit }))
         this.#contact(head)
         if (head < after) {
           await this.#resynchronise(`the log ends at ${head}, before ${after}: the database was restored`)
@@ -120,7 +135,7 @@ export class Feed implements Component {
   async #resynchronise(reason: string): Promise<void> {
     const { log, follower, logger } = this.#options
     const before = follower.revision
-    const snapshot = await log.readSnapshot()
+    const snapshot = await this.#reading(log.readSnapshot())
     this.#contact(snapshot.revision)
     // What `offer` applied while the snapshot was read is newer than the snapshot.
     if (follower.loaded && follower.revision > before && follower.revision >= snapshot.revision) return
@@ -129,6 +144,15 @@ export class Feed implements Component {
       { reason, revision: snapshot.revision, instances: snapshot.instances.length },
       'mesh state loaded from a snapshot',
     )
+  }
+
+  async #reading<T>(read: Promise<T>): Promise<T> {
+    this.#readingSince = this.#options.clock.monotonic()
+    try {
+      return await read
+    } finally {
+      this.#readingSince = null
+    }
   }
 
   async #listen(signal: AbortSignal): Promise<void> {

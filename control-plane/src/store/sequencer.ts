@@ -45,6 +45,11 @@ const goodbyeMs = 1_000
  * this, well before the others' statements give up waiting for the lock.
  */
 const idleTransactionMs = 4_000
+/**
+ * When a batch has waited this long for the database, the writes behind it are refused, long before the connection
+ * gives up: their callers can turn to another replica. More than another replica may hold the mesh's lock.
+ */
+const silentMs = 5_000
 
 interface Waiting {
   readonly write: Write<unknown>
@@ -75,6 +80,8 @@ export class Sequencer implements Component {
   #roomUpTo = 0
   readonly #wakeup = new Wakeup()
   #refuseUntil = 0
+  /** A batch waits for a database that says nothing. */
+  #silent = false
   #stopped = false
   #batches = 0
 
@@ -104,7 +111,7 @@ export class Sequencer implements Component {
    * `database_unavailable` (nothing was written, unless the detail says otherwise) or with FencedError.
    */
   async submit<R>(write: Write<R>): Promise<Committed<R>> {
-    if (this.#stopped || this.#options.clock.monotonic() < this.#refuseUntil) {
+    if (this.#stopped || this.#silent || this.#options.clock.monotonic() < this.#refuseUntil) {
       throw databaseUnavailable(undefined)
     }
     return new Promise<Committed<R>>((resolve, reject) => {
@@ -142,6 +149,9 @@ export class Sequencer implements Component {
   async step(): Promise<void> {
     const batch = this.#queue.take(this.#batchLimit)
     if (batch.length === 0) return
+    const patience = this.#options.clock.timer(silentMs, () => {
+      this.#fallSilent()
+    })
     try {
       await this.#commit(batch)
       this.#backoff.reset()
@@ -153,6 +163,9 @@ export class Sequencer implements Component {
       } else {
         await this.#oneByOne(batch)
       }
+    } finally {
+      patience.cancel()
+      this.#silent = false
     }
   }
 
@@ -277,6 +290,14 @@ export class Sequencer implements Component {
     const answer = error instanceof WaymarkError ? error : databaseUnavailable(error)
     this.#refuse(batch, answer)
     this.#refuse(this.#queue.take(this.#queue.capacity), databaseUnavailable(error))
+  }
+
+  /** What waits has not been sent, so nothing of it was written. */
+  #fallSilent(): void {
+    this.#silent = true
+    const waiting = this.#queue.take(this.#queue.capacity)
+    this.#options.logger.warn({ writes: waiting.length }, 'writes refused: the database does not answer')
+    this.#refuse(waiting, databaseUnavailable(undefined, 'the database does not answer; nothing was written'))
   }
 
   #refuse(batch: readonly Waiting[], error: unknown): void {
