@@ -71,7 +71,11 @@ it('an instance killed under load is found out, and all traffic moves to the oth
   expect(Object.keys(movedAgain.report().byInstance).sort()).toEqual(['payments-1', 'payments-3'])
 
   const report = await load.stop()
-  // Whoever was being served when the process died cannot be helped: at most one request for each connection
-  // of each kill. Everything else was tried again at another instance.
+  // Whoever was being served when the process died cannot be helped: nobody may send such a request twice. At most
+  // one for each connection and kill; everything else was tried again at another instance.
   expect(report.failed, JSON.stringify(report)).toBeLessThanOrEqual(2 * clients)
+  for (const { status, body } of report.failures) {
+    expect(status).toBe(503)
+    expect(body).toContain('connection termination')
+  }
 })
