@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, makeGenericClientConstructor, status, type StatusObject } from '@grpc/grpc-js'
 import { expect, test } from 'vitest'
 import { systemClock } from '../runtime/clock.ts'
@@ -110,7 +109,11 @@ test('X12 nothing is answered before the source has loaded, then everything', as
   const client = fixture.connect()
   client.send({ typeUrl: clusterType })
   await fixture.until(() => fixture.server.counters.opened === 1)
-  await delay(20)
+  // A server beside it answers a request that was sent later.
+  await using other = await ServerFixture.start()
+  const later = other.connect()
+  later.send({ typeUrl: clusterType })
+  await later.take()
   expect(fixture.server.counters).toMatchObject({ requests: 0, responses: 0 })
   fixture.put(resource(clusterType, 'a'))
   source.load()
@@ -209,8 +212,15 @@ test('X19 silence about clusters closes nothing', async () => {
   const client = fixture.connect()
   client.send({ typeUrl: clusterType })
   await client.next()
-  await delay(300)
-  expect(fixture.server.counters).toMatchObject({ closedStuck: 0, streams: 1 })
+  // One that is silent about endpoints, and began later, is closed first.
+  fixture.put(resource(endpointType, 'a'))
+  const other = fixture.connect('web/2')
+  other.send({ typeUrl: endpointType, resourceNamesSubscribe: ['a'] })
+  await other.next()
+  expect(await other.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED })
+  expect(fixture.server.counters.closedStuck).toBe(1)
+  await fixture.until(() => fixture.server.counters.streams === 1)
+  expect(fixture.server.streams().map(({ node }) => node)).toEqual(['web/1'])
 })
 
 test('X20 over the wire: cluster and endpoints, then the route when the cluster is ACKed', async () => {
