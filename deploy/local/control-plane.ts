@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { formatListen, type Listen } from './ports.ts'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
+import type { Listen } from './ports.ts'
 import type { ManagedProcess, StopOptions, Supervisor } from './processes.ts'
 import { UserError } from './user-error.ts'
 import { waitFor, WaitTimeoutError } from './wait.ts'
@@ -37,7 +38,7 @@ export class ControlPlane {
   constructor(options: ControlPlaneOptions) {
     this.#options = options
     this.name = options.name ?? 'control-plane'
-    this.url = `http://${formatListen(reachable(options.http))}`
+    this.url = `http://${hostPort(reachable(options.http))}`
     this.xds = reachable(options.xds)
   }
 
@@ -57,8 +58,8 @@ export class ControlPlane {
         ...process.env,
         ...env,
         DATABASE_URL: databaseUrl,
-        WAYMARK_HTTP_LISTEN: formatListen(http),
-        WAYMARK_XDS_LISTEN: formatListen(xds),
+        WAYMARK_HTTP_LISTEN: hostPort(http),
+        WAYMARK_XDS_LISTEN: hostPort(xds),
         WAYMARK_DATA_DIR: dataDir,
       },
     })

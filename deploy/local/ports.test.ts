@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
-import { chooseListen, formatListen, freePort, freePorts, isPortFree, parseListen } from './ports.ts'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
+import { chooseListen, freePort, freePorts, isPortFree, parseListen } from './ports.ts'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -21,7 +22,7 @@ test('reads what it writes', () => {
   const hosts = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain())
   fc.assert(
     fc.property(hosts, fc.nat(65_535), (host, port) => {
-      expect(parseListen(formatListen({ host, port }))).toEqual({ host, port })
+      expect(parseListen(hostPort({ host, port }))).toEqual({ host, port })
     }),
   )
 })

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import { UserError } from './user-error.ts'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 
 export interface Listen {
   readonly host: string
@@ -12,9 +13,6 @@ export interface Listen {
  */
 const lowest = 20_000
 const highest = 32_000
-
-export const formatListen = ({ host, port }: Listen): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /** Reads `host:port`, `[v6]:port` or `:port`; null when it is neither. */
 export const parseListen = (text: string): Listen | null => {
@@ -31,7 +29,7 @@ export const isPortFree = ({ host, port }: Listen): Promise<boolean> =>
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false)
-      else reject(new UserError(`Cannot listen on ${formatListen({ host, port })}: ${error.message}.`))
+      else reject(new UserError(`Cannot listen on ${hostPort({ host, port })}: ${error.message}.`))
     })
     server.listen({ host, port, exclusive: true }, () => {
       server.close(() => {
@@ -98,7 +96,7 @@ export const chooseListen = async ({
     const wanted = parseListen(value)
     if (wanted === null)
       throw new UserError(`${variable} is "${value}", which is not host:port.`, [
-        `Set it like ${variable}=${formatListen(fallback)}, or unset it.`,
+        `Set it like ${variable}=${hostPort(fallback)}, or unset it.`,
       ])
     if (wanted.port === 0) return { ...wanted, port: await freePort({ host: wanted.host, avoid }) }
     if (!(await isPortFree(wanted)))
