@@ -23,15 +23,30 @@ const underNpm = process.env.npm_lifecycle_event !== undefined
 
 /** The signal that was sent to this process, if any; the terminal sends Ctrl-C to its children as well. */
 let ending = null
-/** Runs a command to its end with the terminal as its own; what to do about failure is the caller's. */
-const run = (command, args, options = {}) =>
+/**
+ * Runs a command to its end with the terminal as its own; what to do about failure is the caller's. With `onStart`,
+ * which gets its process id, the command is killed with all that it has started when this process is told to end:
+ * npm would first finish what it is unpacking, for a minute on a slow machine.
+ */
+const run = (command, args, { onStart, ...options } = {}) =>
   new Promise(resolve => {
-    const child = spawn(command, args, { stdio: 'inherit', cwd: root, ...options })
-    const passOn = signal => child.kill(signal)
+    const expendable = onStart !== undefined
+    const child = spawn(command, args, {
+      stdio: 'inherit',
+      cwd: root,
+      detached: expendable && !windows,
+      ...options,
+    })
+    if (expendable && child.pid !== undefined) onStart(child.pid)
+    const passOn = signal => {
+      if (!expendable) child.kill(signal)
+      else if (windows) child.kill('SIGKILL')
+      else if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    }
     const interrupted = () => {
       ending = 'SIGINT'
-      // Without a terminal nobody else has told it.
-      if (!process.stdin.isTTY) passOn('SIGINT')
+      // Without a terminal, or in a group of its own, nobody else has told it.
+      if (expendable || !process.stdin.isTTY) passOn('SIGINT')
     }
     const told = signal => {
       ending = signal
@@ -73,7 +88,10 @@ const runs = pid => {
   }
 }
 
-/** Only one process installs; another waits for it. A lock whose process has ended counts for nothing. */
+/**
+ * Only one process installs; another waits for it. The lock names that process and its npm, which outlives it when
+ * it is killed; when both have ended the lock counts for nothing.
+ */
 const lock = join(root, '.cache', 'install.lock')
 const releaseLock = () => rmSync(lock, { force: true })
 const takeLock = async () => {
@@ -92,7 +110,7 @@ const takeLock = async () => {
     } catch {
       // it has just been released
     }
-    if (owner !== '' && !runs(Number(owner))) rmSync(lock, { force: true })
+    if (owner !== '' && !owner.split(' ').some(pid => runs(Number(pid)))) rmSync(lock, { force: true })
     else if (!told) {
       console.log('› waiting for another process that installs the dependencies')
       told = true
@@ -109,7 +127,10 @@ const install = async () => {
   const ticker = setInterval(() => {
     if (!process.stdout.isTTY) console.log(`  still installing after ${seconds()}`)
   }, 10_000)
-  const result = await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  const onStart = pid => {
+    writeFileSync(lock, `${process.pid} ${pid}`)
+  }
+  const result = await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { onStart })
   clearInterval(ticker)
   if (ending !== null) process.exit(130)
   if (result.error !== null)
@@ -123,7 +144,8 @@ const install = async () => {
     )
   if (!existsSync(node)) {
     console.log('› npm was told not to run install scripts: running only the one of the package "node"')
-    await run(npm, ['rebuild', 'node', '--ignore-scripts=false', '--loglevel=error'])
+    await run(npm, ['rebuild', 'node', '--ignore-scripts=false', '--loglevel=error'], { onStart })
+    if (ending !== null) process.exit(130)
     if (!existsSync(node)) fail('node_modules/.bin/node is missing: delete node_modules and try again.')
   }
   writeFileSync(marker, wanted())
