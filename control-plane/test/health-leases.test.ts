@@ -328,6 +328,31 @@ describe('the sweeper', () => {
     expect(sweeper.status().selfPreservation).toMatchObject({ active: false, since: null, reason: null })
   })
 
+  it('is told to the replicas that do not sweep', async () => {
+    const ids = Array.from({ length: 12 }, (_, index) => `silent-${index}`)
+    for (const id of ids) await register(id, { ttlMs: 1, deregisterAfterMs: null })
+    const [owner, other] = [
+      createSweeper(test, replica, { owner: 'replica-1', intervalMs: 100 }),
+      createSweeper(test, replica, { owner: 'replica-2', intervalMs: 100 }),
+    ]
+    const stops = [new AbortController(), new AbortController()] as const
+    const owning = owner.start(stops[0].signal)
+    await eventually(() => {
+      expect(owner.status()).toMatchObject({
+        owner: 'replica-1',
+        selfPreservation: { active: true, due: 12 },
+      })
+    })
+    const waiting = other.start(stops[1].signal)
+    await eventually(() => {
+      expect(other.status()).toEqual(owner.status())
+    })
+    stops[1].abort()
+    await waiting
+    stops[0].abort()
+    await owning
+  })
+
   it('waits for beats that a replica may have taken and not written yet', async () => {
     await register('a')
     const fence = await ownSweeperRole()

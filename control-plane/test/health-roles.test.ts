@@ -42,7 +42,7 @@ describe('a role', () => {
     expect(await roles.acquire({ name, owner: 'b', ttlMs: 60_000 })).toBeNull()
     // Also a new process under the old name has to wait.
     expect(await roles.acquire({ name, owner: 'a', ttlMs: 60_000 })).toBeNull()
-    expect(await roles.holder(name)).toEqual({ owner: 'a', fence: 1 })
+    expect(await roles.holder(name)).toEqual({ owner: 'a', fence: 1, report: null })
 
     await expireNow()
     expect(await roles.holder(name)).toBeUndefined()
@@ -52,7 +52,7 @@ describe('a role', () => {
     expect(await roles.acquire({ name, owner: 'b', ttlMs: 60_000 })).toBe(2)
     expect(await roles.renew({ name, owner: 'a', fence: 1, ttlMs: 60_000 })).toBe(false)
     await roles.release({ name, owner: 'a', fence: 1 })
-    expect(await roles.holder(name)).toEqual({ owner: 'b', fence: 2 })
+    expect(await roles.holder(name)).toEqual({ owner: 'b', fence: 2, report: null })
 
     await roles.release({ name, owner: 'b', fence: 2 })
     expect(await roles.acquire({ name, owner: 'a', ttlMs: 60_000 })).toBe(3)
@@ -100,6 +100,38 @@ describe('owned work', () => {
     await running
     // Not ours: not released either.
     expect(await held()).toMatchObject({ owner: 'b', fence: '2' })
+  })
+
+  it('tells the other replicas what its owner says, until it changes hands', async () => {
+    const one = createRole(test, { owner: 'a', name })
+    const two = createRole(test, { owner: 'b', name })
+    const stops = [new AbortController(), new AbortController()] as const
+    let works = 0
+    const run = (role: OwnedRole, { signal }: AbortController) =>
+      role.run(
+        signal,
+        ownership => {
+          works += 1
+          return untilAborted(ownership)
+        },
+        () => ({ error: 'no disk' }),
+      )
+    const first = run(one, stops[0])
+    await eventually(() => {
+      expect(works).toBe(1)
+    })
+    const second = run(two, stops[1])
+    await eventually(() => {
+      expect(two.state).toMatchObject({ owner: 'a', report: { error: 'no disk' } })
+    })
+    expect(one.state).toMatchObject({ owner: 'a', report: null })
+    stops[0].abort()
+    await first
+    await eventually(() => {
+      expect(two.state).toMatchObject({ owner: 'b', report: null })
+    })
+    stops[1].abort()
+    await second
   })
 
   it('gives its role up when it ends or throws, and starts again', async () => {

@@ -5,6 +5,8 @@ export interface ModeInput {
   readonly loaded: boolean
   readonly database: { readonly connected: boolean; readonly lastError: string | null }
   readonly revision: number
+  /** The replica that watches the leases; null: none, or not known. */
+  readonly sweeper: string | null
   /** Milliseconds since the epoch until which expiry waits after an outage; null: it does not. */
   readonly recoveringUntil: number | null
   /** Why expiry is paused by self-preservation; null: it is not. */
@@ -49,6 +51,13 @@ const rules: Readonly<Record<Capability, (input: ModeInput) => Finding>> = {
         mode: 'degraded',
         evidence: `nobody expires and verdicts stay as they are: ${databaseAway(input)}`,
         endsWhen: 'the database answers',
+      }
+    }
+    if (input.sweeper === null) {
+      return {
+        mode: 'degraded',
+        evidence: 'nobody expires: no replica has taken over to watch the leases',
+        endsWhen: 'a replica has, a few seconds after its predecessor went',
       }
     }
     if (input.selfPreservation !== null) {

@@ -34,9 +34,9 @@ export interface SweeperOptions {
 export interface SweeperStatus {
   /** Who sweeps, as this replica last read it; null: nobody, or not known. */
   readonly owner: string | null
-  /** Until when leases that are over may still be sheltered (ms since the epoch); null: they are not, or not ours to say. */
+  /** Until when leases that are over may still be sheltered (ms since the epoch); null: they are not, or not known. */
   readonly recoveringUntil: number | null
-  /** What the last sweep of this replica saw; null: it does not own the role, or has not swept yet. */
+  /** What the owner's last sweep saw, on other replicas seconds later; null: nobody has swept yet, or not known. */
   readonly selfPreservation: {
     readonly active: boolean
     /** ISO 8601. */
@@ -88,13 +88,19 @@ export class Sweeper implements Component {
   }
 
   start(signal: AbortSignal): Promise<void> {
-    return this.#options.role.run(signal, ownership => this.#sweepWhileOwned(ownership))
+    return this.#options.role.run(
+      signal,
+      ownership => this.#sweepWhileOwned(ownership),
+      () => this.#last,
+    )
   }
 
   status(): SweeperStatus {
-    const owner = this.#options.role.state.owner
-    if (this.#last === null) return { owner, recoveringUntil: null, selfPreservation: null }
-    const { recoveringUntil, preservation, pausedSince } = this.#last
+    const { owner, report } = this.#options.role.state
+    // The report of another owner is what its sweeper gave to `run`.
+    const last = this.#last ?? (report as LastSweep | null)
+    if (last === null) return { owner, recoveringUntil: null, selfPreservation: null }
+    const { recoveringUntil, preservation, pausedSince } = last
     return {
       owner,
       recoveringUntil: recoveringUntil > this.#options.clock.now() ? recoveringUntil : null,

@@ -3,7 +3,7 @@ import { documentChange } from '../../test/support/changes.ts'
 import { ManualClock } from '../../test/support/manual-clock.ts'
 import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
 import { silentLogger } from '../runtime/logger.ts'
-import type { Ownership } from '../store/owned-role.ts'
+import type { Ownership, RoleState } from '../store/owned-role.ts'
 import { Publisher } from './publisher.ts'
 import { DeliveryError, type DeliveryFailure, type Sink } from './sink.ts'
 
@@ -12,7 +12,7 @@ class ModelRole {
   readonly owner = 'me'
   fence = 0
   lose = new AbortController()
-  state = { owner: 'me', fence: 1, contactAt: 0 }
+  state: RoleState = { owner: 'me', fence: 1, contactAt: 0, report: null }
 
   async run(signal: AbortSignal, work: (ownership: Ownership) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
@@ -170,6 +170,12 @@ describe('the publisher', () => {
     expect(closes()).toBe(1)
     await stop()
     expect(closes()).toBeGreaterThan(1)
+  })
+
+  it('shows why another replica cannot deliver', () => {
+    const { publisher, role } = setUp()
+    role.state = { owner: 'other', fence: null, contactAt: 0, report: { error: 'the disk is full' } }
+    expect(publisher.status()).toMatchObject({ owner: 'other', error: 'the disk is full' })
   })
 
   it('stops without waiting for a pause to end', async () => {

@@ -28,10 +28,15 @@ export interface SinkStatus {
   /** Revisions that wait. */
   readonly lag: number
   readonly parked: number
-  /** Why the last attempt failed; null: it did not, or another replica owns the sink. */
+  /** Why the last attempt failed; null: it did not. Known on every replica, a few seconds after the owner. */
   readonly error: string | null
   /** The replica that delivers; null: nobody, or not known. */
   readonly owner: string | null
+}
+
+/** What the owner of a sink tells the other replicas. */
+interface RoleReport {
+  readonly error: string | null
 }
 
 const longestRetryAfterMs = 3_600_000
@@ -66,6 +71,8 @@ export class Publisher implements Component {
     const { sink, role } = this.#options
     const { cursor, head, parked } = this.#progress
     const revision = cursor?.revision ?? 0
+    // The report of another owner is what its publisher gave to `run`.
+    const report = role.state.report as RoleReport | null
     return {
       sink: sink.name,
       kind: sink.kind,
@@ -73,14 +80,18 @@ export class Publisher implements Component {
       head: Math.max(head, revision),
       lag: Math.max(0, head - revision),
       parked,
-      error: this.#error,
+      error: this.#error ?? report?.error ?? null,
       owner: role.state.owner,
     }
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const { role, sink } = this.#options
-    await Promise.all([role.run(signal, ownership => this.#publish(ownership)), this.#observe(signal)])
+    const report = (): RoleReport => ({ error: this.#error })
+    await Promise.all([
+      role.run(signal, ownership => this.#publish(ownership), report),
+      this.#observe(signal),
+    ])
     await sink.close()
   }
 

@@ -16,6 +16,9 @@ export interface OwnedRoleOptions {
   readonly retryMs?: number
 }
 
+/** What the owner says of its work: asked at each renewal, read by the other replicas. Becomes JSON. */
+type RoleReporter = () => object | null
+
 /** What work gets while this replica has the role. */
 export interface Ownership {
   /** For Write.fence, or to compare in a transaction of one's own. */
@@ -31,6 +34,8 @@ export interface RoleState {
   readonly fence: number | null
   /** When the database last answered about this role (monotonic ms); null: never. */
   readonly contactAt: number | null
+  /** What another owner says of its work; null: nothing, or the role is ours. */
+  readonly report: object | null
 }
 
 /**
@@ -42,7 +47,7 @@ export class OwnedRole {
   readonly #options: OwnedRoleOptions
   readonly #ttlMs: number
   readonly #retryMs: number
-  #state: RoleState = { owner: null, fence: null, contactAt: null }
+  #state: RoleState = { owner: null, fence: null, contactAt: null, report: null }
   #failing = false
 
   constructor(options: OwnedRoleOptions) {
@@ -64,12 +69,16 @@ export class OwnedRole {
    * Resolves when `signal` has aborted and the work has ended. Work that returns or throws gives the role up and
    * is started again when this replica gets the role the next time.
    */
-  async run(signal: AbortSignal, work: (ownership: Ownership) => Promise<void>): Promise<void> {
+  async run(
+    signal: AbortSignal,
+    work: (ownership: Ownership) => Promise<void>,
+    report: RoleReporter = () => null,
+  ): Promise<void> {
     const { clock } = this.#options
     while (!signal.aborted) {
       const sentAt = clock.monotonic()
       const fence = await this.#acquire()
-      if (fence !== null) await this.#hold({ fence, sentAt, signal, work })
+      if (fence !== null) await this.#hold({ fence, sentAt, signal, work, report })
       await clock.sleep(this.#retryMs, signal)
     }
   }
@@ -79,7 +88,7 @@ export class OwnedRole {
     try {
       const fence = await roles.acquire({ name, owner, ttlMs: this.#ttlMs })
       const holder = fence === null ? await roles.holder(name) : undefined
-      this.#contact(fence === null ? (holder?.owner ?? null) : owner, fence)
+      this.#contact(fence === null ? (holder?.owner ?? null) : owner, fence, holder?.report)
       return fence
     } catch (error) {
       this.#failed(error)
@@ -92,6 +101,7 @@ export class OwnedRole {
     sentAt: number
     signal: AbortSignal
     work: (ownership: Ownership) => Promise<void>
+    report: RoleReporter
   }): Promise<void> {
     const { fence, signal } = held
     const { logger, name } = this.#options
@@ -103,6 +113,7 @@ export class OwnedRole {
       sentAt: held.sentAt,
       lost,
       until: AbortSignal.any([signal, ended.signal]),
+      report: held.report,
     })
     try {
       await held.work({ fence, signal: AbortSignal.any([signal, lost.signal]) })
@@ -112,7 +123,7 @@ export class OwnedRole {
     }
     ended.abort()
     await renewing
-    this.#state = { ...this.#state, owner: null, fence: null }
+    this.#state = { ...this.#state, owner: null, fence: null, report: null }
     if (lost.signal.aborted) logger.warn({ role: name, fence }, 'this replica has lost a role')
     else await this.#release(fence)
   }
@@ -122,11 +133,13 @@ export class OwnedRole {
     sentAt,
     lost,
     until,
+    report,
   }: {
     fence: number
     sentAt: number
     lost: AbortController
     until: AbortSignal
+    report: RoleReporter
   }): Promise<void> {
     const { clock, roles, name, owner } = this.#options
     const expireAt = (from: number) =>
@@ -140,7 +153,7 @@ export class OwnedRole {
       if (stop.aborted) break
       const renewedAt = clock.monotonic()
       try {
-        if (!(await roles.renew({ name, owner, fence, ttlMs: this.#ttlMs }))) {
+        if (!(await roles.renew({ name, owner, fence, ttlMs: this.#ttlMs, report: report() }))) {
           this.#contact(null, null)
           lost.abort()
           break
@@ -164,9 +177,9 @@ export class OwnedRole {
     }
   }
 
-  #contact(owner: string | null, fence: number | null): void {
+  #contact(owner: string | null, fence: number | null, report: object | null = null): void {
     this.#failing = false
-    this.#state = { owner, fence, contactAt: this.#options.clock.monotonic() }
+    this.#state = { owner, fence, contactAt: this.#options.clock.monotonic(), report }
   }
 
   /** Says it once until the database answers again. */

@@ -6,6 +6,11 @@ interface RoleHolder {
   readonly fence: number
 }
 
+interface ReportedHolder extends RoleHolder {
+  /** What the owner said when it last renewed; null: nothing yet. */
+  readonly report: object | null
+}
+
 /**
  * Roles: work that has one owner at a time among the replicas. A role is held until a moment in Postgres time;
  * its fence grows by one whenever it changes hands, and never shrinks, so that fenced work of a former owner
@@ -32,7 +37,7 @@ export class RoleTable {
       insert into role (name, owner, fence, expires_at)
       values (${name}, ${owner}, 1, clock_timestamp() + ${ttlMs}::integer * interval '1 ms')
       on conflict (name) do update
-        set owner = excluded.owner, fence = role.fence + 1, expires_at = excluded.expires_at
+        set owner = excluded.owner, fence = role.fence + 1, expires_at = excluded.expires_at, report = null
         where role.expires_at <= clock_timestamp()
       returning fence`.execute(this.#database)
     const row = rows[0]
@@ -45,10 +50,18 @@ export class RoleTable {
     owner,
     fence,
     ttlMs,
-  }: RoleHolder & { readonly name: string; readonly ttlMs: number }): Promise<boolean> {
+    report = null,
+  }: RoleHolder & {
+    readonly name: string
+    readonly ttlMs: number
+    readonly report?: object | null
+  }): Promise<boolean> {
     const { numUpdatedRows } = await this.#database
       .updateTable('role')
-      .set({ expires_at: sql<Date>`clock_timestamp() + ${ttlMs}::integer * interval '1 ms'` })
+      .set({
+        expires_at: sql<Date>`clock_timestamp() + ${ttlMs}::integer * interval '1 ms'`,
+        report: report === null ? null : JSON.stringify(report),
+      })
       .where('name', '=', name)
       .where('owner', '=', owner)
       .where('fence', '=', String(fence))
@@ -68,13 +81,14 @@ export class RoleTable {
   }
 
   /** Who has the role now; undefined: nobody. */
-  async holder(name: string): Promise<RoleHolder | undefined> {
+  async holder(name: string): Promise<ReportedHolder | undefined> {
     const row = await this.#database
       .selectFrom('role')
-      .select(['owner', 'fence'])
+      .select(['owner', 'fence', 'report'])
       .where('name', '=', name)
       .where('expires_at', '>', sql<Date>`clock_timestamp()`)
       .executeTakeFirst()
-    return row === undefined ? undefined : { owner: row.owner, fence: Number(row.fence) }
+    if (row === undefined) return undefined
+    return { owner: row.owner, fence: Number(row.fence), report: row.report }
   }
 }

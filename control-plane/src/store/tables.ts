@@ -77,6 +77,7 @@ interface RoleTable {
   owner: string
   fence: BigInt
   expires_at: Timestamp
+  report: JSONColumnType<object | null, string | null, string | null>
 }
 
 interface ReplicaTable {
