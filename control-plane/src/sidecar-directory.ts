@@ -24,24 +24,26 @@ export class SidecarDirectory implements SidecarReader {
   }
 
   async list(): Promise<readonly SidecarEntry[]> {
+    const { table, replica, streams } = this.#options
     const entries = new Map<string, SidecarEntry>()
-    for (const row of await this.#options.table.list()) {
-      // What this replica wrote about a stream that has ended since is out of date.
-      if (row.replica !== this.#options.replica) entries.set(row.node, row)
+    // What this replica wrote about a stream that has ended since is out of date.
+    const others = (await table.list()).filter(row => row.replica !== replica)
+    for (const entry of [...others, ...streams.streams().map(status => this.#own(status))]) {
+      // A replica may not have noticed yet that a sidecar has gone to another one.
+      const known = entries.get(entry.node)
+      if (known === undefined || known.status.connectedAt <= entry.status.connectedAt)
+        entries.set(entry.node, entry)
     }
-    for (const status of this.#options.streams.streams()) entries.set(status.node, this.#own(status))
     return [...entries.values()].sort((a, b) => (a.node < b.node ? -1 : 1))
   }
 
   async get(
     node: string,
   ): Promise<{ entry: SidecarEntry; resources: readonly ResourceStatus[] | null } | undefined> {
-    const status = this.#options.streams.stream(node)
-    if (status !== undefined) {
-      return { entry: this.#own(status), resources: this.#options.streams.resources(node) }
-    }
-    const row = (await this.#options.table.list()).find(entry => entry.node === node)
-    return row === undefined ? undefined : { entry: row, resources: null }
+    const entry = (await this.list()).find(one => one.node === node)
+    if (entry === undefined) return undefined
+    const own = entry.replica === this.#options.replica
+    return { entry, resources: own ? this.#options.streams.resources(node) : null }
   }
 
   #own(status: StreamStatus): SidecarEntry {

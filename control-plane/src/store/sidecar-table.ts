@@ -29,21 +29,21 @@ export class SidecarTable<S extends object> {
         insert into sidecar (node, replica, status, seen_at)
         select node, ${this.#replica}, status, clock_timestamp()
         from jsonb_to_recordset(${JSON.stringify(entries)}::jsonb) x (node text, status jsonb)
-        on conflict (node) do update
-          set replica = excluded.replica, status = excluded.status, seen_at = excluded.seen_at
+        on conflict (node, replica) do update
+          set status = excluded.status, seen_at = excluded.seen_at
       `.execute(this.#database),
     )
   }
 
-  /** Forgets sidecars that have left, unless another replica serves them by now. */
+  /** Forgets sidecars that have left, unless another replica that runs serves them by now. */
   async remove(nodes: readonly string[]): Promise<void> {
     if (nodes.length === 0) return
     await reading(() =>
-      this.#database
-        .deleteFrom('sidecar')
-        .where('node', 'in', nodes)
-        .where('replica', '=', this.#replica)
-        .execute(),
+      sql`
+        delete from sidecar s where s.node = any (${nodes}::text[])
+          and (s.replica = ${this.#replica} or not exists (select from replica r
+            where r.id = s.replica and r.seen_at > clock_timestamp() - interval '5 s'))
+      `.execute(this.#database),
     )
   }
 
@@ -58,7 +58,7 @@ export class SidecarTable<S extends object> {
     )
   }
 
-  /** In order of their nodes. */
+  /** What every replica wrote, so a sidecar may be there twice; in order of their nodes. */
   async list(): Promise<SidecarRow<S>[]> {
     const rows = await reading(() =>
       this.#database.selectFrom('sidecar').selectAll().orderBy('node').execute(),
