@@ -50,13 +50,13 @@ export class ReplicaStatus implements StatusReader, Component {
   modes(): ModeState[] {
     const { mesh, feed, sweeper, sinks, clock } = this.#options
     const { connected, lastError } = feed.status()
-    const { owner, recoveringUntil, selfPreservation } = sweeper.status()
+    const { recoveringUntil, selfPreservation } = sweeper.status()
     return this.#modes.states(
       {
         loaded: mesh.loaded,
         database: { connected, lastError },
         revision: mesh.revision,
-        sweeper: owner,
+        swept: selfPreservation !== null,
         recoveringUntil,
         selfPreservation: selfPreservation?.active === true ? selfPreservation.reason : null,
         sinks: sinks(),

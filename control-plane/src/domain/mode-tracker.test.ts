@@ -6,7 +6,7 @@ const fine: ModeInput = {
   loaded: true,
   database: { connected: true, lastError: null },
   revision: 7,
-  sweeper: 'replica-1',
+  swept: true,
   recoveringUntil: null,
   selfPreservation: null,
   sinks: [],
@@ -30,7 +30,7 @@ describe('ModeTracker', () => {
       { register: 'floor', discover: 'degraded', health: 'degraded', push: 'degraded', publish: 'floor' },
     ],
     ['before the state has loaded', { ...fine, loaded: false }, { discover: 'floor', push: 'floor' }],
-    ['while nobody watches the leases', { ...fine, sweeper: null }, { health: 'degraded' }],
+    ['while nobody watches the leases', { ...fine, swept: false }, { health: 'degraded' }],
     ['after an interruption', { ...fine, recoveringUntil: 1_000 }, { health: 'recovery' }],
     ['when too many leases are due', { ...fine, selfPreservation: '40 of 100' }, { health: 'degraded' }],
     [

@@ -5,8 +5,8 @@ export interface ModeInput {
   readonly loaded: boolean
   readonly database: { readonly connected: boolean; readonly lastError: string | null }
   readonly revision: number
-  /** The replica that watches the leases; null: none, or not known. */
-  readonly sweeper: string | null
+  /** Whether a replica is known to watch the leases. */
+  readonly swept: boolean
   /** Milliseconds since the epoch until which expiry waits after an outage; null: it does not. */
   readonly recoveringUntil: number | null
   /** Why expiry is paused by self-preservation; null: it is not. */
@@ -53,11 +53,11 @@ const rules: Readonly<Record<Capability, (input: ModeInput) => Finding>> = {
         endsWhen: 'the database answers',
       }
     }
-    if (input.sweeper === null) {
+    if (!input.swept) {
       return {
         mode: 'degraded',
-        evidence: 'nobody expires: no replica has taken over to watch the leases',
-        endsWhen: 'a replica has, a few seconds after its predecessor went',
+        evidence: 'nobody expires: no replica is known to watch the leases',
+        endsWhen: 'one has taken over, a few seconds after its predecessor went',
       }
     }
     if (input.selfPreservation !== null) {
