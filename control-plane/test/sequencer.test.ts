@@ -38,6 +38,27 @@ const caughtUp = async (): Promise<void> => {
   })
 }
 
+describe('a commit whose outcome is not known', () => {
+  it('is told as such, and its batch does not run again', async () => {
+    await sql`create function die() returns trigger language plpgsql as $$
+      begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$`.execute(database.database)
+    await sql`create constraint trigger die after insert on instance deferrable initially deferred
+      for each row when (new.service = 'doomed') execute function die()`.execute(database.database)
+    const register = (id: string) =>
+      one.registry.register({ service: 'doomed', id, spec: instanceSpec() }, context)
+    const before = one.sequencer.batches
+    const answers = await Promise.allSettled(['a', 'b', 'c'].map(register))
+    expect(one.sequencer.batches).toBe(before)
+    for (const answer of answers)
+      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'database_unavailable' } })
+    expect(answers[0]).toMatchObject({
+      reason: { message: expect.stringContaining('may or may not have been applied') as string },
+    })
+    await sql`drop trigger die on instance`.execute(database.database)
+    await vi.waitFor(() => register('a'), { timeout: 10_000 })
+  })
+})
+
 describe('a database that does not answer', () => {
   it('refuses the writes behind a batch that waits, and takes writes again after it', async () => {
     const clock = new ManualClock()

@@ -12,6 +12,8 @@ const passingCodes = new Set(['25006', '40001', '40P01', '55P03'])
  * defect of ours.
  */
 export const isUnavailable = (error: unknown): boolean => {
+  // Told so already: an interrupted commit, which must neither run again nor count as refused.
+  if (error instanceof WaymarkError) return error.code === 'database_unavailable'
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
     return passingClasses.has(code.slice(0, 2)) || passingCodes.has(code)
