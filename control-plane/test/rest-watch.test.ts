@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { promisify } from 'node:util'
+import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CompactedError } from '../src/domain/revision.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
@@ -170,6 +171,22 @@ describe('a revision that retention has removed', () => {
     expect([refused.status, refused.body.code]).toEqual([410, 'compacted'])
     expect(refused.body.detail).toContain('10')
     expect(codeOf(await rest.call('GET', '/changes?after=3'))).toBe('compacted')
+  })
+
+  it('tells a watcher that has seen more than the log holds', async () => {
+    await start()
+    const revision = await register('payments', 'a')
+    const refused = await rest.call<ProblemView>('GET', '/watch', {
+      headers: { 'last-event-id': String(revision + 5) },
+    })
+    expect([refused.status, refused.body.code]).toEqual([410, 'compacted'])
+    expect(refused.body.detail).toContain(`ends at revision ${revision}`)
+    const watched = await watch()
+    await sql`delete from instance`.execute(test.database)
+    await sql`delete from change where revision = ${revision}`.execute(test.database)
+    await sql`update mesh_revision set revision = ${revision - 1}`.execute(test.database)
+    await watched.ended
+    expect(watched.received.map(({ type }) => type)).toEqual(['compacted'])
   })
 
   it('ends a stream that has fallen behind with an event that says what to do', async () => {

@@ -11,9 +11,21 @@ export class CompactedError extends Error {
   readonly requested: Revision
   readonly oldest: Revision
 
-  constructor(requested: Revision, oldest: Revision) {
-    super(`revision ${requested} is no longer in the log; the oldest retained revision is ${oldest}`)
+  constructor(
+    requested: Revision,
+    oldest: Revision,
+    message = `revision ${requested} is no longer in the log; the oldest retained revision is ${oldest}`,
+  ) {
+    super(message)
     this.requested = requested
     this.oldest = oldest
   }
 }
+
+/** Somebody has seen more than the log holds: the database was restored to an earlier state. */
+export const beyondLog = (seen: Revision, head: Revision): CompactedError =>
+  new CompactedError(
+    seen,
+    head,
+    `the log ends at revision ${head}, before ${seen}: the database was restored to an earlier state`,
+  )

@@ -1,5 +1,5 @@
 import { WaymarkError } from '../../domain/errors.ts'
-import { CompactedError, type Revision } from '../../domain/revision.ts'
+import { beyondLog, CompactedError, type Revision } from '../../domain/revision.ts'
 import type { MeshState } from '../../mesh/mesh-state.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -66,7 +66,7 @@ export class WatchHub {
   }
 
   /**
-   * Rejects with CompactedError when `after` is no longer in the log, with WaymarkError `overloaded` or
+   * Rejects with CompactedError when `after` is not in the log (any more), with WaymarkError `overloaded` or
    * `database_unavailable`: before anything is sent, so that the answer can still be a problem document.
    */
   async open({ services, after }: WatchOptions): Promise<Watch> {
@@ -85,7 +85,12 @@ export class WatchHub {
   }
 
   async #next(cursor: Revision): Promise<readonly ChangeSet[]> {
-    const { limits, changes } = this.#options
+    const { limits, changes, mesh } = this.#options
+    if (cursor > mesh.revision) {
+      // Another replica is ahead of this one, or the log itself has gone back.
+      const { head } = await changes.readChanges({ after: cursor, limit: 1 })
+      if (head < cursor) throw beyondLog(cursor, head)
+    }
     const recent = this.#recent.after(cursor, limits.watchPage)
     if (recent !== undefined) return recent
     return (await changes.readChanges({ after: cursor, limit: limits.watchPage })).sets
