@@ -1,4 +1,5 @@
 import type { ProblemView } from '../rest/schemas/problem.ts'
+import { reasonOf } from './reason-of.ts'
 import { CliError, exitCodes } from './exit-code.ts'
 
 const timeoutMs = 35_000
@@ -32,13 +33,6 @@ export class ApiRefusedError extends CliError {
 
 const isProblem = (body: unknown): body is ProblemView =>
   typeof body === 'object' && body !== null && 'code' in body && 'detail' in body && 'status' in body
-
-const reasonOf = (error: unknown): string => {
-  const cause = error instanceof Error ? error.cause : undefined
-  if (cause instanceof Error && cause.message !== '') return cause.message
-  if (cause instanceof Error && 'code' in cause) return String(cause.code)
-  return error instanceof Error ? error.message : String(error)
-}
 
 /** A client of the REST API of one replica. Its answers are taken to be what the API's schemas say. */
 export class ApiClient {

@@ -3,6 +3,7 @@ import type { DocumentView } from '../../rest/schemas/document.ts'
 import { ApiRefusedError, type ApiClient } from '../api-client.ts'
 import { collect, type Run } from '../command-context.ts'
 import { parseDocumentFile, type FileDocument } from '../document-file.ts'
+import { reasonOf } from '../reason-of.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -19,7 +20,7 @@ const readFiles = async (files: readonly string[], terminal: Terminal): Promise<
     try {
       text = await terminal.read(file)
     } catch (error) {
-      throw new CliError(exitCodes.usage, `${file} cannot be read: ${String(error)}`, { cause: error })
+      throw new CliError(exitCodes.usage, `${file} cannot be read: ${reasonOf(error)}`, { cause: error })
     }
     found.push(...parseDocumentFile(file, text))
   }

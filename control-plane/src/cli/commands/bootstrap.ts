@@ -6,6 +6,7 @@ import {
 import { Command } from 'commander'
 import { isInstanceId } from '../../domain/service-name.ts'
 import { collect, parsePort, parseServiceName, type Run } from '../command-context.ts'
+import { reasonOf } from '../reason-of.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
 
 interface BootstrapOptions {
@@ -88,7 +89,7 @@ export const bootstrapCommand = (run: Run): Command => {
       try {
         await terminal.write(options.output, content)
       } catch (error) {
-        throw new CliError(exitCodes.usage, `${options.output} cannot be written: ${String(error)}`, {
+        throw new CliError(exitCodes.usage, `${options.output} cannot be written: ${reasonOf(error)}`, {
           cause: error,
         })
       }
