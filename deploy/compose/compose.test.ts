@@ -59,7 +59,7 @@ describe('compose.yaml', () => {
         SAMPLE_SERVICE: instance.split('-')[0],
         SAMPLE_ADDRESS: addressOf(instance),
       })
-      const replicas = environment?.['WAYMARK_URL']?.split(',').sort()
+      const replicas = environment?.['WAYMARK_API']?.split(',').sort()
       expect(replicas).toEqual(['waymark-1', 'waymark-2'].map(name => `http://${addressOf(name)}:7400`))
     })
 

@@ -240,7 +240,7 @@ describe.each(['orders', 'payments'])('the example %s', name => {
     const address = bootstrap?.args?.find(arg => arg.startsWith('--control-plane='))?.split('=')[1]
     expect(known).toContain(address)
     const application = containers.find(container => container.name === 'application')
-    const url = application?.env?.find(variable => variable.name === 'WAYMARK_URL')?.value
+    const url = application?.env?.find(variable => variable.name === 'WAYMARK_API')?.value
     expect(known).toContain(new URL(url ?? '').host)
     expect(address).not.toBe(new URL(url ?? '').host)
   })

@@ -101,7 +101,7 @@ export class SampleInstance {
       env: {
         PATH: process.env['PATH'],
         NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
-        WAYMARK_URL: this.#options.controlPlane.map(({ url }) => url).join(),
+        WAYMARK_API: this.#options.controlPlane.map(({ url }) => url).join(),
         SAMPLE_SERVICE: service,
         SAMPLE_INSTANCE: instance,
         SAMPLE_VERSION: version,

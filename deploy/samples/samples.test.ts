@@ -40,7 +40,7 @@ test('settings have defaults, and each wrong one is named', () => {
     ['SAMPLE_LISTEN', '8080'],
     ['SAMPLE_LISTEN', '127.0.0.1:99999'],
     ['SAMPLE_DRAIN', '2'],
-    ['WAYMARK_URL', 'localhost'],
+    ['WAYMARK_API', 'localhost'],
     ['SAMPLE_OUTBOUND', 'https://127.0.0.1'],
     ['SAMPLE_SIDECAR_PORT', 'x'],
   ] as const)
@@ -133,7 +133,7 @@ const registry = async (answers: (number | object)[]): Promise<{ url: URL; seen:
 
 const registration = (controlPlane: string): Registration =>
   new Registration({
-    settings: readSettings({ ...base, WAYMARK_URL: controlPlane }),
+    settings: readSettings({ ...base, WAYMARK_API: controlPlane }),
     log: () => undefined,
     random: () => 0.5,
   })

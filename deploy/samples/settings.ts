@@ -64,7 +64,7 @@ export const readSettings = (env: Environment): Settings => {
   const sidecarPort = optional('SAMPLE_SIDECAR_PORT')
   const zone = optional('SAMPLE_ZONE')
   const outbound = optional('SAMPLE_OUTBOUND') ?? 'http://127.0.0.1:15001'
-  const controlPlane = optional('WAYMARK_URL') ?? 'http://127.0.0.1:7400'
+  const controlPlane = optional('WAYMARK_API') ?? 'http://127.0.0.1:7400'
   return {
     service: required('SAMPLE_SERVICE', 'orders'),
     instance: required('SAMPLE_INSTANCE', 'orders-1'),
@@ -76,7 +76,7 @@ export const readSettings = (env: Environment): Settings => {
     sidecarPort: sidecarPort === null ? null : port('SAMPLE_SIDECAR_PORT', sidecarPort),
     controlPlane: controlPlane
       .split(',')
-      .map(text => url('WAYMARK_URL', text.trim(), 'http://127.0.0.1:7400')),
+      .map(text => url('WAYMARK_API', text.trim(), 'http://127.0.0.1:7400')),
     leaseTtlMs: duration('SAMPLE_LEASE_TTL', '5s'),
     drainMs: duration('SAMPLE_DRAIN', '2s'),
     locality: zone === null ? null : { region: optional('SAMPLE_REGION') ?? 'local', zone },

@@ -109,7 +109,7 @@ export class ContainerMesh {
         SAMPLE_ADDRESS: address,
         SAMPLE_LISTEN: '0.0.0.0:8080',
         SAMPLE_SIDECAR_PORT: '15006',
-        WAYMARK_URL: this.replicas.map(replica => replica.api.url).join(','),
+        WAYMARK_API: this.replicas.map(replica => replica.api.url).join(','),
         ...(upstream === undefined ? {} : { SAMPLE_UPSTREAM: upstream }),
       },
     })
