@@ -87,8 +87,11 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const sequencer: Sequencer = new Sequencer({
     ...common,
     connection,
+    // The answers to the writers go out first; the turn ends before another request is read.
     onCommitted: sets => {
-      feed.offer(sets)
+      clock.soon(() => {
+        feed.offer(sets)
+      })
     },
   })
   const registry = new Registry({
