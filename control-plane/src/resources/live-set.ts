@@ -1,12 +1,32 @@
 import type { ResourceSet, ResourceSetChange, XdsResource } from '../xds/port.ts'
 
-/** The watching half of a ResourceSet. */
-export abstract class LiveSet implements ResourceSet {
+/** Where a set's resources come from, read each time somebody asks. */
+interface SetReader {
+  get(name: string): XdsResource | undefined
+  /** What a wildcard covers; absent: nothing, resources are asked for by name only. */
+  readonly wildcard?: { names(): Iterable<string>; covers(name: string): boolean }
+}
+
+/** A ResourceSet that reads from elsewhere and tells its watchers when it is told. */
+export class LiveSet implements ResourceSet {
+  readonly #reader: SetReader
   readonly #listeners = new Set<(change: ResourceSetChange) => void>()
 
-  abstract get(name: string): XdsResource | undefined
-  abstract names(): Iterable<string>
-  abstract covers(name: string): boolean
+  constructor(reader: SetReader) {
+    this.#reader = reader
+  }
+
+  get(name: string): XdsResource | undefined {
+    return this.#reader.get(name)
+  }
+
+  names(): Iterable<string> {
+    return this.#reader.wildcard?.names() ?? []
+  }
+
+  covers(name: string): boolean {
+    return this.#reader.wildcard?.covers(name) ?? false
+  }
 
   watch(listener: (change: ResourceSetChange) => void): () => void {
     this.#listeners.add(listener)

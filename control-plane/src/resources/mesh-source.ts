@@ -22,50 +22,6 @@ export interface MeshSourceOptions {
   readonly tracing: { readonly target: OtlpTarget; readonly samplePercent: number } | null
 }
 
-/** The endpoints of every service, for all sidecars; asked for by name only. */
-class EndpointSet extends LiveSet {
-  readonly #services: ServiceResources
-
-  constructor(services: ServiceResources) {
-    super()
-    this.#services = services
-  }
-
-  get(name: string): XdsResource | undefined {
-    return this.#services.endpoints(name)
-  }
-
-  names(): Iterable<string> {
-    return []
-  }
-
-  covers(): boolean {
-    return false
-  }
-}
-
-/** The one route configuration of a sidecar; asked for by name only. */
-class RouteSet extends LiveSet {
-  readonly #read: () => XdsResource
-
-  constructor(read: () => XdsResource) {
-    super()
-    this.#read = read
-  }
-
-  get(name: string): XdsResource | undefined {
-    return name === outboundRoutes ? this.#read() : undefined
-  }
-
-  names(): Iterable<string> {
-    return []
-  }
-
-  covers(): boolean {
-    return false
-  }
-}
-
 /** What the streams of one sidecar have in common. */
 interface SharedView {
   users: number
@@ -94,8 +50,9 @@ export class MeshSource implements XdsSource {
   readonly #policies = new Policies()
   readonly #services: ServiceResources
   readonly #routes: RouteResources
-  readonly #endpoints: EndpointSet
-  readonly #views = new ViewIndex<{ readonly view: SidecarView; readonly routes: RouteSet }>()
+  /** Of every service, for all sidecars. */
+  readonly #endpoints: LiveSet
+  readonly #views = new ViewIndex<{ readonly view: SidecarView; readonly routes: LiveSet }>()
   readonly #shared = new Map<string, SharedView>()
   readonly #listeners = new Set<(revision: Revision) => void>()
   readonly #otlp: XdsResource | null
@@ -106,7 +63,7 @@ export class MeshSource implements XdsSource {
     this.#tracing = tracing
     this.#services = new ServiceResources({ mesh, policies: this.#policies })
     this.#routes = new RouteResources({ services: this.#services, policies: this.#policies })
-    this.#endpoints = new EndpointSet(this.#services)
+    this.#endpoints = new LiveSet({ get: name => this.#services.endpoints(name) })
     this.#otlp =
       tracing === null
         ? null
@@ -166,9 +123,8 @@ export class MeshSource implements XdsSource {
       tracing: this.#tracing,
       otlp: this.#otlp,
     })
-    const routes = new RouteSet(() => {
-      const caller = this.#policies.variantOf(node.service)
-      return this.#routes.table({ upstreams: node.upstreams, caller }, this.#mesh.revision)
+    const routes = new LiveSet({
+      get: name => (name === outboundRoutes ? this.#routesOf(node) : undefined),
     })
     const forget = this.#views.add(
       { view, routes },
@@ -189,6 +145,10 @@ export class MeshSource implements XdsSource {
     }
     this.#shared.set(key, shared)
     return shared
+  }
+
+  #routesOf({ service, upstreams }: SidecarNode): XdsResource {
+    return this.#routes.table({ upstreams, caller: this.#policies.variantOf(service) }, this.#mesh.revision)
   }
 
   #follow(delta: MeshDelta): void {

@@ -48,55 +48,12 @@ export interface SidecarViewOptions {
   readonly otlp: XdsResource | null
 }
 
-/** The clusters of one sidecar: those of the services it calls (shared objects), and its own. */
-class ClusterSet extends LiveSet {
-  readonly #view: SidecarView
-
-  constructor(view: SidecarView) {
-    super()
-    this.#view = view
-  }
-
-  get(name: string): XdsResource | undefined {
-    return this.#view.ownCluster(name) ?? (this.covers(name) ? this.#view.serviceCluster(name) : undefined)
-  }
-
-  *names(): Generator<string> {
-    yield* this.#view.ownClusterNames()
-    for (const name of this.#view.upstreamNames()) yield name
-  }
-
-  covers(name: string): boolean {
-    return this.#view.ownCluster(name) !== undefined || this.#view.calls(name)
-  }
-}
-
-class ListenerSet extends LiveSet {
-  readonly #view: SidecarView
-
-  constructor(view: SidecarView) {
-    super()
-    this.#view = view
-  }
-
-  get(name: string): XdsResource | undefined {
-    return this.#view.listener(name)
-  }
-
-  names(): Iterable<string> {
-    return [outboundListener, inboundListener].filter(name => this.covers(name))
-  }
-
-  covers(name: string): boolean {
-    return this.get(name) !== undefined
-  }
-}
-
 /** What one sidecar has for itself alone: its listeners, and the cluster of the application beside it. */
 export class SidecarView {
   readonly node: SidecarNode
-  readonly clusters: ClusterSet
-  readonly listeners: ListenerSet
+  /** Those of the services that the sidecar calls (shared objects), and its own. */
+  readonly clusters: LiveSet
+  readonly listeners: LiveSet
   readonly #options: SidecarViewOptions
   readonly #upstreams: ReadonlySet<string> | null
   #own: OwnResources = { clusters: new Map(), listeners: new Map() }
@@ -105,37 +62,21 @@ export class SidecarView {
     this.#options = options
     this.node = options.node
     this.#upstreams = options.node.upstreams === null ? null : new Set(options.node.upstreams)
-    this.clusters = new ClusterSet(this)
-    this.listeners = new ListenerSet(this)
+    this.clusters = new LiveSet({
+      get: name => this.#own.clusters.get(name) ?? this.#serviceCluster(name),
+      wildcard: {
+        names: () => this.#clusterNames(),
+        covers: name => this.#own.clusters.has(name) || this.#calls(name),
+      },
+    })
+    this.listeners = new LiveSet({
+      get: name => this.#own.listeners.get(name),
+      wildcard: {
+        names: () => this.#own.listeners.keys(),
+        covers: name => this.#own.listeners.has(name),
+      },
+    })
     this.refresh(options.mesh.revision)
-  }
-
-  /** Whether the service exists and is one that the sidecar calls. */
-  calls(service: string): boolean {
-    const wanted = this.#upstreams === null || this.#upstreams.has(service)
-    return wanted && this.#options.services.has(service)
-  }
-
-  *upstreamNames(): Generator<string> {
-    const { services } = this.#options
-    for (const name of this.#upstreams ?? services.names()) if (services.has(name)) yield name
-  }
-
-  serviceCluster(name: string): XdsResource | undefined {
-    const { services, policies } = this.#options
-    return services.cluster(name, policies.variantOf(this.node.service))
-  }
-
-  ownCluster(name: string): XdsResource | undefined {
-    return this.#own.clusters.get(name)
-  }
-
-  ownClusterNames(): Iterable<string> {
-    return this.#own.clusters.keys()
-  }
-
-  listener(name: string): XdsResource | undefined {
-    return this.#own.listeners.get(name)
   }
 
   /** Follows the sidecar's own instance; returns the names that have changed. */
@@ -148,6 +89,23 @@ export class SidecarView {
       clusters: changed(before.clusters, this.#own.clusters),
       listeners: changed(before.listeners, this.#own.listeners),
     }
+  }
+
+  /** Whether the service exists and is one that the sidecar calls. */
+  #calls(service: string): boolean {
+    const wanted = this.#upstreams === null || this.#upstreams.has(service)
+    return wanted && this.#options.services.has(service)
+  }
+
+  #serviceCluster(name: string): XdsResource | undefined {
+    const { services, policies } = this.#options
+    return this.#calls(name) ? services.cluster(name, policies.variantOf(this.node.service)) : undefined
+  }
+
+  *#clusterNames(): Generator<string> {
+    yield* this.#own.clusters.keys()
+    const { services } = this.#options
+    for (const name of this.#upstreams ?? services.names()) if (services.has(name)) yield name
   }
 
   #build(revision: Revision, before: OwnResources): OwnResources {
