@@ -36,7 +36,7 @@ import { SidecarTable } from './store/sidecar-table.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import type { TraceTarget } from './telemetry/tracing.ts'
 import type { XdsSource } from './xds/port.ts'
-import type { StreamStatus } from './xds/status.ts'
+import type { StreamStatus } from './xds/status/status.ts'
 import { XdsServer } from './xds/xds-server.ts'
 
 export interface AppOptions {

@@ -1,6 +1,6 @@
 import type { SidecarEntry, SidecarReader } from './rest/ports.ts'
 import type { SidecarRow } from './store/sidecar-table.ts'
-import type { ResourceStatus, StreamStatus } from './xds/status.ts'
+import type { ResourceStatus, StreamStatus } from './xds/status/status.ts'
 
 interface SidecarDirectoryOptions {
   readonly replica: string

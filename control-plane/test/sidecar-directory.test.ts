@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { SidecarDirectory } from '../src/sidecar-directory.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { SidecarTable } from '../src/store/sidecar-table.ts'
-import type { StreamStatus } from '../src/xds/status.ts'
+import type { StreamStatus } from '../src/xds/status/status.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 
 let test: TestDatabase

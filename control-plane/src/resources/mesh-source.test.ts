@@ -6,7 +6,7 @@ import { PureMesh } from '../../test/support/pure-mesh.ts'
 import { context, instanceSpec } from '../../test/support/specs.ts'
 import type { ResourceSetChange, XdsNode, XdsView } from '../xds/port.ts'
 import { clusterType, endpointType, listenerType, routeType } from '../xds/type-urls.ts'
-import { testXdsSource } from '../xds/source-contract.ts'
+import { testXdsSource } from '../xds/testing/source-contract.ts'
 import { MeshSource } from './mesh-source.ts'
 
 const node = (id: string, metadata?: unknown): XdsNode => ({

@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
-import type { StreamStatus } from '../xds/status.ts'
+import type { StreamStatus } from '../xds/status/status.ts'
 
 /** The streams of this replica: xds/xds-server.ts. */
 export interface Streams {

@@ -3,7 +3,7 @@ import type { ChangeSet } from '../domain/change.ts'
 import type { EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
 import type { ModeState } from '../domain/mode.ts'
 import type { Revision } from '../domain/revision.ts'
-import type { ResourceStatus, StreamStatus } from '../xds/status.ts'
+import type { ResourceStatus, StreamStatus } from '../xds/status/status.ts'
 
 export interface Beat {
   readonly service: string

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { MemorySource } from './memory-source.ts'
-import { testXdsSource } from './source-contract.ts'
+import { testXdsSource } from './testing/source-contract.ts'
 import { resource } from './testing/server-fixture.ts'
 
 const node = { id: 'n', cluster: '', agent: '', metadata: undefined, locality: { region: '', zone: '' } }

@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/xds.md'), 'utf8')
-const titles = readdirSync(import.meta.dirname)
+/** Where tests of rules may stand. */
+const folders = ['.', '../resources', '../../../e2e/tests'].map(folder => join(import.meta.dirname, folder))
+const titles = folders
+  .flatMap(folder =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(file => join(folder, file)),
+  )
   .filter(file => file.endsWith('.test.ts'))
-  .flatMap(file => [
-    ...readFileSync(join(import.meta.dirname, file), 'utf8').matchAll(/^test\(\s*'([^']+)'/gm),
-  ])
+  .flatMap(file => [...readFileSync(file, 'utf8').matchAll(/^ *test\(\s*'([^']+)'/gm)])
   .map(([, title]) => title ?? '')
 const rows = [...page.matchAll(/^- \*\*(X\d+)\*\* .*\n((?: {2}- `.*`\n)*)/gm)]
 const numbers = [1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21].map(

@@ -2,7 +2,7 @@ import { credentials, makeGenericClientConstructor, status, type StatusObject } 
 import { expect, test } from 'vitest'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/logger.ts'
-import { adsService } from './ads-service.ts'
+import { adsService } from './transport/ads-service.ts'
 import { MemorySource } from './memory-source.ts'
 import { resource, ServerFixture } from './testing/server-fixture.ts'
 import { clusterType, endpointType, listenerType, routeType } from './type-urls.ts'

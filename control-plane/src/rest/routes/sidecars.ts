@@ -1,5 +1,5 @@
 import { WaymarkError } from '../../domain/errors.ts'
-import type { ResourceStatus, StreamStatus } from '../../xds/status.ts'
+import type { ResourceStatus, StreamStatus } from '../../xds/status/status.ts'
 import { goneSignal, stampRead, type RestApp, type RestContext } from '../context.ts'
 import type { SidecarEntry } from '../ports.ts'
 import { problems } from '../schemas/problem.ts'

@@ -5,7 +5,7 @@ import {
   type DeepPartial,
   type DeltaDiscoveryResponse,
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
-import type { ListenAddress } from '../xds-listener.ts'
+import type { ListenAddress } from '../transport/xds-listener.ts'
 
 /** A delta ADS client over a real socket whose every message a test writes and reads by hand. */
 export class DeltaClient {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '../../runtime/clock.ts'
 import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { MemorySource, type MemoryResource } from '../memory-source.ts'
-import type { ListenAddress } from '../xds-listener.ts'
+import type { ListenAddress } from '../transport/xds-listener.ts'
 import { XdsServer, type XdsLimits, type XdsTimings } from '../xds-server.ts'
 import { DeltaClient } from './delta-client.ts'
 

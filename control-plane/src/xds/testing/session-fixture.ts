@@ -1,6 +1,6 @@
-import type { Batch } from '../batch.ts'
-import type { DeltaRequest } from '../delta-request.ts'
-import { DeltaSession, type RequestOutcome, type SessionLimits } from '../delta-session.ts'
+import type { Batch } from '../subscription/batch.ts'
+import type { DeltaRequest } from '../subscription/delta-request.ts'
+import { DeltaSession, type RequestOutcome, type SessionLimits } from '../subscription/delta-session.ts'
 import { MemorySource, type MemoryChange } from '../memory-source.ts'
 
 /** A batch as a test reads it. */

@@ -1,6 +1,6 @@
 import { encodeResource, encodeTail } from './encode-response.ts'
-import type { XdsResource } from './port.ts'
-import type { XdsCounters } from './counters.ts'
+import type { XdsResource } from '../port.ts'
+import type { XdsCounters } from '../counters.ts'
 
 /** An encoded response. It may go to many streams: a nonce only has to be unique within each. */
 export interface EncodedResponse {

@@ -1,5 +1,5 @@
-import type { Revision } from '../domain/revision.ts'
-import type { XdsResource } from './port.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { XdsResource } from '../port.ts'
 
 /** One NACK: of a whole response, or of a single resource when it was sent alone. */
 export interface Refusal {

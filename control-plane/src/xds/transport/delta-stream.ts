@@ -1,19 +1,24 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import type { Revision } from '../domain/revision.ts'
-import type { Clock, Timer } from '../runtime/clock.ts'
-import type { Logger } from '../runtime/logger.ts'
-import type { Answer } from './batch.ts'
-import type { XdsCounters } from './counters.ts'
-import type { DeltaRequest, MalformedRequest } from './delta-request.ts'
-import { DeltaSession, SessionError, type SessionLimits, type SessionTimings } from './delta-session.ts'
-import type { Delivery } from './delivery.ts'
-import type { FanOut, Flushable } from './fan-out.ts'
-import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from './port.ts'
-import { describeRefusal } from './refusals.ts'
-import type { ResourceHub, Subscriber } from './resource-hub.ts'
-import type { ResponseEncoder } from './response-encoder.ts'
-import type { SubscriptionActions } from './subscription.ts'
-import { clusterType } from './type-urls.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
+import type { Logger } from '../../runtime/logger.ts'
+import type { Answer } from '../subscription/batch.ts'
+import type { XdsCounters } from '../counters.ts'
+import type { DeltaRequest, MalformedRequest } from '../subscription/delta-request.ts'
+import {
+  DeltaSession,
+  SessionError,
+  type SessionLimits,
+  type SessionTimings,
+} from '../subscription/delta-session.ts'
+import type { Delivery } from '../subscription/delivery.ts'
+import type { FanOut, Flushable } from '../push/fan-out.ts'
+import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from '../port.ts'
+import { describeRefusal } from '../subscription/refusals.ts'
+import type { ResourceHub, Subscriber } from '../push/resource-hub.ts'
+import type { ResponseEncoder } from '../push/response-encoder.ts'
+import type { SubscriptionActions } from '../subscription/subscription.ts'
+import { clusterType } from '../type-urls.ts'
 
 export type DeltaCall = ServerDuplexStream<DeltaRequest | MalformedRequest, Buffer>
 

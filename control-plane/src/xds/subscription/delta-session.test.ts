@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { MemorySource } from './memory-source.ts'
-import { resource } from './testing/server-fixture.ts'
-import { SessionFixture, type SentBatch } from './testing/session-fixture.ts'
-import { clusterType, endpointType, listenerType, routeType, secretType } from './type-urls.ts'
+import { MemorySource } from '../memory-source.ts'
+import { resource } from '../testing/server-fixture.ts'
+import { SessionFixture, type SentBatch } from '../testing/session-fixture.ts'
+import { clusterType, endpointType, listenerType, routeType, secretType } from '../type-urls.ts'
 
 const short = new Map([
   [clusterType, 'C'],

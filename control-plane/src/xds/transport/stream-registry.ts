@@ -1,4 +1,4 @@
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock } from '../../runtime/clock.ts'
 import type { DeltaStream } from './delta-stream.ts'
 
 /** Told which nodes' status may have changed, at most once per turn of the event loop. */

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { systemClock } from '../runtime/clock.ts'
+import { systemClock } from '../../runtime/clock.ts'
 import { FanOut } from './fan-out.ts'
-import { MemorySource } from './memory-source.ts'
+import { MemorySource } from '../memory-source.ts'
 import { ResourceHub, type Subscriber } from './resource-hub.ts'
-import { resource } from './testing/server-fixture.ts'
+import { resource } from '../testing/server-fixture.ts'
 
 function fanOutOf(count: number) {
   const turns: (() => void)[] = []

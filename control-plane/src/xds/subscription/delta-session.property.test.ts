@@ -3,9 +3,9 @@ import { expect, test } from 'vitest'
 import type { Batch } from './batch.ts'
 import type { DeltaRequest } from './delta-request.ts'
 import { DeltaSession } from './delta-session.ts'
-import { MemorySource } from './memory-source.ts'
-import { badBody, ModelClient, type Delivered } from './testing/model-client.ts'
-import { clusterType, endpointType, listenerType, routeType } from './type-urls.ts'
+import { MemorySource } from '../memory-source.ts'
+import { badBody, ModelClient, type Delivered } from '../testing/model-client.ts'
+import { clusterType, endpointType, listenerType, routeType } from '../type-urls.ts'
 
 const types = [clusterType, endpointType, listenerType, routeType]
 const names = ['a', 'b', 'c', 'd']

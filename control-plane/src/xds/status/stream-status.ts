@@ -1,8 +1,8 @@
 /** What is told about streams: `Delivery` state as the status types of `status.ts`. */
-import type { Revision } from '../domain/revision.ts'
-import type { Clock } from '../runtime/clock.ts'
-import type { Delivery } from './delivery.ts'
-import type { DeltaStream } from './delta-stream.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Delivery } from '../subscription/delivery.ts'
+import type { DeltaStream } from '../transport/delta-stream.ts'
 import type { NackStatus, ResourceStatus, StreamStatus, TypeStatus } from './status.ts'
 
 /** `revision`: the current one of the source. Undefined for a stream that has not named its node. */

@@ -1,5 +1,5 @@
 /** What the xDS server tells about its streams: the material of `/sidecars` and `waymark sync`. */
-import type { Revision } from '../domain/revision.ts'
+import type { Revision } from '../../domain/revision.ts'
 
 /** A resource that the sidecar refused. */
 export interface NackStatus {

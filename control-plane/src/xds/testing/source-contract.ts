@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Revision } from '../domain/revision.ts'
-import type { ResourceSet, ResourceSetChange, XdsNode, XdsSource } from './port.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { ResourceSet, ResourceSetChange, XdsNode, XdsSource } from '../port.ts'
 
 /** An implementation of the port, with the means to change what it has. */
 export interface SourceUnderTest {

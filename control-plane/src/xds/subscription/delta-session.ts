@@ -1,13 +1,13 @@
-import type { Revision } from '../domain/revision.ts'
+import type { Revision } from '../../domain/revision.ts'
 import type { Answer, Batch, Gates, Held } from './batch.ts'
 import { Delivery } from './delivery.ts'
 import type { DeltaRequest } from './delta-request.ts'
 import { emptySet } from './empty-set.ts'
-import { mustWaitForClusters, mustWaitToRemove, pushRank } from './order.ts'
-import type { ResourceSet, XdsResource } from './port.ts'
+import { mustWaitForClusters, mustWaitToRemove, pushRank } from '../order/order.ts'
+import type { ResourceSet, XdsResource } from '../port.ts'
 import type { Refusal } from './refusals.ts'
 import type { SubscriptionActions } from './subscription.ts'
-import { clusterType, endpointType } from './type-urls.ts'
+import { clusterType, endpointType } from '../type-urls.ts'
 
 export interface SessionLimits {
   /** Names that one stream may subscribe to, over all types. */

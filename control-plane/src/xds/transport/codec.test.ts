@@ -4,11 +4,11 @@ import {
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { newXdsCounters } from './counters.ts'
+import { newXdsCounters } from '../counters.ts'
 import { decodeDeltaRequest } from './decode-request.ts'
-import type { XdsResource } from './port.ts'
-import { ResponseEncoder } from './response-encoder.ts'
-import { clusterType } from './type-urls.ts'
+import type { XdsResource } from '../port.ts'
+import { ResponseEncoder } from '../push/response-encoder.ts'
+import { clusterType } from '../type-urls.ts'
 
 const extensions = Array.from({ length: 516 }, (_, index) => ({
   name: `envoy.extension.${index}`,

@@ -1,4 +1,4 @@
-import type { XdsNode } from './port.ts'
+import type { XdsNode } from '../port.ts'
 
 /** What the server uses of a DeltaDiscoveryRequest. */
 export interface DeltaRequest {

@@ -1,5 +1,5 @@
-import type { Revision } from '../domain/revision.ts'
-import type { ResourceSet, ResourceSetChange } from './port.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { ResourceSet, ResourceSetChange } from '../port.ts'
 
 /** Somebody who wants to know of changed names of one resource set: one type of one stream. */
 export interface Subscriber {

@@ -1,8 +1,8 @@
-import type { Revision } from '../domain/revision.ts'
+import type { Revision } from '../../domain/revision.ts'
 import type { Answer, Batch, FirstRequest, Gates, Held } from './batch.ts'
 import { ChangedNames } from './changed-names.ts'
-import type { TypeProgress } from './order.ts'
-import type { ResourceSet, XdsResource } from './port.ts'
+import type { TypeProgress } from '../order/order.ts'
+import type { ResourceSet, XdsResource } from '../port.ts'
 import { mentions, Refusals, type Refusal } from './refusals.ts'
 import {
   newSubscription,
@@ -11,7 +11,7 @@ import {
   type SubscriptionActions,
   type SubscriptionMessage,
 } from './subscription.ts'
-import { clusterType, hasLegacyWildcard } from './type-urls.ts'
+import { clusterType, hasLegacyWildcard } from '../type-urls.ts'
 import { Unanswered, type SentResponse } from './unanswered.ts'
 
 /** An entry's share of a response besides its body: tags, lengths, version and type URL. */

@@ -1,5 +1,5 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire'
-import type { XdsResource } from './port.ts'
+import type { XdsResource } from '../port.ts'
 
 /** Field `resources` of a DeltaDiscoveryResponse, tag and length included, so that responses are concatenations. */
 export function encodeResource(typeUrl: string, resource: XdsResource): Buffer {

@@ -1,5 +1,5 @@
-import type { Revision } from '../domain/revision.ts'
-import type { XdsResource } from './port.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { XdsResource } from '../port.ts'
 import type { Refusal } from './refusals.ts'
 
 /**

@@ -1,9 +1,9 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire'
 import { Status } from '@envoyproxy/protos/google/rpc/status.ts'
 import { decodeNode } from './decode-node.ts'
-import type { DeltaRequest, MalformedRequest } from './delta-request.ts'
+import type { DeltaRequest, MalformedRequest } from '../subscription/delta-request.ts'
 import { eachField } from './fields.ts'
-import type { XdsNode } from './port.ts'
+import type { XdsNode } from '../port.ts'
 
 const nothing: readonly string[] = []
 const noVersions: ReadonlyMap<string, string> = new Map()

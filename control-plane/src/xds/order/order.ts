@@ -1,6 +1,6 @@
 /** Make before break (X20): what waits for what among the types of one stream. Pure. */
-import type { XdsResource } from './port.ts'
-import { clusterType, endpointType, listenerType, routeType, secretType } from './type-urls.ts'
+import type { XdsResource } from '../port.ts'
+import { clusterType, endpointType, listenerType, routeType, secretType } from '../type-urls.ts'
 
 /** How far one type of a stream is. */
 export interface TypeProgress {

@@ -2,7 +2,7 @@ import type { BinaryReader } from '@bufbuild/protobuf/wire'
 import { BuildVersion, Locality } from '@envoyproxy/protos/envoy/config/core/v3/base.ts'
 import { Value } from '@envoyproxy/protos/google/protobuf/struct.ts'
 import { eachField } from './fields.ts'
-import type { XdsNode } from './port.ts'
+import type { XdsNode } from '../port.ts'
 
 interface NodeParts {
   id: string

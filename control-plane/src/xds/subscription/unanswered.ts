@@ -1,5 +1,5 @@
-import type { Revision } from '../domain/revision.ts'
-import type { XdsResource } from './port.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { XdsResource } from '../port.ts'
 
 /** A response that the client has neither ACKed nor NACKed. */
 export interface SentResponse {

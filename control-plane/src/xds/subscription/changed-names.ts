@@ -1,4 +1,4 @@
-import type { Revision } from '../domain/revision.ts'
+import type { Revision } from '../../domain/revision.ts'
 
 /** Names of one type that have to be looked at, and the oldest revision among them. */
 export class ChangedNames {
