@@ -6,7 +6,7 @@ export const endpointType = `${prefix}.config.endpoint.v3.ClusterLoadAssignment`
 export const secretType = `${prefix}.extensions.transport_sockets.tls.v3.Secret`
 export const listenerType = `${prefix}.config.listener.v3.Listener`
 export const routeType = `${prefix}.config.route.v3.RouteConfiguration`
-const virtualHostType = `${prefix}.config.route.v3.VirtualHost`
+export const virtualHostType = `${prefix}.config.route.v3.VirtualHost`
 
 const legacyWildcardTypes: ReadonlySet<string> = new Set([clusterType, listenerType, virtualHostType])
 

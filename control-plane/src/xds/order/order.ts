@@ -1,6 +1,13 @@
 /** Make before break (X20): what waits for what among the types of one stream. Pure. */
 import type { XdsResource } from '../port.ts'
-import { clusterType, endpointType, listenerType, routeType, secretType } from '../type-urls.ts'
+import {
+  clusterType,
+  endpointType,
+  listenerType,
+  routeType,
+  secretType,
+  virtualHostType,
+} from '../type-urls.ts'
 
 /** How far one type of a stream is. */
 export interface TypeProgress {
@@ -13,7 +20,10 @@ export interface TypeProgress {
 
 export type TypeProgresses = ReadonlyMap<string, TypeProgress>
 
-const order = [clusterType, endpointType, secretType, listenerType, routeType]
+const order = [clusterType, endpointType, secretType, listenerType, routeType, virtualHostType]
+
+/** The types that name clusters. */
+export const clusterUsers = [listenerType, routeType, virtualHostType]
 
 /** The place of a type in the order of sending; unknown types come last. */
 export function pushRank(typeUrl: string): number {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { MemorySource } from '../memory-source.ts'
 import { resource } from '../testing/server-fixture.ts'
 import { SessionFixture, type SentBatch } from '../testing/session-fixture.ts'
+import { testNode } from '../testing/test-node.ts'
 import { clusterType, endpointType, listenerType, routeType, secretType } from '../type-urls.ts'
 
 const short = new Map([
@@ -36,13 +37,7 @@ const route = (clusters: string[], body = clusters.join('')) =>
     clusters.map(name => ref(clusterType, name)),
   )
 const version = (source: MemorySource, typeUrl: string, name: string): string => {
-  const view = source.open({
-    id: '',
-    cluster: '',
-    agent: '',
-    metadata: null,
-    locality: { region: '', zone: '' },
-  })
+  const view = source.open(testNode())
   return view.set(typeUrl)?.get(name)?.version ?? ''
 }
 
@@ -455,6 +450,18 @@ test('X20 a removal goes at once when no route is on its way, and after the orde
   fixture.change({ put: [route(['a'])], remove: [ref(clusterType, 'c')] })
   expect(fixture.wait(19_999)).toEqual([])
   expect(text(fixture.wait(1))).toEqual(['C -c'])
+})
+
+test('X20 after a reconnect a cluster that is gone stays until the routes that may use it were asked for and ACKed', () => {
+  const fixture = new SessionFixture()
+  fixture.source.apply({ put: [cluster('a'), route(['a'])] })
+  const held = (...names: string[]) => ({ initialVersions: new Map(names.map(name => [name, 'old'])) })
+  const [clusters] = fixture.ask(clusterType, held('a', 'gone'))
+  expect(text(clusters ? [clusters] : [])).toEqual(['C +a=1'])
+  expect(clusters && fixture.ack(clusters)).toEqual([])
+  const routes = one(fixture.ask(routeType, { subscribe: ['r'], ...held('r') }))
+  expect(text([routes])).toEqual(['R +r=a'])
+  expect(text(fixture.ack(routes))).toEqual(['C -gone'])
 })
 
 test('X20 a route that turns out unchanged holds no removal back', () => {

@@ -3,11 +3,11 @@ import type { Answer, Batch, Gates, Held } from './batch.ts'
 import { Delivery } from './delivery.ts'
 import type { DeltaRequest } from './delta-request.ts'
 import { emptySet } from './empty-set.ts'
-import { mustWaitForClusters, mustWaitToRemove, pushRank } from '../order/order.ts'
+import { clusterUsers, mustWaitForClusters, mustWaitToRemove, pushRank } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
 import type { Refusal } from './refusals.ts'
 import type { SubscriptionActions } from './subscription.ts'
-import { clusterType, endpointType } from '../type-urls.ts'
+import { clusterType, endpointType, listenerType } from '../type-urls.ts'
 
 export interface SessionLimits {
   /** Names that one stream may subscribe to, over all types. */
@@ -69,6 +69,8 @@ export class DeltaSession implements Gates {
   readonly #owed = new Map<string, Set<string>>()
   readonly #waitingSince = new Map<string, number>()
   #assumeClustersAt: number | undefined
+  /** The client came with resources of an earlier stream and has not yet asked for all that may use them. */
+  #resumes = false
   #now = 0
   #wakeAt: number | undefined
 
@@ -102,6 +104,7 @@ export class DeltaSession implements Gates {
     const first = delivery.subscription.started
       ? undefined
       : { initialVersions, distrusted: this.#distrusted(message, now) }
+    if (initialVersions.size > 0 && first !== undefined) this.#resumes = true
     const { set } = delivery
     const actions = delivery.request(
       {
@@ -174,7 +177,10 @@ export class DeltaSession implements Gates {
   }
 
   mayRemove(typeUrl: string, name: string): boolean {
-    return !mustWaitToRemove(typeUrl, this.#deliveries) || this.#patienceIsOver(typeUrl, name)
+    const waits =
+      mustWaitToRemove(typeUrl, this.#deliveries) ||
+      (pushRank(typeUrl) < pushRank(listenerType) && this.#awaitsUsers())
+    return !waits || this.#patienceIsOver(typeUrl, name)
   }
 
   settle(typeUrl: string, name: string): void {
@@ -188,6 +194,19 @@ export class DeltaSession implements Gates {
     // While suspects are tried, each answer counts: a good cluster that warms would hide a bad one's NACK.
     const { clusterAnswerMs, clusterStuckMs } = this.#timings
     return this.#reached(delivery.lastSentAt + (delivery.isolating ? clusterStuckMs : clusterAnswerMs))
+  }
+
+  /**
+   * After a reconnect the client may use clusters that are gone, in routes that it has not asked for yet: its
+   * types come one by one (X13).
+   */
+  #awaitsUsers(): boolean {
+    this.#resumes &&= clusterUsers.some(
+      typeUrl =>
+        this.#deliveries.get(typeUrl)?.subscription.started !== true &&
+        this.#setOf(typeUrl)?.names()[Symbol.iterator]().next().done === false,
+    )
+    return this.#resumes
   }
 
   /** After a changed cluster its endpoints follow even if unchanged: Envoy does not ask again (X20). */
