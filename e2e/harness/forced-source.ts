@@ -2,6 +2,7 @@ import type {
   ResourceSet,
   ResourceSetChange,
   XdsNode,
+  XdsPeer,
   XdsResource,
   XdsSource,
   XdsView,
@@ -35,8 +36,8 @@ export class ForcedSource implements XdsSource {
     }
   }
 
-  open(node: XdsNode): XdsView {
-    const view = this.#source.open(node)
+  open(node: XdsNode, peer: XdsPeer): XdsView {
+    const view = this.#source.open(node, peer)
     return {
       set: typeUrl => {
         const set = view.set(typeUrl)

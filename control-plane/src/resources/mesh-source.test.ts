@@ -15,6 +15,7 @@ const node = (id: string, metadata?: unknown): XdsNode => ({
   locality: { region: '', zone: '' },
   metadata,
   agent: 'envoy/1.40.0',
+  clientFeatures: [],
 })
 
 let pure: PureMesh
@@ -48,7 +49,7 @@ const clustersOf = (view: XdsView): string[] => [...setOf(view, clusterType).nam
 const hostsOf = (view: XdsView): string[] => {
   const routes = setOf(view, routeType).get('outbound')
   if (routes === undefined) throw new Error('no routes')
-  return RouteConfiguration.decode(routes.body).virtualHosts.map(host => host.name)
+  return RouteConfiguration.decode(routes.body ?? new Uint8Array()).virtualHosts.map(host => host.name)
 }
 
 describe('MeshSource', () => {

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { MemorySource } from './memory-source.ts'
 import { testXdsSource } from './testing/source-contract.ts'
+import { testNode } from './testing/test-node.ts'
 import { resource } from './testing/server-fixture.ts'
 
-const node = { id: 'n', cluster: '', agent: '', metadata: undefined, locality: { region: '', zone: '' } }
+const node = testNode()
 
 testXdsSource('memory source', () => {
   const source = new MemorySource()

@@ -14,7 +14,11 @@ import {
 export interface MemoryResource {
   readonly typeUrl: string
   readonly name: string
-  readonly body: Uint8Array
+  readonly body: Uint8Array | null
+  /** Absent: a hash of the body. */
+  readonly version?: string
+  readonly aliases?: readonly string[]
+  readonly ttlMs?: number
   readonly dependsOn?: readonly ResourceRef[]
   /** Only for who subscribes to it by name: no wildcard covers it. */
   readonly onDemand?: boolean
@@ -23,6 +27,8 @@ export interface MemoryResource {
 export interface MemoryChange {
   readonly put?: readonly MemoryResource[]
   readonly remove?: readonly ResourceRef[]
+  /** Type URL to what responses call the version of the type from now on. */
+  readonly versions?: Readonly<Record<string, string>>
 }
 
 /**
@@ -76,23 +82,24 @@ export class MemorySource implements XdsSource {
   }
 
   /** Makes one revision of these changes, tells all watchers, and returns it. */
-  apply({ put = [], remove = [] }: MemoryChange): Revision {
+  apply({ put = [], remove = [], versions = {} }: MemoryChange): Revision {
     this.#revision += 1
+    for (const [typeUrl, version] of Object.entries(versions)) this.#set(typeUrl).version = version
     const changed = new Map<MemorySet, Set<string>>()
-    const note = (set: MemorySet, name: string): void => {
-      const names = changed.get(set)
-      if (names === undefined) changed.set(set, new Set([name]))
-      else names.add(name)
+    const note = (set: MemorySet, names: readonly string[]): void => {
+      changed.set(set, new Set([...(changed.get(set) ?? []), ...names]))
     }
     for (const resource of put) {
       const set = this.#set(resource.typeUrl)
-      if (set.put(resource, this.#revision)) note(set, resource.name)
+      note(set, set.put(resource, this.#revision))
     }
     for (const { typeUrl, name } of remove) {
       const set = this.#set(typeUrl)
-      if (set.remove(name)) note(set, name)
+      note(set, set.remove(name))
     }
-    for (const [set, names] of changed) set.announce({ revision: this.#revision, names: [...names] })
+    for (const [set, names] of changed) {
+      if (names.size > 0) set.announce({ revision: this.#revision, names: [...names] })
+    }
     for (const listener of this.#listeners) listener(this.#revision)
     return this.#revision
   }
@@ -107,12 +114,15 @@ export class MemorySource implements XdsSource {
 }
 
 class MemorySet implements ResourceSet {
+  version: string | undefined
   readonly #resources = new Map<string, XdsResource>()
+  /** Alias to name. */
+  readonly #aliases = new Map<string, string>()
   readonly #onDemand = new Set<string>()
   readonly #watchers = new Set<(change: ResourceSetChange) => void>()
 
   get(name: string): XdsResource | undefined {
-    return this.#resources.get(name)
+    return this.#resources.get(name) ?? this.#resources.get(this.#aliases.get(name) ?? '')
   }
 
   *names(): Iterable<string> {
@@ -130,29 +140,43 @@ class MemorySet implements ResourceSet {
     }
   }
 
-  /** False when nothing changes: the resource stays the same object. */
-  put({ name, body, dependsOn, onDemand = false }: MemoryResource, revision: Revision): boolean {
-    const version = createHash('sha256').update(body).digest('hex').slice(0, 16)
+  /** The names under which something changes; none: the resource stays the same object. */
+  put(resource: MemoryResource, revision: Revision): string[] {
+    const { typeUrl: _, onDemand = false, ...given } = resource
+    const { name, aliases = [] } = given
+    const version = given.version ?? hashOf(given)
     const known = this.#resources.get(name)
-    if (known?.version === version && this.#onDemand.has(name) === onDemand) return false
-    this.#resources.set(name, {
-      name,
-      version,
-      body,
-      revision,
-      ...(dependsOn === undefined ? {} : { dependsOn }),
-    })
+    if (known?.version === version && this.#onDemand.has(name) === onDemand) return []
+    const before = this.remove(name)
+    this.#resources.set(name, { ...given, version, revision })
+    for (const alias of aliases) this.#aliases.set(alias, name)
     if (onDemand) this.#onDemand.add(name)
-    else this.#onDemand.delete(name)
-    return true
+    return [...before, name, ...aliases]
   }
 
-  remove(name: string): boolean {
+  /** The names under which it was known. */
+  remove(name: string): string[] {
+    const known = this.#resources.get(name)
+    if (known === undefined) return []
     this.#onDemand.delete(name)
-    return this.#resources.delete(name)
+    this.#resources.delete(name)
+    const names = [name]
+    for (const alias of known.aliases ?? []) {
+      if (this.#aliases.get(alias) !== name) continue
+      this.#aliases.delete(alias)
+      names.push(alias)
+    }
+    return names
   }
 
   announce(change: ResourceSetChange): void {
     for (const watcher of [...this.#watchers]) watcher(change)
   }
 }
+
+const hashOf = ({ body, aliases = [] }: Pick<MemoryResource, 'body' | 'aliases'>): string =>
+  createHash('sha256')
+    .update(body ?? 'no body')
+    .update(aliases.join('\n'))
+    .digest('hex')
+    .slice(0, 16)

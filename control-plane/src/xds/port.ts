@@ -17,8 +17,15 @@ export interface XdsResource {
   readonly name: string
   /** The same on every replica and across restarts (X11): a hash of what is encoded. */
   readonly version: string
-  /** The encoded message, without the Any around it. */
-  readonly body: Uint8Array
+  /**
+   * The encoded message, without the Any around it; null for a resource without a body: the answer "there is none"
+   * where a removed name would leave the client waiting (X7). State of the world leaves it out.
+   */
+  readonly body: Uint8Array | null
+  /** Other names under which it can be asked for (X7). */
+  readonly aliases?: readonly string[]
+  /** How long it holds without a heartbeat, in milliseconds; only where the server is set to send TTLs (X22). */
+  readonly ttlMs?: number
   /** The revision at which this replica last saw it change. */
   readonly revision: Revision
   /**
@@ -28,7 +35,10 @@ export interface XdsResource {
   readonly dependsOn?: readonly ResourceRef[]
 }
 
-/** Names of one resource set that were added, changed or removed at `revision`. */
+/**
+ * Names of one resource set that were added, changed or removed at `revision`. A resource with aliases is told
+ * of under each of its names: streams are found by the name that they asked for.
+ */
 export interface ResourceSetChange {
   readonly revision: Revision
   readonly names: readonly string[]
@@ -39,6 +49,12 @@ export interface ResourceSetChange {
  * subscription covers `names()`; `get` may also know names that the wildcard does not cover.
  */
 export interface ResourceSet {
+  /**
+   * What a response calls the version of this type. Absent: delta leaves it empty (each resource has its own),
+   * state of the world derives one from the content.
+   */
+  readonly version?: string | undefined
+  /** By name or alias: the resource found may have another name than the one asked for (X7). */
   get(name: string): XdsResource | undefined
   names(): Iterable<string>
   /**
@@ -63,6 +79,18 @@ export interface XdsNode {
   readonly metadata: unknown
   /** `user_agent_name`/`user_agent_version`: `envoy/1.40.0`. */
   readonly agent: string
+  /** `client_features`, at most 64. */
+  readonly clientFeatures: readonly string[]
+}
+
+/** Who is at the other end of the stream, as the transport knows it; X25 compares it with what the node says. */
+export interface XdsPeer {
+  /** `address:port` of the client. */
+  readonly address: string
+  /** SPIFFE ids of a verified client certificate. */
+  readonly spiffeIds: readonly string[]
+  /** From the `authorization` metadata of the call; not verified. */
+  readonly bearerToken: string | undefined
 }
 
 /** What one sidecar sees. Two sidecars that see the same resources of a type get the same set object. */
@@ -89,7 +117,7 @@ export interface XdsSource {
   /** Resolves when the first complete state has loaded: no request is answered before (X12). */
   ready(): Promise<void>
   /** Throws XdsRefusedError when this node cannot be served. */
-  open(node: XdsNode): XdsView
+  open(node: XdsNode, peer: XdsPeer): XdsView
   /**
    * Calls `listener` after each applied revision, when all sets have told their watchers of it. Streams use it
    * to say up to which revision a sidecar is in sync. Returns the call that ends it.

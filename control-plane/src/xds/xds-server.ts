@@ -116,7 +116,7 @@ export class XdsServer implements Component {
       source,
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
-      encoder: new ResponseEncoder({ noncePrefix: `${clock.now().toString(36)}-`, counters }),
+      encoder: new ResponseEncoder({ noncePrefix: `${clock.now().toString(36)}-`, counters, ttl: false }),
       clock,
       logger,
       counters,

@@ -3,6 +3,7 @@ import { systemClock } from '../../runtime/clock.ts'
 import { FanOut } from './fan-out.ts'
 import { MemorySource } from '../memory-source.ts'
 import { ResourceHub, type Subscriber } from './resource-hub.ts'
+import { testNode } from '../testing/test-node.ts'
 import { resource } from '../testing/server-fixture.ts'
 
 function fanOutOf(count: number) {
@@ -55,13 +56,7 @@ const subscriber = (): Subscriber & { seen: string[] } => {
 
 test('a set is watched once, tells its subscribers only, and is left with the last of them', () => {
   const source = new MemorySource()
-  const view = source.open({
-    id: '',
-    cluster: '',
-    agent: '',
-    metadata: null,
-    locality: { region: '', zone: '' },
-  })
+  const view = source.open(testNode())
   const set = view.set('t')
   if (set === undefined) throw new Error('a memory source serves every type')
   const hub = new ResourceHub()

@@ -5,6 +5,7 @@ import type { XdsCounters } from '../counters.ts'
 /** An encoded response. It may go to many streams: a nonce only has to be unique within each. */
 export interface EncodedResponse {
   readonly typeUrl: string
+  readonly version: string | undefined
   readonly resources: readonly XdsResource[]
   readonly removed: readonly string[]
   readonly nonce: string
@@ -15,6 +16,8 @@ export interface EncodedResponse {
 
 export interface ResponseContent {
   readonly typeUrl: string
+  /** What the response calls the version of the type. */
+  readonly version: string | undefined
   readonly resources: readonly XdsResource[]
   readonly removed: readonly string[]
 }
@@ -29,15 +32,20 @@ const recentBytes = 16 * 1024 * 1024
 export class ResponseEncoder {
   readonly #noncePrefix: string
   readonly #counters: XdsCounters
+  readonly #ttl: boolean
   readonly #encoded = new WeakMap<XdsResource, Buffer>()
   #recent: EncodedResponse[] = []
   #recentBytes = 0
   #sequence = 0
 
-  /** `noncePrefix` keeps the nonces of this process apart from those of one before it. */
-  constructor(options: { noncePrefix: string; counters: XdsCounters }) {
+  /**
+   * `noncePrefix` keeps the nonces of this process apart from those of one before it. `ttl`: resources go out with
+   * their time to live.
+   */
+  constructor(options: { noncePrefix: string; counters: XdsCounters; ttl: boolean }) {
     this.#noncePrefix = options.noncePrefix
     this.#counters = options.counters
+    this.#ttl = options.ttl
   }
 
   /** `after`: the sequence of the stream's last response; the nonce is one that it has not seen. */
@@ -46,11 +54,12 @@ export class ResponseEncoder {
     if (shared !== undefined) return shared
     this.#sequence += 1
     const nonce = `${this.#noncePrefix}${this.#sequence.toString(36)}`
-    const { typeUrl, resources, removed } = content
+    const { typeUrl, version, resources, removed } = content
     const parts = resources.map(resource => this.#resource(typeUrl, resource))
-    parts.push(encodeTail(typeUrl, nonce, removed))
+    parts.push(encodeTail({ typeUrl, version, nonce, removed }))
     const response = {
       typeUrl,
+      version,
       resources,
       removed,
       nonce,
@@ -64,7 +73,7 @@ export class ResponseEncoder {
   #resource(typeUrl: string, resource: XdsResource): Buffer {
     const known = this.#encoded.get(resource)
     if (known !== undefined) return known
-    const bytes = encodeResource(typeUrl, resource)
+    const bytes = encodeResource(typeUrl, resource, { ttl: this.#ttl })
     this.#encoded.set(resource, bytes)
     this.#counters.encodes += 1
     return bytes
@@ -80,7 +89,10 @@ export class ResponseEncoder {
 }
 
 const sameContent = (a: ResponseContent, b: ResponseContent): boolean =>
-  a.typeUrl === b.typeUrl && sameItems(a.resources, b.resources) && sameItems(a.removed, b.removed)
+  a.typeUrl === b.typeUrl &&
+  a.version === b.version &&
+  sameItems(a.resources, b.resources) &&
+  sameItems(a.removed, b.removed)
 
 const sameItems = (a: readonly unknown[], b: readonly unknown[]): boolean =>
   a.length === b.length && a.every((item, index) => item === b[index])

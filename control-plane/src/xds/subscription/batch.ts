@@ -11,6 +11,8 @@ export type Held = XdsResource | string | null
 /** One response of one type, before it is encoded. */
 export interface Batch {
   readonly typeUrl: string
+  /** What the response calls the version of the type. */
+  readonly version: string | undefined
   readonly resources: readonly XdsResource[]
   readonly removed: readonly string[]
   readonly takesBack: boolean

@@ -140,7 +140,8 @@ export class Delivery implements TypeProgress {
   /** The next response, as far as the order allows; undefined: nothing to send now. */
   take(gates: Gates, maxBytes: number): Batch | undefined {
     if (this.#refusals?.wantsTakeBack === true) {
-      return { typeUrl: this.typeUrl, ...this.#refusals.takenBack(), takesBack: true }
+      const { typeUrl } = this
+      return { typeUrl, version: this.set.version, ...this.#refusals.takenBack(), takesBack: true }
     }
     const resources: XdsResource[] = []
     const removed: string[] = []
@@ -158,7 +159,7 @@ export class Delivery implements TypeProgress {
       }
       const alone = this.#refusals?.isolates(name) === true
       if (alone && bytes > 0) continue
-      const size = entryOverhead + name.length + (resource?.body.length ?? 0)
+      const size = entryOverhead + name.length + (resource?.body?.length ?? 0)
       if (bytes > 0 && bytes + size > maxBytes) break
       bytes += size
       this.#changed.delete(name)
@@ -169,7 +170,8 @@ export class Delivery implements TypeProgress {
     }
     if (bytes === 0 && !this.#owesResponse) return undefined
     this.#owesResponse = false
-    return { typeUrl: this.typeUrl, resources, removed, takesBack: false, revision }
+    const { typeUrl, set } = this
+    return { typeUrl, version: set.version, resources, removed, takesBack: false, revision }
   }
 
   /** The batch has been written under this nonce. */

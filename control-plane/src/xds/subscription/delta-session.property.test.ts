@@ -5,6 +5,7 @@ import type { DeltaRequest } from './delta-request.ts'
 import { DeltaSession } from './delta-session.ts'
 import { MemorySource } from '../memory-source.ts'
 import { badBody, ModelClient, type Delivered } from '../testing/model-client.ts'
+import { testNode } from '../testing/test-node.ts'
 import { clusterType, endpointType, listenerType, routeType } from '../type-urls.ts'
 
 const types = [clusterType, endpointType, listenerType, routeType]
@@ -70,13 +71,7 @@ class World {
   #parity = 0
 
   constructor() {
-    const view = this.source.open({
-      id: 'n',
-      cluster: '',
-      agent: '',
-      metadata: undefined,
-      locality: { region: '', zone: '' },
-    })
+    const view = this.source.open(testNode())
     for (const typeUrl of types) {
       view.set(typeUrl)?.watch(change => {
         const delivery = this.session.deliveries.find(each => each.typeUrl === typeUrl)
@@ -191,13 +186,7 @@ class World {
 
   #open(): DeltaSession {
     const { source } = this
-    const view = source.open({
-      id: 'n',
-      cluster: '',
-      agent: '',
-      metadata: undefined,
-      locality: { region: '', zone: '' },
-    })
+    const view = source.open(testNode())
     return new DeltaSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
@@ -233,7 +222,7 @@ function compare(world: World): void {
     const refused = (each: string) => delivery.refusals.find(({ names: [only] }) => only === each)
     for (const each of names) {
       const wanted = delivery.current(each)
-      const wantedBody = wanted === undefined ? undefined : Buffer.from(wanted.body).toString()
+      const wantedBody = wanted === undefined ? undefined : Buffer.from(wanted.body ?? []).toString()
       const has = held.held.get(each)?.body
       // Refused on the last stream, so the client named no version of it on this one: the server cannot know.
       if (world.reconnected && wanted === undefined && held.held.get(each)?.version === undefined) continue

@@ -65,9 +65,13 @@ export class ModelClient {
     if (new Set(names).size !== names.length) throw new Error(`X17 broken: ${names.join(' ')}`)
     const type = this.#type(typeUrl)
     if (!type.requested) return undefined
-    const refused = resources.filter(({ body }) => Buffer.from(body).toString().startsWith(badBody))
+    const refused = resources.filter(({ body }) =>
+      Buffer.from(body ?? [])
+        .toString()
+        .startsWith(badBody),
+    )
     for (const { name, body, version } of resources) {
-      const text = Buffer.from(body).toString()
+      const text = Buffer.from(body ?? []).toString()
       if (!type.wildcard && !type.names.has(name)) continue
       if (refused.length === 0) type.held.set(name, { body: text, version })
       else if (!text.startsWith(badBody) && applies(name))

@@ -1,6 +1,7 @@
 import type { Batch } from '../subscription/batch.ts'
 import type { DeltaRequest } from '../subscription/delta-request.ts'
 import { DeltaSession, type RequestOutcome, type SessionLimits } from '../subscription/delta-session.ts'
+import { testNode } from './test-node.ts'
 import { MemorySource, type MemoryChange } from '../memory-source.ts'
 
 /** A batch as a test reads it. */
@@ -24,13 +25,7 @@ export class SessionFixture {
 
   constructor(options: { source?: MemorySource; limits?: Partial<SessionLimits> } = {}) {
     this.source = options.source ?? new MemorySource()
-    const view = this.source.open({
-      id: 'n',
-      cluster: '',
-      agent: '',
-      metadata: undefined,
-      locality: { region: '', zone: '' },
-    })
+    const view = this.source.open(testNode())
     this.session = new DeltaSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => this.source.revision(),
@@ -106,6 +101,8 @@ export class SessionFixture {
 
 const describe = ({ typeUrl, resources, removed }: Batch): Omit<SentBatch, 'nonce'> => ({
   typeUrl,
-  resources: resources.map(({ name, body }) => `${name}=${Buffer.from(body).toString()}`),
+  resources: resources.map(
+    ({ name, body }) => `${name}=${body === null ? 'none' : Buffer.from(body).toString()}`,
+  ),
   removed: [...removed],
 })

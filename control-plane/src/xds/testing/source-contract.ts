@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Revision } from '../../domain/revision.ts'
+import { testPeer } from './test-node.ts'
 import type { ResourceSet, ResourceSetChange, XdsNode, XdsSource } from '../port.ts'
 
 /** An implementation of the port, with the means to change what it has. */
@@ -27,7 +28,7 @@ export function testXdsSource(label: string, make: () => Promise<SourceUnderTest
       const under = await make()
       try {
         await under.source.ready()
-        const view = under.source.open(under.node)
+        const view = under.source.open(under.node, testPeer)
         const set = view.set(under.typeUrl)
         if (set === undefined) throw new Error(`the source does not serve ${under.typeUrl}`)
         await body(under, set)
@@ -116,7 +117,7 @@ export function testXdsSource(label: string, make: () => Promise<SourceUnderTest
   })
 
   check('two views of the same node share the set, and closing one leaves the other', async (under, set) => {
-    const other = under.source.open(under.node)
+    const other = under.source.open(under.node, testPeer)
     expect(other.set(under.typeUrl)).toBe(set)
     other.close()
     const name = await under.add()

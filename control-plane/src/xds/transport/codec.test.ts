@@ -45,6 +45,7 @@ test('a node as large as that of Envoy is read for what matters', () => {
       locality: { region: 'eu', zone: 'eu-1' },
       metadata: { outboundPort: 15001, upstreams: ['a', null] },
       agent: 'envoy/1.40.0',
+      clientFeatures: ['x'],
     },
     typeUrl: clusterType,
     subscribe: ['a', '*'],
@@ -100,13 +101,15 @@ const resource = (name: string, body = name): XdsResource => ({
 
 test('a response is what the generated code reads, and resources are encoded once', () => {
   const counters = newXdsCounters()
-  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters })
+  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters, ttl: false })
   const resources = [resource('a'), resource('b', 'x'.repeat(300))]
-  const first = encoder.encode({ typeUrl: clusterType, resources, removed: ['gone', 'ünïcode'] }, 0)
+  const content = { typeUrl: clusterType, version: '7' }
+  const first = encoder.encode({ ...content, resources, removed: ['gone', 'ünïcode'] }, 0)
   const decoded = DeltaDiscoveryResponse.decode(first.bytes)
   expect(decoded).toMatchObject({
     typeUrl: clusterType,
     nonce: first.nonce,
+    systemVersionInfo: '7',
     removedResources: ['gone', 'ünïcode'],
   })
   expect(
@@ -120,13 +123,13 @@ test('a response is what the generated code reads, and resources are encoded onc
     ['a', 'v-a', clusterType, 1],
     ['b', `v-${'x'.repeat(300)}`, clusterType, 300],
   ])
-  encoder.encode({ typeUrl: clusterType, resources: [...resources].reverse(), removed: [] }, 0)
+  encoder.encode({ ...content, resources: [...resources].reverse(), removed: [] }, 0)
   expect(counters.encodes).toBe(2)
 })
 
 test('streams that get the same share one buffer, and none sees a nonce twice', () => {
-  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters: newXdsCounters() })
-  const content = { typeUrl: clusterType, resources: [resource('a')], removed: [] }
+  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters: newXdsCounters(), ttl: false })
+  const content = { typeUrl: clusterType, version: undefined, resources: [resource('a')], removed: [] }
   const first = encoder.encode(content, 0)
   expect(encoder.encode({ ...content, resources: [...content.resources] }, 0)).toBe(first)
   const again = encoder.encode(content, first.sequence)
@@ -134,4 +137,19 @@ test('streams that get the same share one buffer, and none sees a nonce twice', 
   expect(encoder.encode(content, first.sequence)).toBe(again)
   expect(encoder.encode({ ...content, removed: ['a2'] }, 0)).not.toBe(again)
   expect(encoder.encode({ ...content, resources: [resource('a')] }, 0).nonce).not.toBe(again.nonce)
+})
+
+test('X7 X22 a resource goes out with its aliases, without a body, and with a TTL where that is set', () => {
+  const bodiless = { ...resource('a'), body: null, aliases: ['b', 'c'], ttlMs: 1_500 }
+  const content = { typeUrl: clusterType, version: undefined, resources: [bodiless], removed: [] }
+  const decode = (ttl: boolean) => {
+    const encoder = new ResponseEncoder({ noncePrefix: '', counters: newXdsCounters(), ttl })
+    return DeltaDiscoveryResponse.decode(encoder.encode(content, 0).bytes)
+  }
+  const expected = { name: 'a', version: 'v-a', resource: undefined, aliases: ['b', 'c'] }
+  expect(decode(false)).toMatchObject({
+    systemVersionInfo: '',
+    resources: [{ ...expected, ttl: undefined }],
+  })
+  expect(decode(true).resources).toMatchObject([{ ...expected, ttl: { seconds: 1, nanos: 500_000_000 } }])
 })

@@ -12,7 +12,10 @@ interface NodeParts {
   metadata: unknown
   agentName: string
   agentVersion: string
+  readonly clientFeatures: string[]
 }
+
+const maxFeatures = 64
 
 /**
  * Reads what matters of a `Node` of `length` bytes, from the reader's place on. Envoy's node is about 60 KB, nearly all of
@@ -27,11 +30,12 @@ export function decodeNode(reader: BinaryReader, length: number): XdsNode {
     metadata: undefined,
     agentName: '',
     agentVersion: '',
+    clientFeatures: [],
   }
   eachField(reader, length, field => nodeField(reader, parts, field))
-  const { id, cluster, region, zone, metadata, agentName, agentVersion } = parts
+  const { id, cluster, region, zone, metadata, agentName, agentVersion, clientFeatures } = parts
   const agent = agentVersion === '' ? agentName : `${agentName}/${agentVersion}`
-  return { id, cluster, locality: { region, zone }, metadata, agent }
+  return { id, cluster, locality: { region, zone }, metadata, agent, clientFeatures }
 }
 
 function nodeField(reader: BinaryReader, parts: NodeParts, field: number): boolean {
@@ -59,6 +63,10 @@ function nodeField(reader: BinaryReader, parts: NodeParts, field: number): boole
       if (version) parts.agentVersion = `${version.majorNumber}.${version.minorNumber}.${version.patch}`
       return true
     }
+    case 10:
+      if (parts.clientFeatures.length === maxFeatures) return false
+      parts.clientFeatures.push(reader.string())
+      return true
     default:
       return false
   }

@@ -183,7 +183,7 @@ export class DeltaStream implements Flushable {
       throw new SessionError(3, 'the first message of a stream must have a node with an id')
     }
     const { source, limits, timings } = this.#context
-    const view = source.open(node)
+    const view = source.open(node, { address: this.peer, spiffeIds: [], bearerToken: undefined })
     this.#node = node
     this.#view = view
     const session = new DeltaSession({
