@@ -73,11 +73,8 @@ export class ScriptedAds {
     })
   }
 
-  /** Writes one response to the newest stream; returns its nonce and its size in bytes. */
-  send({ typeUrl, put = [], remove = [] }: ScriptedAnswer): {
-    readonly nonce: string
-    readonly bytes: number
-  } {
+  /** Writes one response to the newest stream; returns its nonce. */
+  send({ typeUrl, put = [], remove = [] }: ScriptedAnswer): string {
     const call = [...this.#calls].at(-1)
     if (call === undefined) throw new Error('no Envoy is connected')
     this.#nonce += 1
