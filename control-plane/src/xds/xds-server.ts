@@ -1,12 +1,16 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { Revision } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { RevisionJournal } from './acks/revision-journal.ts'
+import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.ts'
 import { adsService } from './transport/ads-service.ts'
 import { newXdsCounters, type XdsCounters } from './counters.ts'
 import type { SessionLimits, SessionTimings } from './subscription/delta-session.ts'
 import { DeltaStream, type DeltaCall, type StreamContext } from './transport/delta-stream.ts'
+import type { ExtraService } from './transport/extra-service.ts'
 import { FanOut } from './push/fan-out.ts'
 import type { XdsSource } from './port.ts'
 import { ResourceHub } from './push/resource-hub.ts'
@@ -41,6 +45,8 @@ export interface XdsServerOptions {
   readonly credentials?: ServerCredentials
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
+  /** Served on the same port. */
+  readonly services?: readonly ExtraService[]
 }
 
 const mebibyte = 1024 * 1024
@@ -80,6 +86,7 @@ export class XdsServer implements Component {
   readonly #server: Server
   readonly #listener: XdsListener
   readonly #registry: StreamRegistry
+  readonly #watches: RevisionWatches
   readonly #context: StreamContext
   #bound: Promise<ListenAddress> | undefined
   #stopping = false
@@ -91,6 +98,14 @@ export class XdsServer implements Component {
     this.#timings = { ...defaultTimings, ...options.timings }
     const { source, clock, logger } = options
     this.#registry = new StreamRegistry(clock)
+    const registry = this.#registry
+    const journal = new RevisionJournal({ head: source.revision() })
+    this.#watches = new RevisionWatches({
+      journal,
+      listen: listener => registry.listen(listener),
+      marks: () => registry.marks(),
+      clock,
+    })
     this.#server = new Server({
       'grpc.max_receive_message_length': this.#limits.maxRequestBytes,
       'grpc.max_send_message_length': -1,
@@ -104,6 +119,9 @@ export class XdsServer implements Component {
       },
       streamAggregatedResources: refuseSotw,
     })
+    for (const { definition, implementation } of options.services ?? []) {
+      this.#server.addService(definition, implementation)
+    }
     this.#listener = new XdsListener({
       address: options.listen,
       maxConnections: this.#limits.maxConnections,
@@ -116,6 +134,7 @@ export class XdsServer implements Component {
       source,
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
+      journal,
       encoder: new ResponseEncoder({ noncePrefix: `${clock.now().toString(36)}-`, counters, ttl: false }),
       clock,
       logger,
@@ -139,8 +158,9 @@ export class XdsServer implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     const { source, clock, logger } = this.#options
-    const unwatch = source.onRevision(() => {
+    const unwatch = source.onRevision(revision => {
       this.#context.fanOut.release()
+      this.#watches.applied(revision)
     })
     logger.info(await this.listen(), 'xDS server listens')
     while (!signal.aborted) {
@@ -166,6 +186,14 @@ export class XdsServer implements Component {
   resources(node: string): ResourceStatus[] {
     const stream = this.#registry.find(node)
     return stream === undefined ? [] : resourceStatuses(stream, this.#options.clock)
+  }
+
+  /**
+   * Follows what the sidecars of this server make of a revision, applied already or not yet, and calls `onChange`
+   * when its report has changed. How many revisions are followed is for the caller to bound.
+   */
+  follow(revision: Revision, onChange: () => void): FollowedRevision {
+    return this.#watches.follow(revision, onChange)
   }
 
   /** Calls `listener` with the nodes whose status may have changed. Returns the call that ends it. */
@@ -229,6 +257,7 @@ export class XdsServer implements Component {
     for (const stream of this.#registry.streams) {
       stream.close(status.UNAVAILABLE, 'the control plane is stopping')
     }
+    for (const service of this.#options.services ?? []) service.stop()
     const done = new AbortController()
     this.#server.tryShutdown(() => {
       done.abort()

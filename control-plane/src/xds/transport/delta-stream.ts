@@ -2,6 +2,8 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Revision } from '../../domain/revision.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
+import type { RevisionJournal } from '../acks/revision-journal.ts'
+import { StreamMark } from '../acks/stream-mark.ts'
 import type { Answer } from '../subscription/batch.ts'
 import type { XdsCounters } from '../counters.ts'
 import type { DeltaRequest, MalformedRequest } from '../subscription/delta-request.ts'
@@ -28,6 +30,8 @@ export interface StreamContext {
   readonly hub: ResourceHub
   readonly fanOut: FanOut
   readonly encoder: ResponseEncoder
+  /** Told which streams a revision touches. */
+  readonly journal: RevisionJournal
   readonly clock: Clock
   readonly logger: Logger
   readonly counters: XdsCounters
@@ -57,6 +61,7 @@ export class DeltaStream implements Flushable {
   #node: XdsNode | undefined
   #view: XdsView | undefined
   #session: DeltaSession | undefined
+  #mark: StreamMark | undefined
   #closed = false
   #queued = 0
   #queuedSince = 0
@@ -86,6 +91,11 @@ export class DeltaStream implements Flushable {
 
   get node(): XdsNode | undefined {
     return this.#node
+  }
+
+  /** What the revisions that touched it remember it by; undefined until the first message. */
+  get mark(): StreamMark | undefined {
+    return this.#mark
   }
 
   get peer(): string {
@@ -156,6 +166,7 @@ export class DeltaStream implements Flushable {
   touched(delivery: Delivery, name: string, revision: Revision): void {
     delivery.touch(name, revision)
     this.#context.fanOut.touch(this)
+    if (this.#mark !== undefined) this.#context.journal.touch(this.#mark, delivery.typeUrl, name)
   }
 
   #receive(message: DeltaRequest | MalformedRequest): void {
@@ -193,6 +204,7 @@ export class DeltaStream implements Flushable {
       timings,
     })
     this.#session = session
+    this.#mark = new StreamMark({ node: node.id, deliveries: () => session.deliveries })
     return session
   }
 
@@ -266,6 +278,7 @@ export class DeltaStream implements Flushable {
     if (this.#closed) return
     this.#closed = true
     this.#timer?.cancel()
+    this.#mark?.end()
     this.#context.fanOut.forget(this)
     for (const [delivery, subscriber] of this.#subscribers) subscriber.leave(this.#context.hub, delivery)
     this.#subscribers.clear()

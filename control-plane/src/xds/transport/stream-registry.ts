@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.ts'
+import type { StreamMark } from '../acks/stream-mark.ts'
 import type { DeltaStream } from './delta-stream.ts'
 
 /** Told which nodes' status may have changed, at most once per turn of the event loop. */
@@ -32,6 +33,11 @@ export class StreamRegistry {
 
   find(node: string): DeltaStream | undefined {
     return [...(this.#byNode.get(node) ?? [])].at(-1)
+  }
+
+  /** Of every stream that has named its node. */
+  *marks(): Iterable<StreamMark> {
+    for (const { mark } of this.#streams) if (mark !== undefined) yield mark
   }
 
   add(stream: DeltaStream): void {
