@@ -1,5 +1,6 @@
 import type { Revision } from '../../domain/revision.ts'
 import type { Answer, Batch, FirstRequest, Gates, Held } from './batch.ts'
+import { BatchDraft } from './batch-draft.ts'
 import { ChangedNames } from './changed-names.ts'
 import type { TypeProgress } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
@@ -13,9 +14,7 @@ import {
 } from './subscription.ts'
 import { clusterType, hasLegacyWildcard } from '../type-urls.ts'
 import { Unanswered, type SentResponse } from './unanswered.ts'
-
-/** An entry's share of a response besides its body: tags, lengths, version and type URL. */
-const entryOverhead = 128
+import { Wanted } from './wanted.ts'
 
 const maxMessage = 2048
 
@@ -30,8 +29,10 @@ export class Delivery implements TypeProgress {
   readonly set: ResourceSet
   readonly subscription: Subscription
   readonly unanswered = new Unanswered()
+  /** Names that changed and are not sent yet. */
+  readonly changed = new ChangedNames()
+  readonly #wanted: Wanted
   readonly #held = new Map<string, Held>()
-  readonly #changed = new ChangedNames()
   /** A wildcard without a resource still gets a response (X12). */
   #owesResponse = false
   #refusals: Refusals | undefined
@@ -41,15 +42,16 @@ export class Delivery implements TypeProgress {
     this.typeUrl = options.typeUrl
     this.set = options.set
     this.subscription = newSubscription({ legacy: hasLegacyWildcard(options.typeUrl) })
+    this.#wanted = new Wanted(this.subscription, options.set)
   }
 
   get busy(): boolean {
-    return this.#changed.size > 0 || this.unanswered.size > 0 || this.#owesResponse
+    return this.changed.size > 0 || this.unanswered.size > 0 || this.#owesResponse
   }
 
   /** Something could be sent if the order and the client allow it. */
   get hasWork(): boolean {
-    return this.#changed.size > 0 || this.#owesResponse || this.wantsTakeBack
+    return this.changed.size > 0 || this.#owesResponse || this.wantsTakeBack
   }
 
   get wantsTakeBack(): boolean {
@@ -68,8 +70,8 @@ export class Delivery implements TypeProgress {
   /** The oldest revision that the client may not have; undefined: it has answered everything. */
   get behindSince(): Revision | undefined {
     const sent = this.unanswered.revision
-    if (this.#changed.size === 0) return sent
-    return Math.min(this.#changed.since, sent ?? Infinity)
+    if (this.changed.size === 0) return sent
+    return Math.min(this.changed.since, sent ?? Infinity)
   }
 
   get refusals(): readonly Refusal[] {
@@ -83,22 +85,20 @@ export class Delivery implements TypeProgress {
     return resource === undefined || this.#refusals?.blocks(name, resource.version) === true
   }
 
-  /** What the client should have under this name. */
+  /** What the client should have under this name, or for having asked for it. */
   current(name: string): XdsResource | undefined {
-    const { names, wildcard } = this.subscription
-    const wanted = names.has(name) || (wildcard && (this.set.covers?.(name) ?? true))
-    return wanted ? this.set.get(name) : undefined
+    return this.#wanted.current(name)
   }
 
   /** The resource has changed, appeared or gone at `revision`. */
   touch(name: string, revision: Revision): void {
-    this.#changed.add(name, revision, false)
+    this.changed.add(name, revision, false)
   }
 
   /** Sends the resource again, if it is subscribed, even if it has not changed (X5, X20). */
   resend(name: string, revision: Revision): void {
-    if (!this.#tracked(name)) return
-    this.#changed.add(name, this.set.get(name)?.revision ?? revision, true)
+    if (!this.#wanted.tracked(name)) return
+    this.changed.add(name, this.set.get(name)?.revision ?? revision, true)
   }
 
   /** Takes the lists of a request. `revision`: the current one of the source. */
@@ -111,17 +111,23 @@ export class Delivery implements TypeProgress {
     // From the first request on, the client has what it says, whatever it was sent unasked.
     if (assumed) this.#held.clear()
     const actions = subscribe(this.subscription, message)
+    for (const name of actions.added) {
+      const resource = this.set.get(name)
+      if (resource !== undefined) this.#wanted.resolve(name, resource)
+    }
     if (first !== undefined) this.#adopt(first, revision)
     for (const name of actions.added) {
-      if (first === undefined || !this.#held.has(name)) this.resend(name, revision)
+      if (first === undefined || !this.#held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
     }
     for (const name of actions.again) {
-      this.#refusals?.retry(name)
+      this.#refusals?.retry(this.#wanted.nameOf(name))
       this.resend(name, revision)
     }
-    for (const name of actions.dropped) {
+    for (const asked of actions.dropped) {
+      const name = this.#wanted.drop(asked)
+      if (name !== asked) this.changed.delete(asked)
       if (this.subscription.wildcard) this.resend(name, revision)
-      else this.#forget(name)
+      else if (!this.#wanted.tracked(name)) this.#forget(name)
     }
     if (actions.wildcard === 'stop') this.#forgetUncovered()
     else if (actions.wildcard !== undefined) {
@@ -143,35 +149,34 @@ export class Delivery implements TypeProgress {
       const { typeUrl } = this
       return { typeUrl, version: this.set.version, ...this.#refusals.takenBack(), takesBack: true }
     }
-    const resources: XdsResource[] = []
-    const removed: string[] = []
-    const revision = this.#changed.since
-    let bytes = 0
-    for (const [name, force] of this.#changed) {
-      const resource = this.current(name)
-      const step = this.#step(name, resource, force, gates)
+    const draft = new BatchDraft(maxBytes)
+    const revision = this.changed.since
+    for (const [asked, force] of this.changed) {
+      const resource = this.current(asked)
+      const orphan = resource === undefined ? undefined : this.#wanted.resolve(asked, resource)
+      if (orphan !== undefined && this.#held.delete(orphan)) draft.add(orphan, undefined)
+      const name = resource?.name ?? this.#wanted.nameOf(asked)
+      const step =
+        name !== asked && draft.has(name, resource) ? 'told' : this.#step(name, resource, force, gates)
       if (step === 'wait') continue
-      if (step !== 'send') {
-        this.#changed.delete(name)
+      if (step === 'send') {
+        const alone = this.#refusals?.isolates(name) === true
+        if (alone && !draft.empty) continue
+        if (!draft.add(name, resource)) break
+        this.changed.delete(asked)
         gates.settle(this.typeUrl, name)
-        if (step === 'equal') this.#refusals?.accepted(name)
+        if (alone) break
         continue
       }
-      const alone = this.#refusals?.isolates(name) === true
-      if (alone && bytes > 0) continue
-      const size = entryOverhead + name.length + (resource?.body?.length ?? 0)
-      if (bytes > 0 && bytes + size > maxBytes) break
-      bytes += size
-      this.#changed.delete(name)
+      this.changed.delete(asked)
       gates.settle(this.typeUrl, name)
-      if (resource === undefined) removed.push(name)
-      else resources.push(resource)
-      if (alone) break
+      if (step === 'equal') this.#refusals?.accepted(name)
     }
-    if (bytes === 0 && !this.#owesResponse) return undefined
+    if (draft.empty && !this.#owesResponse) return undefined
     this.#owesResponse = false
-    const { typeUrl, set } = this
-    return { typeUrl, version: set.version, resources, removed, takesBack: false, revision }
+    const { resources, removed } = draft
+    const { version } = this.set
+    return { typeUrl: this.typeUrl, version, resources, removed, takesBack: false, revision }
   }
 
   /** The batch has been written under this nonce. */
@@ -216,11 +221,6 @@ export class Delivery implements TypeProgress {
     return this.#held
   }
 
-  /** Names that changed and are not sent yet. */
-  get changed(): ChangedNames {
-    return this.#changed
-  }
-
   #step(
     name: string,
     resource: XdsResource | undefined,
@@ -233,9 +233,9 @@ export class Delivery implements TypeProgress {
       if (!force && typeof known === 'object' && known?.version === resource.version) return 'equal'
       return gates.mayAdd(this.typeUrl, resource, known) ? 'send' : 'wait'
     }
-    if (!this.#tracked(name)) return 'equal'
+    if (!this.#wanted.tracked(name)) return 'equal'
     if (force) return 'send'
-    if (known === undefined) return this.subscription.names.has(name) ? 'send' : 'equal'
+    if (known === undefined) return this.#wanted.named(name) ? 'send' : 'equal'
     if (known === null) return 'equal'
     return gates.mayRemove(this.typeUrl, name) ? 'send' : 'wait'
   }
@@ -247,19 +247,19 @@ export class Delivery implements TypeProgress {
    */
   #wantBack(name: string, refusal: Refusal): void {
     const held = this.#held.get(name) ?? null
-    if (typeof held === 'string' || held?.version === refusal.version || !this.#tracked(name)) return
+    if (typeof held === 'string' || held?.version === refusal.version || !this.#wanted.tracked(name)) return
     this.#refusals?.takeBack(name, held, refusal.revision)
   }
 
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
     for (const resource of resources) {
-      if (!this.#tracked(resource.name)) continue
+      if (!this.#wanted.tracked(resource.name)) continue
       this.#held.set(resource.name, resource)
       this.#accepted(resource.name, resource.version, takesBack, revision)
     }
     for (const name of removed) {
-      if (!this.#tracked(name)) continue
-      if (this.subscription.names.has(name) && !takesBack) this.#held.set(name, null)
+      if (!this.#wanted.tracked(name)) continue
+      if (this.#wanted.named(name) && !takesBack) this.#held.set(name, null)
       else this.#held.delete(name)
       this.#accepted(name, undefined, takesBack, revision)
     }
@@ -285,7 +285,7 @@ export class Delivery implements TypeProgress {
     }
     if (response.takesBack) return refusal
     const names = refusal.names.filter(
-      name => this.unanswered.last(name) === undefined && this.#tracked(name),
+      name => this.unanswered.last(name) === undefined && this.#wanted.tracked(name),
     )
     const [name] = names
     if (entries > 1 && name !== undefined) {
@@ -306,7 +306,7 @@ export class Delivery implements TypeProgress {
 
   #adopt(first: FirstRequest, revision: Revision): void {
     for (const [name, version] of first.initialVersions) {
-      if (!this.#tracked(name)) continue
+      if (!this.#wanted.tracked(name)) continue
       const resource = this.current(name)
       if (resource?.version !== version) {
         this.#held.set(name, version)
@@ -329,19 +329,15 @@ export class Delivery implements TypeProgress {
 
   #forgetUncovered(): void {
     const refused = this.#refusals?.names() ?? []
-    for (const name of new Set([...this.#held.keys(), ...this.#changed.keys(), ...refused])) {
-      if (!this.subscription.names.has(name)) this.#forget(name)
+    for (const name of new Set([...this.#held.keys(), ...this.changed.keys(), ...refused])) {
+      if (!this.#wanted.tracked(name)) this.#forget(name)
     }
   }
 
   #forget(name: string): void {
     this.#held.delete(name)
-    this.#changed.delete(name)
+    this.changed.delete(name)
     this.#refusals?.forget(name)
-  }
-
-  #tracked(name: string): boolean {
-    return this.subscription.wildcard || this.subscription.names.has(name)
   }
 
   #lastKnown(name: string): Held | undefined {

@@ -92,6 +92,45 @@ test('X6 an unknown name is answered as removed at once and pushed when it appea
   expect(text(fixture.change({ put: [resource(endpointType, 'late')] }))).toEqual(['E +late=1'])
 })
 
+test('X7 a name may resolve to a resource of another name, once for all that ask for it', () => {
+  const fixture = new SessionFixture()
+  const host = { ...resource('t', 'r/a', '1'), aliases: ['r/a.mesh', 'r/a.local'] }
+  fixture.source.apply({ put: [host] })
+  const asked = ['r/a.mesh', 'r/a.local', 'r/b.mesh']
+  const sent = one(fixture.ask('t', { subscribe: asked }))
+  expect(text([sent])).toEqual(['t +r/a=1 -r/b.mesh'])
+  expect(fixture.ack(sent)).toEqual([])
+  const changed = one(fixture.change({ put: [{ ...host, body: Buffer.from('2') }] }))
+  expect(text([changed])).toEqual(['t +r/a=2'])
+  expect(fixture.ack(changed)).toEqual([])
+  expect(fixture.ask('t', { unsubscribe: ['r/a.mesh'] })).toEqual([])
+  const gone = one(fixture.change({ remove: [ref('t', 'r/a')] }))
+  expect(text([gone])).toEqual(['t -r/a'])
+  expect(fixture.ack(gone)).toEqual([])
+  expect(text(fixture.ackAll(fixture.change({ put: [host] })))).toEqual(['t +r/a=1'])
+  expect(fixture.ask('t', { unsubscribe: ['r/a.local'] })).toEqual([])
+  expect(fixture.change({ put: [{ ...host, body: Buffer.from('3') }] })).toEqual([])
+})
+
+test('X7 a bodiless answer to an alias is followed by the resource, and by another one that takes the alias', () => {
+  const fixture = new SessionFixture()
+  const nobody = { ...resource('t', 'r/none'), body: null, aliases: ['r/a.mesh'] }
+  fixture.source.apply({ put: [nobody] })
+  const sent = fixture.ask('t', { subscribe: ['r/a.mesh'] })
+  expect(text(fixture.ackAll(sent))).toEqual(['t +r/none=none'])
+  const host = { ...resource('t', 'r/a', '1'), aliases: ['r/a.mesh'] }
+  const found = fixture.change({ put: [host], remove: [ref('t', 'r/none')] })
+  expect(text(fixture.ackAll(found))).toEqual(['t +r/a=1 -r/none'])
+})
+
+test('X7 X10 a version of what an alias resolves to is known again after a reconnect', () => {
+  const fixture = new SessionFixture()
+  fixture.source.apply({ put: [{ ...resource('t', 'r/a', '1'), aliases: ['r/a.mesh'] }] })
+  const initialVersions = new Map([['r/a', version(fixture.source, 't', 'r/a')]])
+  expect(fixture.ask('t', { subscribe: ['r/a.mesh'], initialVersions })).toEqual([])
+  expect(text(fixture.ask('t', { subscribe: ['r/a.mesh'] }))).toEqual(['t +r/a=1'])
+})
+
 test('X10 what matches an initial version is not sent again, what is gone is removed', () => {
   const source = new MemorySource()
   source.apply({ put: [resource(routeType, 'same'), resource(routeType, 'changed', '2')] })

@@ -105,15 +105,7 @@ export class DeltaSession implements Gates {
       ? undefined
       : { initialVersions, distrusted: this.#distrusted(message, now) }
     if (initialVersions.size > 0 && first !== undefined) this.#resumes = true
-    const { set } = delivery
-    const actions = delivery.request(
-      {
-        subscribe: message.subscribe.map(name => set.get(name)?.name ?? name),
-        unsubscribe: message.unsubscribe,
-      },
-      first,
-      this.#revision(),
-    )
+    const actions = delivery.request(message, first, this.#revision())
     if (typeUrl === clusterType) this.#assumeClustersAt = undefined
     for (const name of actions.dropped) this.settle(typeUrl, name)
     let names = 0

@@ -2,6 +2,7 @@ import type { Batch } from '../subscription/batch.ts'
 import type { DeltaRequest } from '../subscription/delta-request.ts'
 import { DeltaSession, type RequestOutcome, type SessionLimits } from '../subscription/delta-session.ts'
 import { testNode } from './test-node.ts'
+import type { Delivery } from '../subscription/delivery.ts'
 import { MemorySource, type MemoryChange } from '../memory-source.ts'
 
 /** A batch as a test reads it. */
@@ -22,6 +23,7 @@ export class SessionFixture {
   readonly session: DeltaSession
   now = 0
   #nonce = 0
+  readonly #watched = new Set<Delivery>()
 
   constructor(options: { source?: MemorySource; limits?: Partial<SessionLimits> } = {}) {
     this.source = options.source ?? new MemorySource()
@@ -46,7 +48,18 @@ export class SessionFixture {
       error: undefined,
       ...fields,
     }
-    return this.session.request(message, this.now)
+    const outcome = this.session.request(message, this.now)
+    this.#watch(outcome.delivery)
+    return outcome
+  }
+
+  #watch(delivery: Delivery): void {
+    if (this.#watched.has(delivery)) return
+    this.#watched.add(delivery)
+    delivery.set.watch(({ names, revision }) => {
+      const { wildcard, names: subscribed } = delivery.subscription
+      for (const name of names) if (wildcard || subscribed.has(name)) delivery.touch(name, revision)
+    })
   }
 
   /** Takes a request; returns what is sent now. */
@@ -72,10 +85,7 @@ export class SessionFixture {
 
   /** Changes resources; returns what is sent now. */
   change(change: MemoryChange): SentBatch[] {
-    const revision = this.source.apply(change)
-    for (const { typeUrl, name } of [...(change.put ?? []), ...(change.remove ?? [])]) {
-      this.session.deliveries.find(each => each.typeUrl === typeUrl)?.touch(name, revision)
-    }
+    this.source.apply(change)
     return this.flush()
   }
 
@@ -104,5 +114,5 @@ const describe = ({ typeUrl, resources, removed }: Batch): Omit<SentBatch, 'nonc
   resources: resources.map(
     ({ name, body }) => `${name}=${body === null ? 'none' : Buffer.from(body).toString()}`,
   ),
-  removed: [...removed],
+  removed: [...removed].sort(),
 })
