@@ -35,6 +35,8 @@ export interface Config {
   readonly checkPolicy: AddressPolicy
   /** How long changes stay in the log (days). */
   readonly retentionDays: number
+  /** Between two load reports of a sidecar (seconds). */
+  readonly loadReportSeconds: number
 }
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -183,6 +185,8 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     tracing: reader.tracing(),
     checkPolicy: reader.checkPolicy(),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
+    // Every report carries 60 KB of node: more often than every 10 s is not worth its bytes.
+    loadReportSeconds: reader.number('WAYMARK_LOAD_REPORT_SECONDS', { fallback: 30, min: 10, max: 3_600 }),
   }
   if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {
     reader.wrong('WAYMARK_REPLICA_ID', 'has odd characters', 'up to 100 letters, digits, ".", "_" and "-"')

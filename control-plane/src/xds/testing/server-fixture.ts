@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '../../runtime/clock.ts'
 import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { MemorySource, type MemoryResource } from '../memory-source.ts'
+import type { ExtraService } from '../transport/extra-service.ts'
 import type { ListenAddress } from '../transport/xds-listener.ts'
 import { XdsServer, type XdsLimits, type XdsTimings } from '../xds-server.ts'
 import { DeltaClient } from './delta-client.ts'
@@ -13,6 +14,7 @@ export interface FixtureOptions {
   readonly listen?: ListenAddress
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
+  readonly services?: readonly ExtraService[]
 }
 
 /** A running server on a free port over a memory source, with clients that are closed together with it. */
@@ -33,6 +35,7 @@ export class ServerFixture implements AsyncDisposable {
       listen: options.listen ?? { host: '127.0.0.1', port: 0 },
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       timings: { stopMs: 200, ...options.timings },
+      ...(options.services === undefined ? {} : { services: options.services }),
     })
     return new ServerFixture(source, server, await server.listen())
   }
