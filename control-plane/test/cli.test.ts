@@ -308,6 +308,26 @@ describe('waymark bootstrap', () => {
     )
   })
 
+  it('writes beside the bootstrap the files by which Envoy reads certificates and the token', async () => {
+    const tls = ['--tls-ca', '/etc/waymark/ca.crt', '--tls-cert', '/run/tls.crt', '--tls-key', '/run/tls.key']
+    const to = ['--control-plane', 'waymark.example:7401', '--output', '/etc/envoy/bootstrap.json']
+    const ran = await waymark([...required, ...tls, '--token-file', '/run/token', ...to])
+    expect([ran.code, ran.err]).toEqual([0, 'wrote /etc/envoy/bootstrap.json'])
+    const bootstrap = ran.files['/etc/envoy/bootstrap.json'] ?? ''
+    const named = [...bootstrap.matchAll(/"path": "([^"]+)"/g)].map(match => match[1])
+    expect(named.sort()).toEqual([
+      '/etc/envoy/bootstrap.control-plane-ca.json',
+      '/etc/envoy/bootstrap.control-plane-certificate.json',
+      '/etc/envoy/bootstrap.control-plane-token.json',
+    ])
+    for (const path of named) expect(ran.files).toHaveProperty([path ?? ''])
+  })
+
+  it('takes a share of the memory limit for the heap', async () => {
+    const ran = await waymark([...required, '--memory-limit', '512Mi', '--output', 'a.json'])
+    expect(ran.files['a.json']).toContain(`"max_heap_size_bytes": ${409 * 1024 * 1024}`)
+  })
+
   it('writes the format that the name of the file promises', async () => {
     const yaml = await waymark([...required, '--output', '/etc/envoy/bootstrap.yaml'])
     const json = await waymark([...required, '--output', '/etc/envoy/bootstrap.json'])
@@ -322,6 +342,11 @@ describe('waymark bootstrap', () => {
     ['bootstrap', '--service', 'Payments', '--instance', 'a'],
     ['bootstrap', '--service', 'payments', '--instance', 'a/b'],
     [...required, '--control-plane', 'waymark'],
+    [...required, '--memory-limit', '12'],
+    [...required, '--tls-name', 'waymark.example'],
+    [...required, '--tls-ca', 'ca.crt'],
+    [...required, '--tls-ca', 'ca.crt', '--tls-cert', 'tls.crt', '--output', 'bootstrap.json'],
+    [...required, '--token-file', 'token', '--control-plane', '10.0.0.1:7401', '--output', 'bootstrap.json'],
     [...required, '--control-plane', '::1:7401'],
     [...required, '--admin-port', '70000'],
     [...required, '--upstream', 'a_b'],

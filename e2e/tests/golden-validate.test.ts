@@ -10,7 +10,8 @@ import { buildRoutes, buildVirtualHost } from '@waymark/sidecar-config/envoy/rou
 import { effectivePolicy } from '@waymark/sidecar-config/model/effective-policy.ts'
 import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
 import { arbitraryPolicies } from '@waymark/sidecar-config/testing/arbitrary-policy.ts'
-import { goldenCases } from '@waymark/sidecar-config/testing/golden-cases.ts'
+import { secretFiles } from '@waymark/sidecar-config/bootstrap/control-plane-security.ts'
+import { goldenCases, securedInput } from '@waymark/sidecar-config/testing/golden-cases.ts'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import {
@@ -83,8 +84,18 @@ describe('every golden resource and bootstrap', () => {
     return stdout + stderr
   }
 
+  /** The files that a bootstrap names must be there, wherever the test may put them. */
+  const withItsFiles = async (bootstrap: Json): Promise<Json> => {
+    const moved = (value: unknown): Json =>
+      JSON.parse(JSON.stringify(value).replaceAll('/etc/envoy/', `${directory}/`)) as Json
+    for (const { path, json } of secretFiles(securedInput)) {
+      await writeFile(path.replace('/etc/envoy/', `${directory}/`), JSON.stringify(json))
+    }
+    return moved(bootstrap)
+  }
+
   it.each(cases)('$name is accepted by Envoy', async ({ name }) => {
-    expect(await validate(name, bootstrapOf(name))).toMatch(/\bOK\n?$/m)
+    expect(await validate(name, await withItsFiles(bootstrapOf(name)))).toMatch(/\bOK\n?$/m)
   })
 
   it('so is what any valid policies come to', async () => {

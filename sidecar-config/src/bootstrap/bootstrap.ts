@@ -1,14 +1,17 @@
 import { stringify } from 'yaml'
-import { isIpAddress } from '../envoy/address.ts'
 import { xdsCluster } from '../envoy/names.ts'
-import { prometheusCluster, prometheusListener } from './prometheus.ts'
+import { buildAdminCluster, buildMetricsListener, buildReadyListener } from './admin-listener.ts'
+import { controlPlaneCluster, type ControlPlaneAddress } from './control-plane-cluster.ts'
+import { checkSecurity, SecretFiles, type SecurityInput } from './control-plane-security.ts'
+import { buildOverloadManager } from './overload.ts'
+import { statsOptions } from './stats.ts'
 
-export interface BootstrapInput {
+export interface BootstrapInput extends SecurityInput {
   readonly service: string
   readonly instance: string
   readonly locality: { readonly region: string; readonly zone: string }
-  /** The replicas of the control plane: host names or IP addresses (IPv6 without brackets). At least one. */
-  readonly controlPlane: readonly { readonly host: string; readonly port: number }[]
+  /** The replicas of the control plane, at least one. When one is gone, the sidecar goes to another. */
+  readonly controlPlane: readonly ControlPlaneAddress[]
   /** Default 15001. */
   readonly outboundPort?: number
   /** Default 15006. */
@@ -21,6 +24,10 @@ export interface BootstrapInput {
   readonly prometheusPort?: number
   /** Open connections of callers and the application together; more are closed at once. Default 50,000. */
   readonly maxDownstreamConnections?: number
+  /** Answers `GET /ready` on 0.0.0.0 at this port, for probes. Default: not at all. */
+  readonly readyPort?: number
+  /** Near this much heap the sidecar refuses connections and requests (MiB). Default 1,024. */
+  readonly maxHeapMebibytes?: number
 }
 
 const defaults = {
@@ -28,9 +35,8 @@ const defaults = {
   inboundPort: 15_006,
   adminPort: 15_000,
   maxDownstreamConnections: 50_000,
+  maxHeapMebibytes: 1_024,
 }
-
-const typeUrl = (name: string) => `type.googleapis.com/envoy.${name}`
 
 const overAds = {
   ads: {},
@@ -39,48 +45,28 @@ const overAds = {
   initial_fetch_timeout: '0s',
 }
 
-/**
- * The replicas in turn: when one is gone, the next attempt reaches another. Envoy finds a silent one by HTTP/2
- * pings within 20 s.
- */
-const controlPlaneCluster = (replicas: BootstrapInput['controlPlane']) => ({
-  name: xdsCluster,
-  type: replicas.every(({ host }) => isIpAddress(host)) ? 'STATIC' : 'STRICT_DNS',
-  connect_timeout: '1s',
-  // The default takes IPv6 addresses only if there are any, and "localhost" has one on which nobody may listen.
-  dns_lookup_family: 'ALL',
-  lb_policy: 'ROUND_ROBIN',
-  typed_extension_protocol_options: {
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-      '@type': typeUrl('extensions.upstreams.http.v3.HttpProtocolOptions'),
-      explicit_http_config: {
-        http2_protocol_options: { connection_keepalive: { interval: '15s', timeout: '5s' } },
-      },
-    },
-  },
-  upstream_connection_options: {
-    tcp_keepalive: { keepalive_time: 30, keepalive_interval: 5, keepalive_probes: 3 },
-  },
-  load_assignment: {
+const overEnvoy = {
+  envoy_grpc: {
     cluster_name: xdsCluster,
-    endpoints: [
-      {
-        lb_endpoints: replicas.map(({ host, port }) => ({
-          endpoint: { address: { socket_address: { address: host, port_value: port } } },
-        })),
-      },
-    ],
+    // Envoy's own back-off goes up to 30 s. Each wait is drawn at random from what is allowed.
+    retry_policy: { retry_back_off: { base_interval: '0.2s', max_interval: '2s' } },
   },
-})
+}
 
 /**
  * The bootstrap of a sidecar, in the field names of Envoy's documentation: delta ADS for everything that the
- * mesh decides, and only what cannot change at run time besides. Throws RangeError without a control plane.
+ * mesh decides, and only what cannot change at run time besides. Needs the files of `secretFiles` beside it. Throws
+ * RangeError without a control plane, and for a security that is none.
  */
 export const buildBootstrap = (input: BootstrapInput): Record<string, unknown> => {
   if (input.controlPlane.length === 0) throw new RangeError('A sidecar needs the address of a control plane')
-  const { outboundPort, inboundPort, adminPort, maxDownstreamConnections } = { ...defaults, ...input }
-  const { upstreams, prometheusPort } = input
+  checkSecurity(input)
+  const { outboundPort, inboundPort, adminPort, ...limits } = { ...defaults, ...input }
+  const { upstreams, prometheusPort, readyPort } = input
+  const listeners = [
+    ...(prometheusPort === undefined ? [] : [buildMetricsListener(prometheusPort)]),
+    ...(readyPort === undefined ? [] : [buildReadyListener(readyPort)]),
+  ]
   return {
     node: {
       id: `${input.service}/${input.instance}`,
@@ -94,25 +80,21 @@ export const buildBootstrap = (input: BootstrapInput): Record<string, unknown> =
         api_type: 'DELTA_GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [
-          {
-            envoy_grpc: {
-              cluster_name: xdsCluster,
-              // Envoy's own back-off goes up to 30 s.
-              retry_policy: { retry_back_off: { base_interval: '0.2s', max_interval: '2s' } },
-            },
-          },
-        ],
+        grpc_services: [overEnvoy],
       },
       cds_config: overAds,
       lds_config: overAds,
     },
+    cluster_manager: {
+      // What its requests met, per endpoint.
+      load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [overEnvoy] },
+    },
     static_resources: {
       clusters: [
-        controlPlaneCluster(input.controlPlane),
-        ...(prometheusPort === undefined ? [] : [prometheusCluster(adminPort)]),
+        controlPlaneCluster(input, new SecretFiles(input.secretFilePrefix ?? '')),
+        ...(listeners.length === 0 ? [] : [buildAdminCluster(adminPort)]),
       ],
-      ...(prometheusPort !== undefined && { listeners: [prometheusListener(prometheusPort)] }),
+      ...(listeners.length > 0 && { listeners }),
     },
     layered_runtime: {
       layers: [
@@ -121,19 +103,8 @@ export const buildBootstrap = (input: BootstrapInput): Record<string, unknown> =
         { name: 'admin', admin_layer: {} },
       ],
     },
-    overload_manager: {
-      resource_monitors: [
-        {
-          name: 'envoy.resource_monitors.global_downstream_max_connections',
-          typed_config: {
-            '@type': typeUrl(
-              'extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig',
-            ),
-            max_active_downstream_connections: maxDownstreamConnections,
-          },
-        },
-      ],
-    },
+    overload_manager: buildOverloadManager(limits),
+    ...statsOptions,
   }
 }
 

@@ -3,6 +3,7 @@
  * e2e/tests/golden-validate.test.ts has the real Envoy accept each.
  */
 import { buildBootstrap } from '../bootstrap/bootstrap.ts'
+import type { SecurityInput } from '../bootstrap/control-plane-security.ts'
 import { buildCluster } from '../envoy/cluster.ts'
 import { buildEndpoints, type EndpointInput } from '../envoy/endpoints.ts'
 import { buildInboundCluster, buildInboundListener } from '../envoy/inbound.ts'
@@ -22,6 +23,17 @@ import { parseDocument } from '../model/document.ts'
 import { effectivePolicy } from '../model/effective-policy.ts'
 import type { Protocol } from '../model/service.ts'
 import { clusterPolicyOf, routePolicyOf, type TrafficSettings } from '../model/traffic-settings.ts'
+
+/** As the case `bootstrap-secure` has it. */
+export const securedInput: SecurityInput = {
+  tls: {
+    caFile: '/etc/waymark/ca.crt',
+    names: ['waymark.example', '10.0.0.1'],
+    certificate: { certificateFile: '/etc/waymark/tls.crt', keyFile: '/etc/waymark/tls.key' },
+  },
+  tokenFile: '/etc/waymark/token',
+  secretFilePrefix: '/etc/envoy/bootstrap',
+}
 
 export interface GoldenCase {
   /** Also the name of the file. */
@@ -225,7 +237,19 @@ export const goldenCases = (): GoldenCase[] => [
       adminPort: 25_000,
       upstreams: ['ledger', 'rates'],
       prometheusPort: 25_090,
+      readyPort: 25_021,
       maxDownstreamConnections: 1_000,
+    }),
+  },
+  {
+    name: 'bootstrap-secure',
+    json: buildBootstrap({
+      service: 'payments',
+      instance: 'payments-1',
+      locality,
+      controlPlane: [{ host: '10.0.0.1', port: 7_401 }],
+      maxHeapMebibytes: 400,
+      ...securedInput,
     }),
   },
 ]

@@ -3,6 +3,8 @@ import {
   buildBootstrap,
   type BootstrapInput,
 } from '@waymark/sidecar-config/bootstrap/bootstrap.ts'
+import { secretFiles, type SecurityInput } from '@waymark/sidecar-config/bootstrap/control-plane-security.ts'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { isInstanceId } from '../../domain/service-name.ts'
 import { collect, parsePort, parseServiceName, type Run } from '../command-context.ts'
@@ -19,6 +21,13 @@ interface BootstrapOptions {
   readonly inboundPort?: string
   readonly adminPort?: string
   readonly prometheusPort?: string
+  readonly readyPort?: string
+  readonly memoryLimit?: string
+  readonly tlsCa?: string
+  readonly tlsName?: readonly string[]
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  readonly tokenFile?: string
   readonly upstream?: readonly string[]
   readonly output?: string
 }
@@ -39,6 +48,51 @@ const parseControlPlane = (text: string): { readonly host: string; readonly port
 const optionalPort = <Name extends string>(name: Name, text: string | undefined) =>
   (text === undefined ? {} : { [name]: parsePort(text) }) as Partial<Record<Name, number>>
 
+/** Of the memory that the sidecar may use, what Envoy's heap may become; the rest is its program and stacks. */
+const heapShare = 0.8
+
+/** `512Mi`, `2Gi` or bytes, as Kubernetes writes them; in MiB of heap. */
+const parseMemoryLimit = (text: string): number => {
+  const [, number, unit] = /^([0-9]{1,15})(Mi|Gi)?$/.exec(text) ?? []
+  const mebibytes = Number(number) * (unit === 'Gi' ? 1024 : unit === 'Mi' ? 1 : 1 / 1024 / 1024)
+  if (mebibytes >= 64 && mebibytes <= 1024 * 1024) return Math.floor(mebibytes * heapShare)
+  throw new CliError(
+    exitCodes.usage,
+    `"${text}" is no memory limit; write 512Mi, 2Gi or bytes, 64Mi at least`,
+  )
+}
+
+const securityOf = (options: BootstrapOptions): SecurityInput => {
+  const { tlsCa, tlsName, tlsCert, tlsKey, tokenFile, output } = options
+  if (tlsCa === undefined && (tlsName ?? tlsCert ?? tlsKey) !== undefined) {
+    throw new CliError(exitCodes.usage, '--tls-name, --tls-cert and --tls-key need --tls-ca')
+  }
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CliError(exitCodes.usage, '--tls-cert and --tls-key need each other')
+  }
+  if (tlsCa === undefined && tokenFile === undefined) return {}
+  if (output === undefined) {
+    throw new CliError(
+      exitCodes.usage,
+      'TLS and tokens need --output: files that Envoy reads are written beside it',
+    )
+  }
+  return {
+    secretFilePrefix: resolve(output).replace(/\.(?:json|ya?ml)$/, ''),
+    ...(tokenFile !== undefined && { tokenFile: resolve(tokenFile) }),
+    ...(tlsCa !== undefined && {
+      tls: {
+        caFile: resolve(tlsCa),
+        ...(tlsName && { names: tlsName }),
+        ...(tlsCert !== undefined &&
+          tlsKey !== undefined && {
+            certificate: { certificateFile: resolve(tlsCert), keyFile: resolve(tlsKey) },
+          }),
+      },
+    }),
+  }
+}
+
 const inputOf = (options: BootstrapOptions): BootstrapInput => {
   if (!isInstanceId(options.instance)) {
     throw new CliError(exitCodes.usage, `"${options.instance}" is no instance id`)
@@ -52,9 +106,24 @@ const inputOf = (options: BootstrapOptions): BootstrapInput => {
     ...optionalPort('inboundPort', options.inboundPort),
     ...optionalPort('adminPort', options.adminPort),
     ...optionalPort('prometheusPort', options.prometheusPort),
+    ...optionalPort('readyPort', options.readyPort),
+    ...(options.memoryLimit !== undefined && { maxHeapMebibytes: parseMemoryLimit(options.memoryLimit) }),
     ...(options.upstream === undefined ? {} : { upstreams: options.upstream.map(parseServiceName) }),
+    ...securityOf(options),
   }
 }
+
+/** Throws CliError for what is refused as a whole. */
+const build = (input: BootstrapInput): Record<string, unknown> => {
+  try {
+    return buildBootstrap(input)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new CliError(exitCodes.usage, error.message, { cause: error })
+  }
+}
+
+const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 /** `waymark bootstrap`: Envoy's configuration file for the sidecar of one instance. Asks no API. */
 export const bootstrapCommand = (run: Run): Command => {
@@ -73,25 +142,36 @@ export const bootstrapCommand = (run: Run): Command => {
     .option('--inbound-port <port>', 'where others call the application (default 15006)')
     .option('--admin-port <port>', "of Envoy's admin interface (default 15000)")
     .option('--prometheus-port <port>', 'serve metrics there (default: not at all)')
+    .option('--ready-port <port>', 'answer probes there at /ready (default: not at all)')
+    .option('--memory-limit <bytes>', 'what the sidecar may use, such as 512Mi (default 1280Mi)')
+    .option('--tls-ca <file>', "roots of the control plane's certificate (default: plain text)")
+    .option('--tls-name <name>', 'a name in its certificate; several (default: the hosts)', collect)
+    .option('--tls-cert <file>', "the sidecar's own certificate")
+    .option('--tls-key <file>', 'its key')
+    .option('--token-file <file>', "the sidecar's token, see waymark token new")
     .option('--upstream <service>', 'a service that is called; several (default: all of the mesh)', collect)
     .option('--output <file>', 'instead of the terminal; JSON if its name ends so, else YAML')
   return command.action((options: BootstrapOptions) =>
     run(command, async ({ terminal, print }) => {
       const input = inputOf(options)
-      const json = buildBootstrap(input)
+      const json = build(input)
       if (options.output === undefined) {
         print(json, () => bootstrapYaml(input).trimEnd())
         return exitCodes.ok
       }
-      const content = options.output.endsWith('.json')
-        ? `${JSON.stringify(json, null, 2)}\n`
-        : bootstrapYaml(input)
-      try {
-        await terminal.write(options.output, content)
-      } catch (error) {
-        throw new CliError(exitCodes.usage, `${options.output} cannot be written: ${reasonOf(error)}`, {
-          cause: error,
-        })
+      const content = options.output.endsWith('.json') ? asJson(json) : bootstrapYaml(input)
+      const files = [
+        ...secretFiles(input).map(file => ({ path: file.path, content: asJson(file.json) })),
+        { path: options.output, content },
+      ]
+      for (const { path, content: text } of files) {
+        try {
+          await terminal.write(path, text)
+        } catch (error) {
+          throw new CliError(exitCodes.usage, `${path} cannot be written: ${reasonOf(error)}`, {
+            cause: error,
+          })
+        }
       }
       terminal.err(`wrote ${options.output}`)
       return exitCodes.ok
