@@ -1,20 +1,30 @@
-// npm run bench [-- name ...]: the figures of docs/performance.md.
+// npm run bench [-- name ... --small --profile]: the figures of docs/performance.md.
 import { availableParallelism, cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { BenchOptions } from './bench-options.ts'
 import { envoyHasIt } from './envoy.ts'
+import { fanout } from './fanout.ts'
 import { memory } from './memory.ts'
 import { propagate } from './propagate.ts'
 import { registrations } from './register.ts'
 import { up } from './up.ts'
 
-const benches: Readonly<Record<string, () => Promise<string>>> = {
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string>>> = {
   propagate,
   envoy: envoyHasIt,
+  fanout,
   register: registrations,
   memory,
   up,
 }
 
-const names = process.argv.slice(2)
+const { values, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    small: { type: 'boolean', default: process.env['WAYMARK_BENCH_SMALL'] === '1' },
+    profile: { type: 'boolean', default: false },
+  },
+})
 const unknown = names.filter(name => !(name in benches))
 if (unknown.length > 0) {
   console.error(`There is no benchmark ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}.`)
@@ -22,10 +32,11 @@ if (unknown.length > 0) {
 }
 console.log(
   `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ` +
-    `${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}, Node ${process.version}\n`,
+    `${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${process.platform} ${process.arch}, Node ${process.version}` +
+    `${values.small ? '; small: the figures mean little' : ''}\n`,
 )
 for (const [name, bench] of Object.entries(benches)) {
   if (names.length > 0 && !names.includes(name)) continue
   console.log(`## ${name}\n`)
-  console.log(`${await bench()}\n`)
+  console.log(`${await bench(values)}\n`)
 }
