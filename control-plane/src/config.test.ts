@@ -27,6 +27,7 @@ describe('readConfig', () => {
       tracing: null,
       checkPolicy: new AddressPolicy(),
       retentionDays: 7,
+      loadReportSeconds: 30,
     })
     expect(() => readConfig({}, 'x')).toThrow('DATABASE_URL')
   })
