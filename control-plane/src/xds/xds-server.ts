@@ -15,6 +15,7 @@ import { FanOut } from './push/fan-out.ts'
 import type { XdsSource } from './port.ts'
 import { ResourceHub } from './push/resource-hub.ts'
 import { ResponseEncoder } from './push/response-encoder.ts'
+import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
 import { StreamRegistry, type StatusListener } from './transport/stream-registry.ts'
@@ -188,6 +189,17 @@ export class XdsServer implements Component {
     return stream === undefined ? [] : resourceStatuses(stream, this.#options.clock)
   }
 
+  /** The clients that are connected, by the newest stream of each. */
+  clients(): ClientView[] {
+    return [...this.#registry.newest()].flatMap(stream => this.#client(stream) ?? [])
+  }
+
+  /** The newest stream of this node. */
+  client(node: string): ClientView | undefined {
+    const stream = this.#registry.find(node)
+    return stream === undefined ? undefined : this.#client(stream)
+  }
+
   /**
    * Follows what the sidecars of this server make of a revision, applied already or not yet, and calls `onChange`
    * when its report has changed. How many revisions are followed is for the caller to bound.
@@ -216,6 +228,11 @@ export class XdsServer implements Component {
         if (!stream.finished) this.#listener.disconnect(peer)
       })
     }
+  }
+
+  #client(stream: DeltaStream): ClientView | undefined {
+    const { node } = stream
+    return node && { node, resources: () => heldResources(stream, this.#options.clock) }
   }
 
   #status(stream: DeltaStream): StreamStatus | undefined {

@@ -1,0 +1,169 @@
+import { status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
+import {
+  ClientStatusDiscoveryServiceService as generated,
+  type ClientStatusRequest,
+} from '@envoyproxy/protos/envoy/service/status/v3/csds.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { XdsRefusedError } from '../port.ts'
+import type { ClientView } from '../status/held-resources.ts'
+import type { ExtraService } from '../transport/extra-service.ts'
+import { encodeClientNode, encodeClientResource, joinResponse } from './encode-client.ts'
+import { nodePredicate } from './node-matchers.ts'
+
+const identity = (bytes: Buffer): Buffer => bytes
+
+/** Answers are put together by hand, from parts that are encoded one by one. */
+const definition = {
+  streamClientStatus: {
+    ...generated.streamClientStatus,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  },
+  fetchClientStatus: {
+    ...generated.fetchClientStatus,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  },
+} as const
+
+export interface ClientStatusOptions {
+  /** The clients that are connected now. */
+  readonly clients: () => Iterable<ClientView>
+  readonly clock: Clock
+  /** A larger answer is refused. gRPC clients take 4 MiB unless they are told otherwise. */
+  readonly maxResponseBytes?: number
+  /** Answers that are being made at once. */
+  readonly maxRequests?: number
+  readonly maxStreams?: number
+}
+
+/** Resources that are encoded before the event loop gets its turn. */
+const sliceResources = 200
+
+class AnswerTooLargeError extends Error {
+  override readonly name = 'AnswerTooLargeError'
+}
+
+/** CSDS: tells tools what the clients of this server have. */
+export class ClientStatusService implements ExtraService {
+  readonly definition = definition
+  readonly implementation = {
+    streamClientStatus: (call: ServerDuplexStream<ClientStatusRequest, Buffer>): void => {
+      this.#stream(call)
+    },
+    fetchClientStatus: (
+      call: ServerUnaryCall<ClientStatusRequest, Buffer>,
+      answer: sendUnaryData<Buffer>,
+    ): void => {
+      this.#answer(call.request).then(
+        response => {
+          answer(null, response)
+        },
+        (error: unknown) => {
+          answer(statusOf(error))
+        },
+      )
+    },
+  }
+  readonly #options: Required<ClientStatusOptions>
+  readonly #calls = new Set<ServerDuplexStream<ClientStatusRequest, Buffer>>()
+  #answering = 0
+  #stopping = false
+
+  constructor(options: ClientStatusOptions) {
+    this.#options = { maxResponseBytes: 16 * 1024 * 1024, maxRequests: 4, maxStreams: 16, ...options }
+  }
+
+  stop(): void {
+    this.#stopping = true
+    for (const call of this.#calls) end(call, status.UNAVAILABLE, 'the control plane is stopping')
+  }
+
+  /** One answer for each request, in their order: the next is read when the last has been answered. */
+  #stream(call: ServerDuplexStream<ClientStatusRequest, Buffer>): void {
+    if (this.#stopping) {
+      end(call, status.UNAVAILABLE, 'the control plane is stopping')
+      return
+    }
+    if (this.#calls.size >= this.#options.maxStreams) {
+      end(call, status.RESOURCE_EXHAUSTED, `more than ${this.#options.maxStreams} CSDS streams`)
+      return
+    }
+    this.#calls.add(call)
+    let ended = false
+    let busy = false
+    for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#calls.delete(call))
+    call.on('end', () => {
+      ended = true
+      if (!busy) call.end()
+    })
+    call.on('data', (request: ClientStatusRequest) => {
+      call.pause()
+      busy = true
+      this.#answer(request).then(
+        response => {
+          busy = false
+          if (!this.#calls.has(call)) return
+          call.write(response)
+          if (ended) call.end()
+          else call.resume()
+        },
+        (error: unknown) => {
+          const { code, details } = statusOf(error)
+          if (this.#calls.has(call)) end(call, code, details)
+        },
+      )
+    })
+  }
+
+  async #answer({ nodeMatchers, excludeResourceContents }: ClientStatusRequest): Promise<Buffer> {
+    const { clients, maxRequests } = this.#options
+    const fits = nodePredicate(nodeMatchers)
+    if (this.#answering >= maxRequests) {
+      throw new AnswerTooLargeError(`${maxRequests} requests are being answered already; try again`)
+    }
+    this.#answering += 1
+    try {
+      const wanted = [...clients()].filter(({ node }) => fits(node.id))
+      return await this.#encode(wanted, !excludeResourceContents)
+    } finally {
+      this.#answering -= 1
+    }
+  }
+
+  async #encode(clients: readonly ClientView[], contents: boolean): Promise<Buffer> {
+    const { clock, maxResponseBytes } = this.#options
+    const encoded: Uint8Array[][] = []
+    let bytes = 0
+    let slice = 0
+    for (const client of clients) {
+      const parts = [encodeClientNode(client.node)]
+      encoded.push(parts)
+      bytes += parts[0]?.length ?? 0
+      // The list is of one moment; its resources never change.
+      for (const resource of [...client.resources()]) {
+        const part = encodeClientResource(resource, contents)
+        parts.push(part)
+        bytes += part.length
+        if (bytes > maxResponseBytes) {
+          throw new AnswerTooLargeError(
+            `the answer is larger than ${maxResponseBytes} bytes: ask for fewer nodes, or set exclude_resource_contents`,
+          )
+        }
+        slice += 1
+        if (slice % sliceResources === 0) await new Promise<void>(resolve => clock.soon(resolve))
+      }
+    }
+    return joinResponse(encoded)
+  }
+}
+
+const end = (call: ServerDuplexStream<ClientStatusRequest, Buffer>, code: number, details: string): void => {
+  call.emit('error', Object.assign(new Error(details), { code, details }))
+}
+
+function statusOf(error: unknown): { code: number; details: string } {
+  if (error instanceof XdsRefusedError) return { code: error.status, details: error.message }
+  if (error instanceof AnswerTooLargeError) return { code: status.RESOURCE_EXHAUSTED, details: error.message }
+  return { code: status.INTERNAL, details: 'internal error' }
+}
