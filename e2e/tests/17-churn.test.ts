@@ -1,6 +1,4 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -16,37 +14,18 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { ChurnModel, type ChurnOptions } from '../harness/churn-model.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { Load } from '../harness/load.ts'
+import { startPlainApp } from '../harness/plain-app.ts'
+import { randomFrom } from '../harness/random.ts'
 import type { LoadReport } from '../harness/tally.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7 npx vitest run --project e2e e2e/tests/17-churn.test.ts` for a long run. */
 const seconds = Number(process.env['CHURN_SECONDS'] ?? 15)
 const seed = Number(process.env['CHURN_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
-/** Mulberry32: equal seeds give equal numbers. */
-const randomFrom = (start: number) => {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** An application that never closes a connection by itself. */
 const startApp = async (): Promise<number> => {
-  const server = createServer({ keepAliveTimeout: 0 }, (_, response) => {
-    response.setHeader('x-instance', String((server.address() as AddressInfo).port))
-    response.end('here')
-  })
-  await new Promise<void>(resolve => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return (server.address() as AddressInfo).port
+  const app = await startPlainApp()
+  onTestFinished(app.stop)
+  return app.port
 }
 
 /** The server and its successors at one port, over one source. */
