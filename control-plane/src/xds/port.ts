@@ -58,6 +58,11 @@ export interface ResourceSet {
   get(name: string): XdsResource | undefined
   names(): Iterable<string>
   /**
+   * A client asks for these names or says that it holds them; called before they are looked up. A set that serves on
+   * demand may cover more from then on, of which it tells its watchers. `*` may be among them.
+   */
+  asked?(names: readonly string[]): void
+  /**
    * Whether a wildcard covers `name`, which has a resource: the same as being in `names()`, in O(1). Absent: a
    * wildcard covers every name that `get` knows.
    */
