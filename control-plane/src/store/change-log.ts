@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
-import pg from 'pg'
 import type { ChangeSet } from '../domain/change.ts'
 import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { MeshSnapshot } from '../domain/snapshot.ts'
 import { changeChannel } from './batch-sql.ts'
-import { clientConfig, type ConnectionOptions, type Database } from './database.ts'
+import type { ConnectionOptions, Database } from './database.ts'
+import { listen } from './listen.ts'
 import { toChangeSets, toDocument, toInstance, type ChangeRow } from './rows.ts'
 import { reading } from './unavailable.ts'
 
@@ -98,33 +98,17 @@ export class ChangeLog {
    * be made. Only a hint: notifications may be lost.
    */
   async listen(onHint: (backend: number | null) => void, signal: AbortSignal): Promise<void> {
-    const client = new pg.Client(clientConfig(this.#connection))
-    const broken = new Promise<void>(resolve => {
-      client.on('error', () => {
-        resolve()
-      })
-      client.on('end', () => {
-        resolve()
-      })
-      signal.addEventListener(
-        'abort',
-        () => {
-          resolve()
-        },
-        { once: true },
-      )
+    await listen({
+      connection: this.#connection,
+      channels: [changeChannel],
+      onListening: () => {
+        onHint(null)
+      },
+      onNotification: ({ backend }) => {
+        onHint(backend)
+      },
+      signal,
     })
-    client.on('notification', notification => {
-      onHint(notification.processId)
-    })
-    try {
-      await client.connect()
-      await client.query(`listen ${changeChannel}`)
-      onHint(null)
-      await broken
-    } finally {
-      await client.end().catch(() => undefined)
-    }
   }
 
   async #oldest(): Promise<Revision> {

@@ -93,6 +93,21 @@ interface SidecarTable {
   replica: string
   status: JSONColumnType<object>
   seen_at: Timestamp
+  ended_at: Timestamp | null
+}
+
+interface AckWantedTable {
+  revision: BigInt
+  replica: string
+  until: Timestamp
+}
+
+interface AckReportTable {
+  revision: BigInt
+  replica: string
+  report: JSONColumnType<object>
+  complete: boolean
+  until: Timestamp
 }
 
 interface OutboxCursorTable {
@@ -127,6 +142,8 @@ export interface Tables {
   role: RoleTable
   replica: ReplicaTable
   sidecar: SidecarTable
+  ack_wanted: AckWantedTable
+  ack_report: AckReportTable
   outbox_cursor: OutboxCursorTable
   outbox_parked: OutboxParkedTable
 }
