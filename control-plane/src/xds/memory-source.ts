@@ -10,6 +10,7 @@ import {
   type XdsSource,
   type XdsView,
 } from './port.ts'
+import { secretType } from './type-urls.ts'
 
 export interface MemoryResource {
   readonly typeUrl: string
@@ -22,17 +23,19 @@ export interface MemoryResource {
   readonly dependsOn?: readonly ResourceRef[]
   /** Only for who subscribes to it by name: no wildcard covers it. */
   readonly onDemand?: boolean
+  /** Of a secret, in a source with `ownerOf`: whose it is. */
+  readonly owner?: string
 }
 
 export interface MemoryChange {
   readonly put?: readonly MemoryResource[]
-  readonly remove?: readonly ResourceRef[]
+  readonly remove?: readonly (ResourceRef & { readonly owner?: string })[]
   /** Type URL to what responses call the version of the type from now on. */
   readonly versions?: Readonly<Record<string, string>>
 }
 
 /**
- * The port of the xDS server over plain maps: every node sees the same. The simplest implementation that keeps
+ * The port of the xDS server over plain maps: every node sees the same, secrets aside. The simplest implementation that keeps
  * the contract (`source-contract.ts`), for tests and experiments.
  */
 export class MemorySource implements XdsSource {
@@ -45,8 +48,14 @@ export class MemorySource implements XdsSource {
   /** Views that are open now. */
   views = 0
 
-  /** `loaded: false` holds `ready` back until `load` is called. */
-  constructor(options: { loaded?: boolean } = {}) {
+  readonly #ownerOf: ((node: XdsNode) => string) | undefined
+
+  /**
+   * `loaded: false` holds `ready` back until `load` is called. `ownerOf`: a node sees the secrets of its owner and no
+   * others.
+   */
+  constructor(options: { loaded?: boolean; ownerOf?: (node: XdsNode) => string } = {}) {
+    this.#ownerOf = options.ownerOf
     if (options.loaded !== false) this.load()
   }
 
@@ -67,7 +76,7 @@ export class MemorySource implements XdsSource {
     if (refusal !== undefined) throw new XdsRefusedError(7, refusal)
     this.views += 1
     return {
-      set: typeUrl => this.#set(typeUrl),
+      set: typeUrl => this.#set(typeUrl, this.#ownerOf?.(node)),
       close: () => {
         this.views -= 1
       },
@@ -90,11 +99,11 @@ export class MemorySource implements XdsSource {
       changed.set(set, new Set([...(changed.get(set) ?? []), ...names]))
     }
     for (const resource of put) {
-      const set = this.#set(resource.typeUrl)
+      const set = this.#set(resource.typeUrl, resource.owner)
       note(set, set.put(resource, this.#revision))
     }
-    for (const { typeUrl, name } of remove) {
-      const set = this.#set(typeUrl)
+    for (const { typeUrl, name, owner } of remove) {
+      const set = this.#set(typeUrl, owner)
       note(set, set.remove(name))
     }
     for (const [set, names] of changed) {
@@ -104,11 +113,12 @@ export class MemorySource implements XdsSource {
     return this.#revision
   }
 
-  #set(typeUrl: string): MemorySet {
-    const known = this.#sets.get(typeUrl)
+  #set(typeUrl: string, owner?: string): MemorySet {
+    const key = typeUrl === secretType && owner !== undefined ? `${typeUrl} of ${owner}` : typeUrl
+    const known = this.#sets.get(key)
     if (known !== undefined) return known
     const set = new MemorySet()
-    this.#sets.set(typeUrl, set)
+    this.#sets.set(key, set)
     return set
   }
 }

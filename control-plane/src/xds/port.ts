@@ -100,8 +100,13 @@ export interface XdsPeer {
 
 /** What one sidecar sees. Two sidecars that see the same resources of a type get the same set object. */
 export interface XdsView {
-  /** The resources of a type, or undefined when this source does not serve the type. */
+  /**
+   * The resources of a type, or undefined when this source does not serve the type. Secrets have a set of their own
+   * for each identity, in which there are no others' (X25).
+   */
   set(typeUrl: string): ResourceSet | undefined
+  /** Tells `listener` if the source ends the stream later, for instance since its credential has expired. */
+  onRefused?(listener: (error: XdsRefusedError) => void): void
   /** The stream has ended; called once. */
   close(): void
 }
@@ -109,10 +114,10 @@ export interface XdsView {
 /** Refuses a stream; ends it with this gRPC status and a message for the sidecar's log. */
 export class XdsRefusedError extends Error {
   override readonly name = 'XdsRefusedError'
-  /** A `grpc.status` number: 3 INVALID_ARGUMENT, 7 PERMISSION_DENIED, 14 UNAVAILABLE. */
-  readonly status: 3 | 7 | 14
+  /** A `grpc.status` number: 3 INVALID_ARGUMENT, 7 PERMISSION_DENIED, 14 UNAVAILABLE, 16 UNAUTHENTICATED. */
+  readonly status: 3 | 7 | 14 | 16
 
-  constructor(status: 3 | 7 | 14, message: string) {
+  constructor(status: 3 | 7 | 14 | 16, message: string) {
     super(message)
     this.status = status
   }

@@ -19,6 +19,7 @@ import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
 import { StreamRegistry, type StatusListener } from './transport/stream-registry.ts'
+import type { ReloadedTls } from './transport/tls-material.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
 
 export interface XdsLimits extends SessionLimits {
@@ -42,8 +43,8 @@ export interface XdsServerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly listen: ListenAddress
-  /** Without: plain text, for a loopback address. */
-  readonly credentials?: ServerCredentials
+  /** Without: plain text. */
+  readonly tls?: ReloadedTls
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
   /** Served on the same port. */
@@ -126,9 +127,8 @@ export class XdsServer implements Component {
     this.#listener = new XdsListener({
       address: options.listen,
       maxConnections: this.#limits.maxConnections,
-      injector: this.#server.createConnectionInjector(
-        options.credentials ?? ServerCredentials.createInsecure(),
-      ),
+      tls: options.tls ?? null,
+      injector: this.#server.createConnectionInjector(ServerCredentials.createInsecure()),
     })
     const counters = this.counters
     this.#context = {

@@ -1,11 +1,24 @@
 import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import type { ConnectionInjector } from '@grpc/grpc-js'
+import type { ReloadedTls } from './tls-material.ts'
 
 export interface ListenAddress {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
 }
+
+interface XdsListenerOptions {
+  readonly address: ListenAddress
+  readonly maxConnections: number
+  readonly injector: ConnectionInjector
+  /** null: plain text. */
+  readonly tls: ReloadedTls | null
+}
+
+/** A client that has not finished its handshake by then is cut off. */
+const handshakeMs = 10_000
 
 /**
  * The TCP side of the gRPC server. grpc-js can refuse a call but not cut off a client that takes nothing; with
@@ -14,18 +27,65 @@ export interface ListenAddress {
 export class XdsListener {
   readonly #address: ListenAddress
   readonly #server: NetServer
+  readonly #injector: ConnectionInjector
   readonly #sockets = new Map<string, Socket>()
 
-  constructor(options: { address: ListenAddress; maxConnections: number; injector: ConnectionInjector }) {
+  constructor(options: XdsListenerOptions) {
     this.#address = options.address
-    this.#server = createServer({ noDelay: true }, socket => {
-      const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
-      this.#sockets.set(peer, socket)
-      socket.on('error', () => undefined)
-      socket.once('close', () => this.#sockets.delete(peer))
-      options.injector.injectConnection(socket)
-    })
+    this.#injector = options.injector
+    this.#server = options.tls === null ? this.#plain() : this.#encrypted(options.tls)
     this.#server.maxConnections = options.maxConnections
+  }
+
+  #plain(): NetServer {
+    return createServer({ noDelay: true }, socket => {
+      this.#track(socket)
+      this.#injector.injectConnection(socket)
+    })
+  }
+
+  /**
+   * TLS ends here, not in grpc-js: so new certificates are for new connections only, and the sockets stay in our
+   * hands. A client without a certificate gets in, since it may have a token; one with a wrong certificate does not.
+   */
+  #encrypted(tls: ReloadedTls): NetServer {
+    const { context, asksForCertificate } = tls.value
+    const server = createTlsServer(
+      {
+        ...context,
+        noDelay: true,
+        requestCert: asksForCertificate,
+        rejectUnauthorized: false,
+        ALPNProtocols: ['h2'],
+        handshakeTimeout: handshakeMs,
+      },
+      (socket: TLSSocket) => {
+        if (!socket.authorized && socket.getPeerX509Certificate() !== undefined) {
+          socket.destroy()
+          return
+        }
+        this.#track(socket)
+        this.#injector.injectConnection(socket)
+      },
+    )
+    // Handshakes under way end with the server, too.
+    server.on('connection', (socket: Socket) => {
+      this.#track(socket)
+    })
+    server.on('tlsClientError', () => undefined)
+    tls.onChange(changed => {
+      server.setSecureContext(changed.context)
+    })
+    return server
+  }
+
+  #track(socket: Socket): void {
+    const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
+    this.#sockets.set(peer, socket)
+    socket.on('error', () => undefined)
+    socket.once('close', () => {
+      if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer)
+    })
   }
 
   /** Resolves with the bound address; rejects when it cannot be had, for instance EADDRINUSE. */
