@@ -1,16 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildEndpoints, type EndpointInput } from './endpoints.ts'
+import { arbitraryEndpoint } from '../testing/arbitrary-endpoint.ts'
 import { packEndpoints } from './resource.ts'
-
-const arbitraryEndpoint: fc.Arbitrary<EndpointInput> = fc.record({
-  id: fc.string({ minLength: 1, maxLength: 3 }),
-  address: fc.constantFrom('10.0.0.1', '10.0.0.2', '2001:db8::1'),
-  port: fc.integer({ min: 1, max: 4 }),
-  weight: fc.integer({ min: -1, max: 1_000 }),
-  health: fc.constantFrom('HEALTHY', 'DEGRADED', 'UNHEALTHY', 'DRAINING', 'UNKNOWN'),
-  locality: fc.record({ region: fc.constantFrom('', 'eu'), zone: fc.constantFrom('', 'a', 'b') }),
-})
 
 const shuffled = fc
   .uniqueArray(arbitraryEndpoint, { selector: ({ id }) => id, maxLength: 12 })

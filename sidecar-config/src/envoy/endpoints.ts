@@ -36,7 +36,7 @@ const compareLocality = ({ locality: a }: EndpointInput, { locality: b }: Endpoi
   compareText(a.region, b.region) || compareText(a.zone, b.zone)
 
 /** Envoy makes one host of equal addresses and does not say which, so only one of them is sent. */
-const distinct = (endpoints: Iterable<EndpointInput>): EndpointInput[] =>
+export const distinctEndpoints = (endpoints: Iterable<EndpointInput>): EndpointInput[] =>
   [...endpoints].sort(compare).filter((endpoint, index, sorted) => {
     const before = sorted[index - 1]
     return before?.address !== endpoint.address || before.port !== endpoint.port
@@ -62,7 +62,7 @@ const groups = (endpoints: readonly EndpointInput[]): EndpointInput[][] => {
 export const buildEndpoints = ({ service, endpoints }: EndpointsInput): ClusterLoadAssignment =>
   ClusterLoadAssignment.fromPartial({
     clusterName: service,
-    endpoints: groups(distinct(endpoints)).map(group => ({
+    endpoints: groups(distinctEndpoints(endpoints)).map(group => ({
       locality: group[0]?.locality,
       lbEndpoints: group.map(({ id, address, port, health, weight }) => ({
         endpoint: { hostname: id, address: socketAddress(address, port) },
