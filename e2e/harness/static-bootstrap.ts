@@ -24,6 +24,12 @@ export const withEndpoints = (cluster: Json, endpoints: Json): Json => {
   return { ...rest, type: 'STATIC', loadAssignment: endpoints }
 }
 
+/** A route configuration with its virtual hosts inside, which it would ask for over VHDS. */
+export const withHosts = (routes: Json, virtualHosts: readonly Json[]): Json => {
+  const { vhds: _, ...rest } = routes
+  return { ...rest, virtualHosts }
+}
+
 /** A listener with its routes inside, which it would ask for over RDS. */
 export const withRoutes = (listener: Json, routes: Json): Json =>
   JSON.parse(JSON.stringify(listener), (_, value: unknown) => {

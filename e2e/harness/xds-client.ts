@@ -9,7 +9,13 @@ import {
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import { HttpConnectionManager } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
 import { machineTime } from './machine-time.ts'
-import { clusterType, endpointType, listenerType, routeType } from '@waymark/control-plane/xds/type-urls.ts'
+import {
+  clusterType,
+  endpointType,
+  listenerType,
+  routeType,
+  virtualHostType,
+} from '@waymark/control-plane/xds/type-urls.ts'
 
 const method = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
 const managerType =
@@ -36,7 +42,8 @@ export interface XdsClientOptions {
 
 /**
  * One simulated sidecar: delta ADS on a connection of its own, in Envoy's order. Clusters by wildcard, their
- * endpoints by name, then listeners by wildcard, then the route configurations that these name. ACKs everything.
+ * endpoints by name, then listeners by wildcard, then the route configurations that these name, then virtual hosts
+ * by wildcard. ACKs everything.
  */
 export class XdsClient {
   resourceBytes = 0
@@ -52,7 +59,7 @@ export class XdsClient {
   readonly #ended: Promise<StatusObject>
   #nodeSent = false
   #configured: () => void = () => undefined
-  /** Resolves when the first routes have come: Envoy would begin to serve. */
+  /** Resolves when the first virtual hosts have come: Envoy would begin to serve. */
   readonly configured: Promise<void>
 
   constructor(options: XdsClientOptions) {
@@ -112,9 +119,9 @@ export class XdsClient {
       this.#send({ typeUrl: clusterType })
       return
     }
-    for (const typeUrl of [clusterType, endpointType, listenerType, routeType]) {
+    for (const typeUrl of [clusterType, endpointType, listenerType, routeType, virtualHostType]) {
       const versions = this.#held.get(typeUrl) ?? new Map<string, string>()
-      const wildcard = typeUrl === clusterType || typeUrl === listenerType
+      const wildcard = typeUrl !== endpointType && typeUrl !== routeType
       this.#subscribed.set(typeUrl, new Set(wildcard ? ['*'] : versions.keys()))
       this.#send({
         typeUrl,
@@ -144,7 +151,11 @@ export class XdsClient {
       this.#send({ typeUrl: listenerType })
     }
     if (typeUrl === listenerType) this.#follow(routeType, routesOf(resources))
-    if (typeUrl === routeType) this.#configured()
+    if (typeUrl === routeType && !this.#subscribed.has(virtualHostType)) {
+      this.#subscribed.set(virtualHostType, new Set(['*']))
+      this.#send({ typeUrl: virtualHostType })
+    }
+    if (typeUrl === virtualHostType && resources.length + removed.length > 0) this.#configured()
   }
 
   #clusters(resources: readonly Resource[], removed: readonly string[]): void {

@@ -99,7 +99,7 @@ it('kill -9 of a replica costs no request and no resource byte, and loses or dou
   const told = requests.filter(
     ({ connection, initialVersions }) => connection > before.connections && initialVersions > 0,
   )
-  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(['CDS', 'EDS', 'LDS', 'RDS']))
+  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(['CDS', 'EDS', 'LDS', 'RDS', 'VHDS']))
   const responses = tap.responses
     .slice(before.responses)
     .filter(({ connection }) => connection > before.connections)

@@ -3,10 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { VirtualHost } from '@envoyproxy/protos/envoy/config/route/v3/route_components.ts'
 import { buildCluster } from '@waymark/sidecar-config/envoy/cluster.ts'
-import { packCluster, packRoutes } from '@waymark/sidecar-config/envoy/resource.ts'
-import { buildRoutes, buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
+import { packCluster, packVirtualHost } from '@waymark/sidecar-config/envoy/resource.ts'
+import { buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
 import { effectivePolicy } from '@waymark/sidecar-config/model/effective-policy.ts'
 import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
 import { arbitraryPolicies } from '@waymark/sidecar-config/testing/arbitrary-policy.ts'
@@ -19,6 +18,7 @@ import {
   staticBootstrap,
   unpacked,
   untyped,
+  withHosts,
   withRoutes,
   type Json,
 } from '../harness/static-bootstrap.ts'
@@ -56,7 +56,9 @@ const bootstrapOf = (name: string): Json => {
         listeners: [resource],
       })
     case 'routes':
-      return withOutbound(resource)
+      return withOutbound(withHosts(resource, []))
+    case 'host':
+      return withOutbound(withHosts(golden('routes-outbound'), [resource]))
     default:
       throw new Error(`No way is known to validate ${name}`)
   }
@@ -100,24 +102,25 @@ describe('every golden resource and bootstrap', () => {
 
   it('so is what any valid policies come to', async () => {
     const clusters: Json[] = []
-    const hosts: VirtualHost[] = []
+    const hosts: Json[] = []
     for (const [index, documents] of fc.sample(arbitraryPolicies, 200).entries()) {
       const { settings } = effectivePolicy({ caller: 'web', destination: 'payments', documents })
       const service = `payments-${index}`
       const cluster = buildCluster({ service, protocol: 'http', policy: clusterPolicyOf(settings) })
       clusters.push(unpacked(packCluster(cluster)))
-      hosts.push(buildVirtualHost({ service, policy: routePolicyOf(settings) }))
+      hosts.push(unpacked(packVirtualHost(buildVirtualHost({ service, policy: routePolicyOf(settings) }))))
     }
-    const listener = withRoutes(golden('listener-outbound'), unpacked(packRoutes(buildRoutes(hosts))))
+    const listener = withRoutes(golden('listener-outbound'), withHosts(golden('routes-outbound'), hosts))
     expect(await validate('random', staticBootstrap({ clusters, listeners: [listener] }))).toMatch(
       /\bOK\n?$/m,
     )
   })
 
   it('would be refused if it were wrong', async () => {
-    const routes = JSON.parse(
-      JSON.stringify(golden('routes-several')).replace('"numRetries":2', '"numRetries":-2'),
+    const host = JSON.parse(
+      JSON.stringify(golden('host-defaults')).replace('"numRetries":2', '"numRetries":-2'),
     ) as Json
+    const routes = withHosts(golden('routes-outbound'), [host])
     expect(await validate('broken', withOutbound(routes))).toMatch(/numRetries/)
     const unknown = staticBootstrap({ listeners: [golden('listener-inbound')] })
     expect(await validate('dangling', unknown)).toMatch(/unknown cluster '_inbound'/)

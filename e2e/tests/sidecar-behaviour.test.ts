@@ -25,8 +25,13 @@ import {
   packEndpoints,
   packListener,
   packRoutes,
+  packVirtualHost,
 } from '@waymark/sidecar-config/envoy/resource.ts'
-import { buildRoutes, buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
+import {
+  buildOutboundRoutes,
+  buildUnknownHost,
+  buildVirtualHost,
+} from '@waymark/sidecar-config/envoy/routes.ts'
 import { parseDocument } from '@waymark/sidecar-config/model/document.ts'
 import { effectivePolicy } from '@waymark/sidecar-config/model/effective-policy.ts'
 import {
@@ -40,6 +45,7 @@ import {
   staticBootstrap,
   unpacked,
   withEndpoints,
+  withHosts,
   withRoutes,
   type Json,
 } from '../harness/static-bootstrap.ts'
@@ -200,13 +206,18 @@ describe("a sidecar's configuration in Envoy", () => {
     ]
     const settings = new Map(services.map(([service, , spec]) => [service, settingsOf(service, spec)]))
     const of = (service: string) => settings.get(service) ?? settingsOf(service, {})
-    const hosts = services.map(([service]) =>
-      buildVirtualHost({ service, policy: routePolicyOf(of(service)) }),
-    )
+    const hosts = [
+      buildUnknownHost(),
+      ...services.map(([service]) => buildVirtualHost({ service, policy: routePolicyOf(of(service)) })),
+    ]
     const listener = unpacked(packListener(buildOutboundListener({ port, tracing: null })))
+    const routes = withHosts(
+      unpacked(packRoutes(buildOutboundRoutes())),
+      hosts.map(each => unpacked(packVirtualHost(each))),
+    )
     const bootstrap = staticBootstrap({
       clusters: services.map(([service, ports]) => clusterOf(service, ports, of(service))),
-      listeners: [withRoutes(listener, unpacked(packRoutes(buildRoutes(hosts))))],
+      listeners: [withRoutes(listener, routes)],
       adminPort,
     })
     await startEnvoy('caller', bootstrap, adminPort)

@@ -5,6 +5,7 @@ interface SetReader {
   get(name: string): XdsResource | undefined
   /** What a wildcard covers; absent: nothing, resources are asked for by name only. */
   readonly wildcard?: { names(): Iterable<string>; covers(name: string): boolean }
+  readonly asked?: (names: readonly string[]) => void
 }
 
 /** A ResourceSet that reads from elsewhere and tells its watchers when it is told. */
@@ -26,6 +27,10 @@ export class LiveSet implements ResourceSet {
 
   covers(name: string): boolean {
     return this.#reader.wildcard?.covers(name) ?? false
+  }
+
+  asked(names: readonly string[]): void {
+    this.#reader.asked?.(names)
   }
 
   watch(listener: (change: ResourceSetChange) => void): () => void {

@@ -1,11 +1,10 @@
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
 import { Listener } from '@envoyproxy/protos/envoy/config/listener/v3/listener.ts'
-import { RouteConfiguration } from '@envoyproxy/protos/envoy/config/route/v3/route.ts'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PureMesh } from '../../test/support/pure-mesh.ts'
 import { context, instanceSpec } from '../../test/support/specs.ts'
 import type { ResourceSetChange, XdsNode, XdsView } from '../xds/port.ts'
-import { clusterType, endpointType, listenerType, routeType } from '../xds/type-urls.ts'
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../xds/type-urls.ts'
 import { testXdsSource } from '../xds/testing/source-contract.ts'
 import { MeshSource } from './mesh-source.ts'
 
@@ -46,11 +45,7 @@ const record = (view: XdsView, typeUrl: string): ResourceSetChange[] => {
 
 const clustersOf = (view: XdsView): string[] => [...setOf(view, clusterType).names()].sort()
 
-const hostsOf = (view: XdsView): string[] => {
-  const routes = setOf(view, routeType).get('outbound')
-  if (routes === undefined) throw new Error('no routes')
-  return RouteConfiguration.decode(routes.body ?? new Uint8Array()).virtualHosts.map(host => host.name)
-}
+const hostsOf = (view: XdsView): string[] => [...setOf(view, virtualHostType).names()].sort()
 
 describe('MeshSource', () => {
   it('gives a sidecar the clusters, endpoints and routes of every service, and its own listeners', async () => {
@@ -59,7 +54,7 @@ describe('MeshSource', () => {
     const view = source.open(node('orders/o-1', { outboundPort: 9_002 }))
     expect(clustersOf(view)).toEqual(['_inbound', 'orders', 'payments'])
     expect([...setOf(view, listenerType).names()]).toEqual(['outbound', 'inbound'])
-    expect(hostsOf(view)).toEqual(['outbound/orders', 'outbound/payments', 'outbound/*'])
+    expect(hostsOf(view)).toEqual(['outbound/*', 'outbound/orders', 'outbound/payments'])
     const endpoints = setOf(view, endpointType).get('orders')
     expect(ClusterLoadAssignment.decode(endpoints?.body ?? new Uint8Array())).toMatchObject({
       clusterName: 'orders',
@@ -73,7 +68,7 @@ describe('MeshSource', () => {
     await register('payments', 'p-1')
     const view = source.open(node('orders/o-1', { upstreams: ['payments', 'later'] }))
     expect(clustersOf(view)).toEqual(['_inbound', 'payments'])
-    expect(hostsOf(view)).toEqual(['outbound/payments', 'outbound/*'])
+    expect(hostsOf(view)).toEqual(['outbound/*', 'outbound/payments'])
     const changes = record(view, clusterType)
     await register('unrelated', 'u-1')
     expect(changes).toEqual([])
@@ -86,11 +81,11 @@ describe('MeshSource', () => {
     await register('payments', 'p-1', { port: 1_000 })
     const view = source.open(node('web/w-1'))
     const clusters = record(view, clusterType)
-    const routes = record(view, routeType)
+    const hosts = record(view, virtualHostType)
     const endpoints = record(view, endpointType)
     await register('payments', 'p-2', { port: 1_001 })
     expect(endpoints).toEqual([{ revision: 2, names: ['payments'] }])
-    expect([...clusters, ...routes]).toEqual([])
+    expect([...clusters, ...hosts]).toEqual([])
   })
 
   it('keeps the very object of what has not changed', async () => {
@@ -196,6 +191,7 @@ describe('MeshSource', () => {
         read(clusterType, 'payments'),
         read(endpointType, 'payments'),
         read(routeType, 'outbound'),
+        read(virtualHostType, 'outbound/payments'),
         read(listenerType, 'outbound'),
       ]
     }
@@ -208,6 +204,7 @@ describe('MeshSource', () => {
     ['orders/o-1', { outboundPort: 70_000 }, 'outboundPort'],
     ['orders/o-1', { inboundPort: '15006' }, 'inboundPort'],
     ['orders/o-1', { upstreams: 'payments' }, 'upstreams'],
+    ['orders/o-1', { onDemand: 1 }, 'onDemand'],
     ['orders/o-1', { upstreams: ['../etc'] }, 'upstreams'],
     ['orders/o-1', 'text', 'not an object'],
   ])('refuses node %s with metadata %j', (id, metadata, words) => {

@@ -1,25 +1,28 @@
 import { buildOtlpCluster, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
 import { packCluster } from '@waymark/sidecar-config/envoy/resource.ts'
-import { outboundRoutes } from '@waymark/sidecar-config/envoy/names.ts'
 import type { Change } from '../domain/change.ts'
 import { instanceKey } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
 import type { XdsNode, XdsResource, XdsSource, XdsView } from '../xds/port.ts'
-import { clusterType, endpointType, listenerType, routeType } from '../xds/type-urls.ts'
+import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
+import { CallScopes } from './call-scopes.ts'
 import { LiveSet } from './live-set.ts'
-import { Policies } from './policies.ts'
-import { RouteResources } from './route-resources.ts'
+import { Policies, type PolicyScope } from './policies.ts'
+import { routeConfiguration } from './route-configuration.ts'
 import { ServiceResources } from './service-resources.ts'
 import { parseSidecarNode, type SidecarNode } from './sidecar-node.ts'
 import { SidecarView } from './sidecar-view.ts'
-import { ViewIndex } from './view-index.ts'
 
 export interface MeshSourceOptions {
   readonly mesh: MeshState
   /** null: sidecars do not trace. */
   readonly tracing: { readonly target: OtlpTarget; readonly samplePercent: number } | null
+  /** Hosts that are no service for which a sidecar on demand may ask before it gets every service. */
+  readonly unknownLimit?: number
+  /** A sidecar of this service went beyond that. */
+  readonly onUnknownLimit?: (service: string) => void
 }
 
 /** What the streams of one sidecar have in common. */
@@ -33,8 +36,8 @@ interface SharedView {
 interface Touched {
   /** Services whose instances have changed. */
   readonly endpoints: ReadonlySet<string>
-  /** Services that came, went, or whose document or policies have changed. */
-  readonly shapes: ReadonlySet<string>
+  /** Calls to services that came, went, or whose document or policies have changed. */
+  readonly shapes: Iterable<PolicyScope>
   /** Instances whose own sidecar may look different. */
   readonly instances: ReadonlySet<string>
 }
@@ -49,20 +52,28 @@ export class MeshSource implements XdsSource {
   readonly #tracing: MeshSourceOptions['tracing']
   readonly #policies = new Policies()
   readonly #services: ServiceResources
-  readonly #routes: RouteResources
+  readonly #scopes: CallScopes
   /** Of every service, for all sidecars. */
   readonly #endpoints: LiveSet
-  readonly #views = new ViewIndex<{ readonly view: SidecarView; readonly routes: LiveSet }>()
+  /** Constant: what changes are virtual hosts. */
+  readonly #routes = new LiveSet({ get: routeConfiguration })
+  /** By the key of the instance that the sidecar fronts. */
+  readonly #views = new Map<string, Set<SidecarView>>()
   readonly #shared = new Map<string, SharedView>()
   readonly #listeners = new Set<(revision: Revision) => void>()
   readonly #otlp: XdsResource | null
   readonly #ready: Promise<void>
 
-  constructor({ mesh, tracing }: MeshSourceOptions) {
+  constructor({ mesh, tracing, unknownLimit = 1_000, onUnknownLimit = () => undefined }: MeshSourceOptions) {
     this.#mesh = mesh
     this.#tracing = tracing
     this.#services = new ServiceResources({ mesh, policies: this.#policies })
-    this.#routes = new RouteResources({ services: this.#services, policies: this.#policies })
+    this.#scopes = new CallScopes({
+      services: this.#services,
+      revision: () => mesh.revision,
+      unknownLimit,
+      onUnknownLimit,
+    })
     this.#endpoints = new LiveSet({ get: name => this.#services.endpoints(name) })
     this.#otlp =
       tracing === null
@@ -115,31 +126,30 @@ export class MeshSource implements XdsSource {
 
   /** Streams of the same sidecar (an old one and its successor) see the same sets. */
   #openShared(key: string, node: SidecarNode): SharedView {
+    const scope = this.#scopes.open(node)
     const view = new SidecarView({
       node,
       mesh: this.#mesh,
       services: this.#services,
-      policies: this.#policies,
+      scope,
       tracing: this.#tracing,
       otlp: this.#otlp,
     })
-    const routes = new LiveSet({
-      get: name => (name === outboundRoutes ? this.#routesOf(node) : undefined),
-    })
-    const forget = this.#views.add(
-      { view, routes },
-      { instance: instanceKey(node.service, node.instance), upstreams: node.upstreams },
-    )
+    const leave = scope.join(view.clusters)
+    const forget = this.#addView(instanceKey(node.service, node.instance), view)
     const shared: SharedView = {
       users: 0,
       sets: new Map<string, LiveSet>([
         [clusterType, view.clusters],
         [endpointType, this.#endpoints],
         [listenerType, view.listeners],
-        [routeType, routes],
+        [routeType, this.#routes],
+        [virtualHostType, scope.virtualHosts],
       ]),
       close: () => {
+        leave()
         forget()
+        this.#scopes.close(node, scope)
         this.#shared.delete(key)
       },
     }
@@ -147,8 +157,13 @@ export class MeshSource implements XdsSource {
     return shared
   }
 
-  #routesOf({ service, upstreams }: SidecarNode): XdsResource {
-    return this.#routes.table({ upstreams, caller: this.#policies.variantOf(service) }, this.#mesh.revision)
+  #addView(instance: string, view: SidecarView): () => void {
+    const views = this.#views.get(instance) ?? new Set()
+    this.#views.set(instance, views.add(view))
+    return () => {
+      views.delete(view)
+      if (views.size === 0) this.#views.delete(instance)
+    }
   }
 
   #follow(delta: MeshDelta): void {
@@ -157,22 +172,20 @@ export class MeshSource implements XdsSource {
     for (const listener of this.#listeners) listener(delta.revision)
   }
 
-  /** Builds everything anew after a snapshot; what has not changed stays the same object. */
+  /** Looks at everything anew after a snapshot; what has not changed stays the same object. */
   #reload(): Touched {
     this.#policies.clear()
     for (const document of this.#mesh.documents('TrafficPolicy')) this.#policies.update(null, document)
     const all = new Set([...this.#services.names(), ...this.#mesh.serviceNames()])
-    this.#routes.clear()
-    for (const service of all) {
-      this.#services.touch(service)
-      this.#services.refreshClusters(service, this.#mesh.revision)
-    }
-    return { endpoints: all, shapes: all, instances: new Set(this.#views.instances()) }
+    const shapes = [...all].map(destination => ({ destination, caller: null }))
+    for (const service of all) this.#services.touch(service)
+    for (const shape of shapes) this.#services.touchShape(shape)
+    return { endpoints: all, shapes, instances: new Set(this.#views.keys()) }
   }
 
   #read(delta: MeshDelta): Touched {
     const endpoints = new Set<string>()
-    const shapes = new Set<string>()
+    const shapes: PolicyScope[] = []
     const instances = new Set<string>()
     for (const change of delta.sets.flatMap(set => set.changes)) {
       if (change.aggregateType === 'instance') this.#readInstance(change, { endpoints, instances })
@@ -181,12 +194,9 @@ export class MeshSource implements XdsSource {
     for (const service of endpoints) {
       const known = this.#services.has(service)
       this.#services.touch(service)
-      if (this.#services.has(service) !== known) shapes.add(service)
+      if (this.#services.has(service) !== known) shapes.push({ destination: service, caller: null })
     }
-    for (const service of shapes) {
-      this.#services.refreshClusters(service, delta.revision)
-      this.#routes.invalidate(service)
-    }
+    for (const shape of shapes) this.#services.touchShape(shape)
     return { endpoints, shapes, instances }
   }
 
@@ -197,33 +207,30 @@ export class MeshSource implements XdsSource {
 
   #readDocument(
     change: Change & { readonly aggregateType: 'document' },
-    to: { endpoints: Set<string>; shapes: Set<string>; instances: Set<string> },
+    to: { endpoints: Set<string>; shapes: PolicyScope[]; instances: Set<string> },
   ): void {
     const kind = (change.after ?? change.before)?.kind
     const name = (change.after ?? change.before)?.name
     if (name === undefined) return
     if (kind === 'Service') {
       to.endpoints.add(name)
-      to.shapes.add(name)
+      to.shapes.push({ destination: name, caller: null })
       for (const id of this.#mesh.service(name)?.instances.keys() ?? [])
         to.instances.add(instanceKey(name, id))
     } else if (kind === 'TrafficPolicy') {
-      for (const destination of this.#policies.update(change.before, change.after)) to.shapes.add(destination)
+      to.shapes.push(...this.#policies.update(change.before, change.after))
     }
   }
 
   #tell({ endpoints, shapes, instances }: Touched, revision: Revision): void {
     for (const instance of instances) {
-      for (const { view } of this.#views.ofInstance(instance)) {
+      for (const view of this.#views.get(instance) ?? []) {
         const changed = view.refresh(revision)
         if (changed.clusters.length > 0) view.clusters.notify({ revision, names: changed.clusters })
         if (changed.listeners.length > 0) view.listeners.notify({ revision, names: changed.listeners })
       }
     }
-    for (const [{ view, routes }, names] of this.#views.calling(shapes)) {
-      view.clusters.notify({ revision, names })
-      routes.notify({ revision, names: [outboundRoutes] })
-    }
+    this.#scopes.tell(shapes, revision)
     if (endpoints.size > 0) this.#endpoints.notify({ revision, names: [...endpoints] })
   }
 }

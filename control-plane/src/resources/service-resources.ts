@@ -1,15 +1,16 @@
 import { buildCluster } from '@waymark/sidecar-config/envoy/cluster.ts'
 import { buildEndpoints, type EndpointHealth } from '@waymark/sidecar-config/envoy/endpoints.ts'
-import { packCluster, packEndpoints } from '@waymark/sidecar-config/envoy/resource.ts'
+import { packCluster, packEndpoints, packVirtualHost } from '@waymark/sidecar-config/envoy/resource.ts'
+import { buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
 import type { Protocol, ServiceSpec } from '@waymark/sidecar-config/model/service.ts'
-import { clusterPolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
-import type { Revision } from '../domain/revision.ts'
+import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
 import type { Verdict } from '../domain/verdict.ts'
 import type { MeshState, ServiceState } from '../mesh/mesh-state.ts'
 import type { XdsResource } from '../xds/port.ts'
-import { endpointType } from '../xds/type-urls.ts'
+import { clusterType, endpointType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
-import type { CallerVariant, Policies } from './policies.ts'
+import type { Policies, PolicyScope } from './policies.ts'
+import { Variants } from './variants.ts'
 
 /** Maintenance is a drain to Envoy; `unknown` is routed like healthy (registry.md, "Verdict"). */
 const health: Readonly<Record<Verdict, EndpointHealth>> = {
@@ -30,13 +31,14 @@ interface Entry {
   endpoints: XdsResource | undefined
   /** The instances have changed since the endpoints were built. */
   stale: boolean
-  readonly clusters: Map<CallerVariant, XdsResource>
+  readonly clusters: Variants
+  readonly hosts: Variants
 }
 
 /**
- * The cluster and the endpoints of each service: endpoints for all sidecars, clusters once for each caller that
- * has policies of its own and once for all others. Each is built when somebody asks, at most once per version:
- * changes that come while no sidecar can take them cost nothing but a mark.
+ * The cluster, the virtual host and the endpoints of each service: endpoints for all sidecars, the others once for
+ * each caller that has policies of its own for the service and once for all others. Each is built when somebody
+ * asks, at most once per version.
  */
 export class ServiceResources {
   readonly #mesh: MeshState
@@ -67,16 +69,27 @@ export class ServiceResources {
     return entry.endpoints
   }
 
-  /** Built when it is first asked for. */
-  cluster(service: string, caller: CallerVariant): XdsResource | undefined {
-    const entry = this.#entries.get(service)
-    if (entry === undefined) return undefined
-    let cluster = entry.clusters.get(caller)
-    if (cluster === undefined) {
-      cluster = this.#buildCluster(service, caller, this.#mesh.revision, undefined)
-      entry.clusters.set(caller, cluster)
-    }
-    return cluster
+  /** As this caller gets it. */
+  cluster(name: string, caller: string): XdsResource | undefined {
+    const variant = this.#policies.variantOf(name, caller)
+    return this.#entries.get(name)?.clusters.get(variant, before => {
+      const protocol = protocolOf(this.#mesh.service(name))
+      const policy = clusterPolicyOf(this.#policies.settings(name, variant))
+      const packed = packCluster(buildCluster({ service: name, protocol, policy }))
+      const dependsOn = [{ typeUrl: endpointType, name }]
+      return asResource({ packed, revision: this.#mesh.revision, before, dependsOn })
+    })
+  }
+
+  /** As this caller gets it. */
+  virtualHost(name: string, caller: string): XdsResource | undefined {
+    const variant = this.#policies.variantOf(name, caller)
+    return this.#entries.get(name)?.hosts.get(variant, before => {
+      const policy = routePolicyOf(this.#policies.settings(name, variant))
+      const packed = packVirtualHost(buildVirtualHost({ service: name, policy }))
+      const dependsOn = [{ typeUrl: clusterType, name }]
+      return asResource({ packed, revision: this.#mesh.revision, before, dependsOn })
+    })
   }
 
   /** Follows the mesh: the service's instances have changed, or it has come or gone. */
@@ -84,17 +97,21 @@ export class ServiceResources {
     const entry = this.#entries.get(name)
     if (this.#mesh.service(name) === undefined) this.#entries.delete(name)
     else if (entry === undefined) {
-      this.#entries.set(name, { endpoints: undefined, stale: true, clusters: new Map() })
+      this.#entries.set(name, {
+        endpoints: undefined,
+        stale: true,
+        clusters: new Variants(),
+        hosts: new Variants(),
+      })
     } else entry.stale = true
   }
 
-  /** Builds the clusters of a service anew, after its document or a policy has changed. */
-  refreshClusters(service: string, revision: Revision): void {
-    const clusters = this.#entries.get(service)?.clusters
-    for (const [caller, before] of clusters ?? []) {
-      if (this.#policies.variantOf(caller) !== caller) clusters?.delete(caller)
-      else clusters?.set(caller, this.#buildCluster(service, caller, revision, before))
-    }
+  /** The service's document or a policy for these calls has changed. */
+  touchShape({ destination, caller }: PolicyScope): void {
+    const entry = this.#entries.get(destination)
+    const exists = (variant: string): boolean => this.#policies.variantOf(destination, variant) === variant
+    entry?.clusters.touch(caller, exists)
+    entry?.hosts.touch(caller, exists)
   }
 
   #buildEndpoints(service: ServiceState, before: XdsResource | undefined): XdsResource {
@@ -108,17 +125,5 @@ export class ServiceResources {
     }))
     const packed = packEndpoints(buildEndpoints({ service: service.name, endpoints }))
     return asResource({ packed, revision: this.#mesh.revision, before })
-  }
-
-  #buildCluster(
-    name: string,
-    caller: CallerVariant,
-    revision: Revision,
-    before: XdsResource | undefined,
-  ): XdsResource {
-    const protocol = protocolOf(this.#mesh.service(name))
-    const policy = clusterPolicyOf(this.#policies.settings(name, caller))
-    const packed = packCluster(buildCluster({ service: name, protocol, policy }))
-    return asResource({ packed, revision, before, dependsOn: [{ typeUrl: endpointType, name }] })
   }
 }

@@ -8,8 +8,10 @@ export interface SidecarNode {
   readonly outboundPort: number
   /** null: the port that the instance registered with `sidecar`. */
   readonly inboundPort: number | null
-  /** Sorted and without doubles; null: every service. */
+  /** Sorted and without doubles; null: every service, or none on demand. */
   readonly upstreams: readonly string[] | null
+  /** Other services come when they are asked for. */
+  readonly onDemand: boolean
 }
 
 const defaultOutboundPort = 15_001
@@ -42,6 +44,12 @@ const upstreamsIn = (metadata: Readonly<Record<string, unknown>>): readonly stri
   return [...new Set(names)].sort()
 }
 
+const flagIn = (metadata: Readonly<Record<string, unknown>>, name: string): boolean => {
+  const value = metadata[name] ?? false
+  if (typeof value === 'boolean') return value
+  throw refuse(`node.metadata.waymark.${name} is neither true nor false`)
+}
+
 /** Reads node.id `{service}/{instance}` and node.metadata.waymark. Throws XdsRefusedError INVALID_ARGUMENT. */
 export const parseSidecarNode = (node: XdsNode): SidecarNode => {
   const slash = node.id.indexOf('/')
@@ -60,5 +68,6 @@ export const parseSidecarNode = (node: XdsNode): SidecarNode => {
     outboundPort: portIn(metadata, 'outboundPort') ?? defaultOutboundPort,
     inboundPort: portIn(metadata, 'inboundPort'),
     upstreams: upstreamsIn(metadata),
+    onDemand: flagIn(metadata, 'onDemand'),
   }
 }

@@ -13,8 +13,8 @@ import type { MeshState } from '../mesh/mesh-state.ts'
 import type { ResourceRef, XdsResource } from '../xds/port.ts'
 import { clusterType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
+import type { CallScope } from './call-scope.ts'
 import { LiveSet } from './live-set.ts'
-import type { Policies } from './policies.ts'
 import { protocolOf, type ServiceResources } from './service-resources.ts'
 import type { SidecarNode } from './sidecar-node.ts'
 
@@ -42,7 +42,7 @@ export interface SidecarViewOptions {
   readonly node: SidecarNode
   readonly mesh: MeshState
   readonly services: ServiceResources
-  readonly policies: Policies
+  readonly scope: CallScope
   readonly tracing: Omit<TracingInput, 'serviceName'> | null
   /** The cluster of the collector; null without tracing. */
   readonly otlp: XdsResource | null
@@ -55,18 +55,21 @@ export class SidecarView {
   readonly clusters: LiveSet
   readonly listeners: LiveSet
   readonly #options: SidecarViewOptions
-  readonly #upstreams: ReadonlySet<string> | null
   #own: OwnResources = { clusters: new Map(), listeners: new Map() }
 
   constructor(options: SidecarViewOptions) {
     this.#options = options
     this.node = options.node
-    this.#upstreams = options.node.upstreams === null ? null : new Set(options.node.upstreams)
     this.clusters = new LiveSet({
       get: name => this.#own.clusters.get(name) ?? this.#serviceCluster(name),
       wildcard: {
         names: () => this.#clusterNames(),
-        covers: name => this.#own.clusters.has(name) || this.#calls(name),
+        covers: name => this.#own.clusters.has(name) || options.scope.calls(name),
+      },
+      // Also what it says that it holds: it has asked for that at another replica.
+      asked: names => {
+        const { services, scope } = options
+        scope.ask(names.filter(name => services.has(name)).map(name => [name, name]))
       },
     })
     this.listeners = new LiveSet({
@@ -91,26 +94,19 @@ export class SidecarView {
     }
   }
 
-  /** Whether the service exists and is one that the sidecar calls. */
-  #calls(service: string): boolean {
-    const wanted = this.#upstreams === null || this.#upstreams.has(service)
-    return wanted && this.#options.services.has(service)
-  }
-
   #serviceCluster(name: string): XdsResource | undefined {
-    const { services, policies } = this.#options
-    return this.#calls(name) ? services.cluster(name, policies.variantOf(this.node.service)) : undefined
+    const { services, scope } = this.#options
+    return scope.onDemand || scope.calls(name) ? services.cluster(name, this.node.service) : undefined
   }
 
   *#clusterNames(): Generator<string> {
     yield* this.#own.clusters.keys()
-    const { services } = this.#options
-    for (const name of this.#upstreams ?? services.names()) if (services.has(name)) yield name
+    yield* this.#options.scope.services()
   }
 
   #build(revision: Revision, before: OwnResources): OwnResources {
     const { mesh, otlp } = this.#options
-    const { service, instance: id, outboundPort, inboundPort } = this.node
+    const { service, instance: id, outboundPort, inboundPort, onDemand } = this.node
     const tracing = this.#options.tracing && { ...this.#options.tracing, serviceName: service }
     const clusters = new Map<string, XdsResource>()
     const listeners = new Map<string, XdsResource>()
@@ -119,7 +115,7 @@ export class SidecarView {
     listeners.set(
       outboundListener,
       asResource({
-        packed: packListener(buildOutboundListener({ port: outboundPort, tracing })),
+        packed: packListener(buildOutboundListener({ port: outboundPort, tracing, onDemand })),
         revision,
         dependsOn: needs(forTracing),
         before: before.listeners.get(outboundListener),

@@ -3,7 +3,9 @@ import { Cluster } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
 import { Listener } from '@envoyproxy/protos/envoy/config/listener/v3/listener.ts'
 import { RouteConfiguration } from '@envoyproxy/protos/envoy/config/route/v3/route.ts'
+import { VirtualHost } from '@envoyproxy/protos/envoy/config/route/v3/route_components.ts'
 import { OpenTelemetryConfig } from '@envoyproxy/protos/envoy/config/trace/v3/opentelemetry.ts'
+import { OnDemand } from '@envoyproxy/protos/envoy/extensions/filters/http/on_demand/v3/on_demand.ts'
 import { Router } from '@envoyproxy/protos/envoy/extensions/filters/http/router/v3/router.ts'
 import { HttpConnectionManager } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
 import { PreviousHostsPredicate } from '@envoyproxy/protos/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts'
@@ -29,7 +31,9 @@ export const messageTypes = {
   endpoints: type('envoy.config.endpoint.v3.ClusterLoadAssignment', ClusterLoadAssignment),
   listener: type('envoy.config.listener.v3.Listener', Listener),
   routes: type('envoy.config.route.v3.RouteConfiguration', RouteConfiguration),
+  virtualHost: type('envoy.config.route.v3.VirtualHost', VirtualHost),
   openTelemetry: type('envoy.config.trace.v3.OpenTelemetryConfig', OpenTelemetryConfig),
+  onDemand: type('envoy.extensions.filters.http.on_demand.v3.OnDemand', OnDemand),
   router: type('envoy.extensions.filters.http.router.v3.Router', Router),
   httpConnectionManager: type(
     'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',

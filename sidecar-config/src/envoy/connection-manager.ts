@@ -2,6 +2,7 @@ import type { RouteConfiguration } from '@envoyproxy/protos/envoy/config/route/v
 import {
   HttpConnectionManager,
   HttpConnectionManager_ServerHeaderTransformation,
+  type HttpFilter,
   type LocalReplyConfig,
 } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
 import { Router } from '@envoyproxy/protos/envoy/extensions/filters/http/router/v3/router.ts'
@@ -17,21 +18,25 @@ interface ConnectionManagerInput {
   /** Milliseconds without a byte after which a stream ends, unless its route says otherwise; 0: never. */
   readonly streamIdleMs: number
   readonly localReplies: LocalReplyConfig
+  /** Before the router. */
+  readonly filters?: readonly HttpFilter[]
   /** Whether Envoy's own answers and requests carry its `x-envoy-` headers. */
   readonly envoyHeaders: boolean
   readonly tracing: TracingInput | null
 }
 
-const routesWaitMs = 15_000
-
-/** What both listeners of a sidecar do alike with HTTP/1.1 and HTTP/2 (told apart by the first bytes). */
+/**
+ * What both listeners of a sidecar do alike with HTTP/1.1 and HTTP/2 (told apart by the first bytes). A listener does not open
+ * before it has its routes: it would answer that nothing exists.
+ */
 export const connectionManager = (input: ConnectionManagerInput): Filter => {
   const manager = HttpConnectionManager.fromPartial({
     statPrefix: input.statPrefix,
     ...(typeof input.routes === 'string'
-      ? { rds: { configSource: overAds(routesWaitMs), routeConfigName: input.routes } }
+      ? { rds: { configSource: overAds(0), routeConfigName: input.routes } }
       : { routeConfig: input.routes }),
     httpFilters: [
+      ...(input.filters ?? []),
       {
         name: 'envoy.filters.http.router',
         typedConfig: any(

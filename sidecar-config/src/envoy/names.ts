@@ -17,4 +17,8 @@ export const inboundRoutes = 'inbound'
 /** The domain under which every service can be called besides its bare name. */
 export const meshDomain = 'mesh'
 
-export const virtualHostName = (service: string): string => `${outboundRoutes}/${service}`
+/** Virtual hosts come by VHDS, which begins their names with that of their route configuration. */
+export const virtualHostName = (host: string): string => `${outboundRoutes}/${host}`
+
+/** The virtual host that takes what no other does. No service can be called so. */
+export const unknownHostName = virtualHostName('*')

@@ -1,8 +1,15 @@
 import { ComparisonFilter_Op } from '@envoyproxy/protos/envoy/config/accesslog/v3/accesslog.ts'
 import { TrafficDirection } from '@envoyproxy/protos/envoy/config/core/v3/base.ts'
 import type { Listener } from '@envoyproxy/protos/envoy/config/listener/v3/listener.ts'
-import { LocalReplyConfig } from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
+import { OnDemand } from '@envoyproxy/protos/envoy/extensions/filters/http/on_demand/v3/on_demand.ts'
+import {
+  LocalReplyConfig,
+  type HttpFilter,
+} from '@envoyproxy/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts'
+import { overAds } from './ads.ts'
+import { any, messageTypes } from './any.ts'
 import { connectionManager } from './connection-manager.ts'
+import { milliseconds } from './duration.ts'
 import { listener } from './listener.ts'
 import { outboundListener, outboundRoutes } from './names.ts'
 import type { TracingInput } from './tracing.ts'
@@ -12,9 +19,11 @@ export interface OutboundInput {
   /** Default 127.0.0.1: only the application beside the sidecar may use it. */
   readonly bindAddress?: string
   readonly tracing: TracingInput | null
+  /** Asks the control plane for hosts and clusters that it does not know, while their request waits. */
+  readonly onDemand?: boolean
 }
 
-/** The only 404 that Envoy itself gives here is that of an unknown host (routes.ts); it names the host. */
+/** The only 404 that Envoy itself gives here is that of an unknown host (routes.ts); this names the host. */
 const localReplies = LocalReplyConfig.fromPartial({
   mappers: [
     {
@@ -30,7 +39,7 @@ const localReplies = LocalReplyConfig.fromPartial({
         jsonFormat: {
           title: 'Unknown host',
           status: 404,
-          detail: '%LOCAL_REPLY_BODY%',
+          detail: 'The mesh has no service of this name, or this caller does not declare it.',
           host: '%REQ(:AUTHORITY)%',
         },
         contentType: 'application/problem+json',
@@ -39,11 +48,31 @@ const localReplies = LocalReplyConfig.fromPartial({
   ],
 })
 
-/** Where the application sends its requests; they are routed by host. Its routes come by RDS. */
+/** Without a control plane a request must not wait for its cluster for long. */
+const clusterWaitMs = 3_000
+
+const onDemandFilter: HttpFilter = {
+  name: 'envoy.filters.http.on_demand',
+  typedConfig: any(
+    messageTypes.onDemand,
+    OnDemand.fromPartial({ odcds: { source: overAds(0), timeout: milliseconds(clusterWaitMs) } }),
+  ),
+  isOptional: false,
+  disabled: false,
+}
+
+/**
+ * A request without a route yet. Routes have limits of their own (routes.ts), so that this one ends what waits for
+ * its virtual host: Envoy has no other limit for that.
+ */
+const routeWaitMs = { known: 300_000, onDemand: 10_000 }
+
+/** Where the application sends its requests; they are routed by host. Its routes come by RDS and VHDS. */
 export const buildOutboundListener = ({
   port,
   bindAddress = '127.0.0.1',
   tracing,
+  onDemand = false,
 }: OutboundInput): Listener =>
   listener({
     name: outboundListener,
@@ -53,8 +82,9 @@ export const buildOutboundListener = ({
     filter: connectionManager({
       statPrefix: 'outbound',
       routes: outboundRoutes,
-      streamIdleMs: 300_000,
+      streamIdleMs: onDemand ? routeWaitMs.onDemand : routeWaitMs.known,
       localReplies,
+      filters: onDemand ? [onDemandFilter] : [],
       envoyHeaders: true,
       tracing,
     }),

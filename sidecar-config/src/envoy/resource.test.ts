@@ -5,17 +5,15 @@ import { effectivePolicy } from '../model/effective-policy.ts'
 import { clusterPolicyOf, routePolicyOf } from '../model/traffic-settings.ts'
 import { arbitraryPolicies } from '../testing/arbitrary-policy.ts'
 import { buildCluster } from './cluster.ts'
-import { packCluster, packRoutes } from './resource.ts'
-import { buildRoutes, buildVirtualHost, clustersOfRoutes } from './routes.ts'
+import { packCluster, packVirtualHost } from './resource.ts'
+import { buildVirtualHost } from './routes.ts'
 import { messageJson } from './to-json.ts'
 
 const cluster = (settings = defaultTrafficSettings) =>
   packCluster(buildCluster({ service: 'payments', protocol: 'http', policy: clusterPolicyOf(settings) }))
 
-const routes = (services: readonly string[], settings = defaultTrafficSettings) =>
-  packRoutes(
-    buildRoutes(services.map(service => buildVirtualHost({ service, policy: routePolicyOf(settings) }))),
-  )
+const host = (settings = defaultTrafficSettings) =>
+  packVirtualHost(buildVirtualHost({ service: 'payments', policy: routePolicyOf(settings) }))
 
 describe('packed resources', () => {
   it('have the name and type that sidecars ask for', () => {
@@ -23,7 +21,10 @@ describe('packed resources', () => {
       name: 'payments',
       typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     })
-    expect(routes([])).toMatchObject({ name: 'outbound' })
+    expect(host()).toMatchObject({
+      name: 'outbound/payments',
+      typeUrl: 'type.googleapis.com/envoy.config.route.v3.VirtualHost',
+    })
   })
 
   it('have a version that changes with the content only', () => {
@@ -34,20 +35,15 @@ describe('packed resources', () => {
     // What a cluster is not made of does not touch it.
     const timeouts = { ...defaultTrafficSettings.timeouts, request: '1s' }
     expect(cluster({ ...defaultTrafficSettings, timeouts }).version).toBe(cluster().version)
-    expect(routes(['a'], { ...defaultTrafficSettings, timeouts }).version).not.toBe(routes(['a']).version)
-    expect(routes(['a'], other).version).toBe(routes(['a']).version)
-  })
-
-  it('do not depend on the order of services', () => {
-    expect(routes(['b', 'a', 'c'])).toEqual(routes(['c', 'b', 'a']))
-    expect(clustersOfRoutes(['b', 'a'])).toEqual(['a', 'b'])
+    expect(host({ ...defaultTrafficSettings, timeouts }).version).not.toBe(host().version)
+    expect(host(other).version).toBe(host().version)
   })
 
   it('can be built from, and shown for, any policies', () => {
     fc.assert(
       fc.property(arbitraryPolicies, documents => {
         const { settings } = effectivePolicy({ caller: 'web', destination: 'payments', documents })
-        for (const { typeUrl, body } of [cluster(settings), routes(['payments'], settings)])
+        for (const { typeUrl, body } of [cluster(settings), host(settings)])
           expect(messageJson(typeUrl, body)).toMatchObject({ '@type': typeUrl })
       }),
     )

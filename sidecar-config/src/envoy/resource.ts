@@ -39,4 +39,6 @@ export const packEndpoints: Packer<typeof messageTypes.endpoints> = message =>
   packed(messageTypes.endpoints, message)
 export const packListener: Packer<typeof messageTypes.listener> = message =>
   packed(messageTypes.listener, message)
+export const packVirtualHost: Packer<typeof messageTypes.virtualHost> = message =>
+  packed(messageTypes.virtualHost, message)
 export const packRoutes: Packer<typeof messageTypes.routes> = message => packed(messageTypes.routes, message)

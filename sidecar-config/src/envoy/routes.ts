@@ -4,8 +4,9 @@ import {
   type RouteAction_HashPolicy,
 } from '@envoyproxy/protos/envoy/config/route/v3/route_components.ts'
 import type { HashOn, RoutePolicy } from '../model/traffic-settings.ts'
+import { overAds } from './ads.ts'
 import { duration } from './duration.ts'
-import { meshDomain, outboundRoutes, virtualHostName } from './names.ts'
+import { meshDomain, outboundRoutes, unknownHostName, virtualHostName } from './names.ts'
 import { retryPolicy } from './retry-policy.ts'
 import { unreachedHeader } from './unreached.ts'
 
@@ -27,11 +28,13 @@ const hashPolicy = ({ header, cookie, cookieTtl, source }: HashOn): RouteAction_
   return source === true ? [{ connectionProperties: { sourceIp: true }, terminal: false }] : []
 }
 
+const domainsOf = (service: string): string[] => [service, `${service}.${meshDomain}`]
+
 /** Where requests for `payments` and `payments.mesh` go. Needs the cluster of the service. */
 export const buildVirtualHost = ({ service, policy }: VirtualHostInput): VirtualHost =>
   VirtualHost.fromPartial({
     name: virtualHostName(service),
-    domains: [service, `${service}.${meshDomain}`],
+    domains: domainsOf(service),
     responseHeadersToRemove: [unreachedHeader],
     routes: [
       {
@@ -48,34 +51,30 @@ export const buildVirtualHost = ({ service, policy }: VirtualHostInput): Virtual
     ],
   })
 
-/** For any host that is no service. The outbound listener makes a problem document of the text. */
-const unknownHost = VirtualHost.fromPartial({
-  name: virtualHostName('*'),
-  domains: ['*'],
-  routes: [
-    {
-      name: 'unknown-host',
-      match: { prefix: '/' },
-      directResponse: {
-        status: 404,
-        body: { inlineString: 'The mesh has no service of this name, or this caller does not declare it.' },
-      },
-    },
-  ],
-})
+/** The outbound listener makes a problem document of it. */
+const notFound = (name: string, domains: readonly string[]): VirtualHost =>
+  VirtualHost.fromPartial({
+    name,
+    domains: [...domains],
+    routes: [{ name: 'unknown-host', match: { prefix: '/' }, directResponse: { status: 404 } }],
+  })
 
-/**
- * The routes of the outbound listener out of virtual hosts, which a caller may keep and use again. Their order
- * does not matter. A port in the request's host is ignored.
- */
-export const buildRoutes = (virtualHosts: Iterable<VirtualHost>): RouteConfiguration => ({
-  ...RouteConfiguration.fromPartial({ name: outboundRoutes, ignorePortInHostMatching: true }),
-  // Not through fromPartial, which would copy each of them.
-  virtualHosts: [
-    ...[...virtualHosts].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
-    unknownHost,
-  ],
-})
+/** In the place of the virtual host of a service that does not exist: answers 404. */
+export const buildMissingHost = (service: string): VirtualHost =>
+  notFound(virtualHostName(service), domainsOf(service))
 
-/** The clusters that a route configuration made from these services needs (X20), sorted. */
-export const clustersOfRoutes = (services: Iterable<string>): string[] => [...services].sort()
+/** Answers 404 for every host that has no virtual host of its own. */
+export const buildUnknownHost = (): VirtualHost => notFound(unknownHostName, ['*'])
+
+/** The route configuration of every outbound listener: all of its virtual hosts come by VHDS. */
+export const buildOutboundRoutes = (): RouteConfiguration =>
+  RouteConfiguration.fromPartial({
+    name: outboundRoutes,
+    vhds: { configSource: overAds(0) },
+    // A port in the request's host is ignored.
+    ignorePortInHostMatching: true,
+  })
+
+/** A route configuration for a name that stands for nothing: Envoy would wait for it for ever. */
+export const buildNoRoutes = (name: string): RouteConfiguration =>
+  RouteConfiguration.fromPartial({ name, virtualHosts: [notFound(name, ['*'])] })

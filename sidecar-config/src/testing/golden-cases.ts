@@ -14,9 +14,16 @@ import {
   packEndpoints,
   packListener,
   packRoutes,
+  packVirtualHost,
   type PackedResource,
 } from '../envoy/resource.ts'
-import { buildRoutes, buildVirtualHost } from '../envoy/routes.ts'
+import {
+  buildMissingHost,
+  buildNoRoutes,
+  buildOutboundRoutes,
+  buildUnknownHost,
+  buildVirtualHost,
+} from '../envoy/routes.ts'
 import { messageJson } from '../envoy/to-json.ts'
 import type { TracingInput } from '../envoy/tracing.ts'
 import { parseDocument } from '../model/document.ts'
@@ -153,16 +160,10 @@ const tracing = (endpointUrl: string, protocol: string): TracingInput => ({
 const overGrpc = tracing('http://127.0.0.1:4317', 'grpc')
 const overHttp = tracing('http://collector.example:4318/otlp', 'http/protobuf')
 
-const routes = (...services: (readonly [service: string, spec: keyof typeof specs])[]) =>
-  json(
-    packRoutes(
-      buildRoutes(
-        services.map(([service, spec]) =>
-          buildVirtualHost({ service, policy: routePolicyOf(policyOf(specs[spec])) }),
-        ),
-      ),
-    ),
-  )
+const hostCase = (name: keyof typeof specs, service: string): GoldenCase => ({
+  name: `host-${name}`,
+  json: json(packVirtualHost(buildVirtualHost({ service, policy: routePolicyOf(policyOf(specs[name])) }))),
+})
 
 const locality = { region: 'eu', zone: 'eu-1' }
 
@@ -196,6 +197,10 @@ export const goldenCases = (): GoldenCase[] => [
     json: json(packListener(buildOutboundListener({ port: 15_001, tracing: null }))),
   },
   {
+    name: 'listener-outbound-on-demand',
+    json: json(packListener(buildOutboundListener({ port: 15_001, tracing: null, onDemand: true }))),
+  },
+  {
     name: 'listener-outbound-traced-grpc',
     json: json(packListener(buildOutboundListener({ port: 15_001, bindAddress: '::1', tracing: overGrpc }))),
   },
@@ -207,12 +212,16 @@ export const goldenCases = (): GoldenCase[] => [
     name: 'listener-inbound-traced-http',
     json: json(packListener(buildInboundListener({ port: 15_006, bindAddress: '::', tracing: overHttp }))),
   },
-  { name: 'routes-none', json: routes() },
-  {
-    name: 'routes-several',
-    json: routes(['payments', 'strict'], ['orders', 'defaults'], ['web.shop', 'lenient']),
-  },
-  { name: 'routes-hashed', json: routes(['a', 'ring-hash'], ['b', 'maglev'], ['c', 'source']) },
+  { name: 'routes-outbound', json: json(packRoutes(buildOutboundRoutes())) },
+  { name: 'routes-no-such', json: json(packRoutes(buildNoRoutes('no-such'))) },
+  hostCase('defaults', 'payments'),
+  hostCase('strict', 'payments'),
+  hostCase('lenient', 'web.shop'),
+  hostCase('ring-hash', 'payments'),
+  hostCase('maglev', 'payments'),
+  hostCase('source', 'payments'),
+  { name: 'host-missing', json: json(packVirtualHost(buildMissingHost('payments'))) },
+  { name: 'host-unknown', json: json(packVirtualHost(buildUnknownHost())) },
   {
     name: 'bootstrap-minimal',
     json: buildBootstrap({
