@@ -12,3 +12,8 @@ const legacyWildcardTypes: ReadonlySet<string> = new Set([clusterType, listenerT
 
 /** X1: the types whose first request is a wildcard when it subscribes to nothing by name. */
 export const hasLegacyWildcard = (typeUrl: string): boolean => legacyWildcardTypes.has(typeUrl)
+
+const fullStateTypes: ReadonlySet<string> = new Set([clusterType, listenerType])
+
+/** X24: the types whose state-of-the-world responses hold everything; what is missing is gone. */
+export const hasFullState = (typeUrl: string): boolean => fullStateTypes.has(typeUrl)

@@ -1,8 +1,7 @@
-import { credentials, makeGenericClientConstructor, status, type StatusObject } from '@grpc/grpc-js'
+import { Client, credentials, status, type StatusObject } from '@grpc/grpc-js'
 import { expect, test } from 'vitest'
 import { systemClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/logger.ts'
-import { adsService } from './transport/ads-service.ts'
 import { MemorySource } from './memory-source.ts'
 import { resource, ServerFixture } from './testing/server-fixture.ts'
 import { clusterType, endpointType, listenerType, routeType } from './type-urls.ts'
@@ -21,13 +20,13 @@ async function withEndpoints(options: Parameters<typeof ServerFixture.start>[0] 
   return { fixture, client }
 }
 
-/** Raw calls of the service: for bytes that no generated client would send. */
-function rawCall(fixture: ServerFixture, method: 'deltaAggregatedResources' | 'streamAggregatedResources') {
-  const Client = makeGenericClientConstructor(adsService, 'ads')
+/** Raw calls of ADS: for bytes that no generated client would send. */
+function rawCall(fixture: ServerFixture, method = 'DeltaAggregatedResources') {
   const { host, port } = fixture.address
   const client = new Client(`${host}:${port}`, credentials.createInsecure())
-  const { path, requestSerialize, responseDeserialize } = adsService[method]
-  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
+  const identity = (bytes: Buffer): Buffer => bytes
+  const path = `/envoy.service.discovery.v3.AggregatedDiscoveryService/${method}`
+  const call = client.makeBidiStreamRequest(path, identity, identity)
   const ended = new Promise<StatusObject>(resolve => {
     call.on('status', (end: StatusObject) => {
       client.close()
@@ -356,7 +355,7 @@ test('the source may refuse a node', async () => {
 test('malformed bytes end their own stream only', async () => {
   const { fixture, client } = await withEndpoints()
   await using _ = fixture
-  const { call, ended } = rawCall(fixture, 'deltaAggregatedResources')
+  const { call, ended } = rawCall(fixture)
   call.write(Buffer.from([0x0a, 0xff, 0xff]))
   const end = await ended
   expect([end.code, end.details]).toEqual([
@@ -389,13 +388,19 @@ test('a request beyond the size limit, too many names and too many streams are r
   })
 })
 
-test('state-of-the-world ADS is answered UNIMPLEMENTED', async () => {
+test('a unary method of REST polling is answered UNIMPLEMENTED', async () => {
   await using fixture = await ServerFixture.start()
-  const end = await rawCall(fixture, 'streamAggregatedResources').ended
-  expect([end.code, end.details]).toEqual([
-    status.UNIMPLEMENTED,
-    expect.stringContaining('DeltaAggregatedResources'),
-  ])
+  const { host, port } = fixture.address
+  const client = new Client(`${host}:${port}`, credentials.createInsecure())
+  const identity = (bytes: Buffer): Buffer => bytes
+  const path = '/envoy.service.cluster.v3.ClusterDiscoveryService/FetchClusters'
+  const code = await new Promise(resolve => {
+    client.makeUnaryRequest(path, identity, identity, Buffer.alloc(0), error => {
+      resolve(error?.code)
+    })
+  })
+  client.close()
+  expect(code).toBe(status.UNIMPLEMENTED)
 })
 
 test('when the server stops, streams end with UNAVAILABLE, and a busy port is an error', async () => {

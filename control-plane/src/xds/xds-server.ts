@@ -1,82 +1,36 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
-import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Revision } from '../domain/revision.ts'
-import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
-import type { Logger } from '../runtime/logger.ts'
 import { RevisionJournal } from './acks/revision-journal.ts'
 import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.ts'
-import { adsService } from './transport/ads-service.ts'
 import { newXdsCounters, type XdsCounters } from './counters.ts'
-import type { SessionLimits, SessionTimings } from './subscription/delta-session.ts'
-import { DeltaStream, type DeltaCall, type StreamContext } from './transport/delta-stream.ts'
-import type { ExtraService } from './transport/extra-service.ts'
+import { deltaWire, sotwWire } from './push/encode-response.ts'
+import { DeltaSession } from './subscription/delta-session.ts'
+import { SotwSession } from './subscription/sotw-session.ts'
+import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
+import { addDiscoveryServices } from './transport/discovery-services.ts'
+import { XdsStream, type StreamContext, type XdsCall, type XdsForm } from './transport/xds-stream.ts'
 import { FanOut } from './push/fan-out.ts'
-import type { XdsSource } from './port.ts'
+import {
+  defaultLimits,
+  defaultTimings,
+  type XdsLimits,
+  type XdsServerOptions,
+  type XdsTimings,
+} from './xds-options.ts'
 import { ResourceHub } from './push/resource-hub.ts'
 import { ResponseEncoder } from './push/response-encoder.ts'
 import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
 import { StreamRegistry, type StatusListener } from './transport/stream-registry.ts'
-import type { ReloadedTls } from './transport/tls-material.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
-
-export interface XdsLimits extends SessionLimits {
-  readonly maxStreams: number
-  readonly maxConnections: number
-  readonly maxRequestBytes: number
-}
-
-export interface XdsTimings extends SessionTimings {
-  /** After this long without taking bytes or answering, a stream is closed with RESOURCE_EXHAUSTED. */
-  readonly stuckMs: number
-  /** Between pings on a silent connection. */
-  readonly keepaliveMs: number
-  readonly keepaliveTimeoutMs: number
-  /** How long streams may take to end when the server stops. */
-  readonly stopMs: number
-}
-
-export interface XdsServerOptions {
-  readonly source: XdsSource
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly listen: ListenAddress
-  /** Without: plain text. */
-  readonly tls?: ReloadedTls
-  readonly limits?: Partial<XdsLimits>
-  readonly timings?: Partial<XdsTimings>
-  /** Served on the same port. */
-  readonly services?: readonly ExtraService[]
-}
-
-const mebibyte = 1024 * 1024
-
-const defaultLimits: XdsLimits = {
-  maxNames: 200_000,
-  maxTypes: 32,
-  maxResponseBytes: 3 * mebibyte,
-  maxStreams: 20_000,
-  maxConnections: 20_000,
-  maxRequestBytes: 4 * mebibyte,
-}
-
-const defaultTimings: XdsTimings = {
-  clusterAnswerMs: 100,
-  clusterStuckMs: 16_000,
-  orderMs: 20_000,
-  stuckMs: 300_000,
-  keepaliveMs: 30_000,
-  keepaliveTimeoutMs: 20_000,
-  stopMs: 2_000,
-}
 
 /** A closed stream's connection is cut if the client has not even taken the status by then. */
 const cutOffMs = 1_000
 
 /**
- * The generic xDS server: delta ADS for whatever resources its source has. `listen` binds the port, `start`
+ * The generic xDS server: all discovery services for whatever resources its source has. `listen` binds the port, `start`
  * serves until its signal aborts; streams then end with UNAVAILABLE so that sidecars go to another replica.
  */
 export class XdsServer implements Component {
@@ -115,12 +69,7 @@ export class XdsServer implements Component {
       'grpc.keepalive_timeout_ms': this.#timings.keepaliveTimeoutMs,
       'grpc.enable_channelz': 0,
     })
-    this.#server.addService(adsService, {
-      deltaAggregatedResources: (call: DeltaCall) => {
-        this.#accept(call)
-      },
-      streamAggregatedResources: refuseSotw,
-    })
+    this.#addDiscovery()
     for (const { definition, implementation } of options.services ?? []) {
       this.#server.addService(definition, implementation)
     }
@@ -136,7 +85,6 @@ export class XdsServer implements Component {
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
       journal,
-      encoder: new ResponseEncoder({ noncePrefix: `${clock.now().toString(36)}-`, counters, ttl: false }),
       clock,
       logger,
       counters,
@@ -172,32 +120,31 @@ export class XdsServer implements Component {
     await this.#stop()
   }
 
-  /** The newest stream of each node. */
+  /** What is known of each node by its newest stream, or by the newest of each type where they are separate. */
   streams(): StreamStatus[] {
-    return [...this.#registry.newest()].flatMap(stream => this.#status(stream) ?? [])
+    return [...this.#registry.nodes].flatMap(node => this.stream(node) ?? [])
   }
 
-  /** The newest stream of this node. */
   stream(node: string): StreamStatus | undefined {
-    const stream = this.#registry.find(node)
-    return stream === undefined ? undefined : this.#status(stream)
+    return streamStatus(this.#registry.find(node), this.#options.source.revision(), this.#options.clock)
   }
 
   /** What this node has been sent and what it has ACKed; empty when it has no stream here. */
   resources(node: string): ResourceStatus[] {
-    const stream = this.#registry.find(node)
-    return stream === undefined ? [] : resourceStatuses(stream, this.#options.clock)
+    return resourceStatuses(this.#registry.find(node), this.#options.clock)
   }
 
-  /** The clients that are connected, by the newest stream of each. */
+  /** The clients that are connected. */
   clients(): ClientView[] {
-    return [...this.#registry.newest()].flatMap(stream => this.#client(stream) ?? [])
+    return [...this.#registry.nodes].flatMap(node => this.client(node) ?? [])
   }
 
-  /** The newest stream of this node. */
-  client(node: string): ClientView | undefined {
-    const stream = this.#registry.find(node)
-    return stream === undefined ? undefined : this.#client(stream)
+  client(id: string): ClientView | undefined {
+    const streams = this.#registry.find(id)
+    const node = streams[0]?.node
+    const { clock } = this.#options
+    const resources = () => heldResources({ deliveries: streams.flatMap(each => each.deliveries) }, clock)
+    return node && { node, resources }
   }
 
   /**
@@ -230,20 +177,36 @@ export class XdsServer implements Component {
     }
   }
 
-  #client(stream: DeltaStream): ClientView | undefined {
-    const { node } = stream
-    return node && { node, resources: () => heldResources(stream, this.#options.clock) }
+  #addDiscovery(): void {
+    const { counters } = this
+    const noncePrefix = `${this.#options.clock.now().toString(36)}-`
+    const delta: XdsForm<DeltaRequest> = {
+      open: options => new DeltaSession(options),
+      encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: false }) }),
+    }
+    const sotw: XdsForm<SotwRequest> = {
+      open: options => new SotwSession(options),
+      encoder: new ResponseEncoder({ noncePrefix, counters, wire: sotwWire }),
+    }
+    addDiscoveryServices(this.#server, {
+      delta: (call, typeUrl) => {
+        this.#accept(call, delta, typeUrl)
+      },
+      sotw: (call, typeUrl) => {
+        this.#accept(call, sotw, typeUrl)
+      },
+    })
   }
 
-  #status(stream: DeltaStream): StreamStatus | undefined {
-    return streamStatus(stream, this.#options.source.revision(), this.#options.clock)
-  }
-
-  #accept(call: DeltaCall): void {
+  #accept<Request extends XdsRequest>(
+    call: XdsCall<Request>,
+    form: XdsForm<Request>,
+    typeUrl: string | undefined,
+  ): void {
     this.#lastId += 1
     this.counters.opened += 1
     this.counters.streams += 1
-    const stream = new DeltaStream({ id: this.#lastId, call, context: this.#context })
+    const stream = new XdsStream({ id: this.#lastId, call, form, typeUrl, context: this.#context })
     if (this.#stopping) {
       stream.close(status.UNAVAILABLE, 'the control plane is stopping')
       return
@@ -258,7 +221,7 @@ export class XdsServer implements Component {
   }
 
   /** X12: nothing is read, so nothing is answered, before the source has its state. */
-  async #admit(stream: DeltaStream): Promise<void> {
+  async #admit(stream: XdsStream): Promise<void> {
     try {
       await this.#options.source.ready()
       stream.run()
@@ -283,9 +246,4 @@ export class XdsServer implements Component {
     this.#server.forceShutdown()
     this.#listener.disconnectAll()
   }
-}
-
-function refuseSotw(call: ServerDuplexStream<Buffer, Buffer>): void {
-  const details = 'state-of-the-world ADS is not served; use DeltaAggregatedResources (api_type: DELTA_GRPC)'
-  call.emit('error', Object.assign(new Error(details), { code: status.UNIMPLEMENTED, details }))
 }

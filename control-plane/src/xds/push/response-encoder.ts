@@ -1,4 +1,4 @@
-import { encodeResource, encodeTail } from './encode-response.ts'
+import type { ResponseWire } from './encode-response.ts'
 import type { XdsResource } from '../port.ts'
 import type { XdsCounters } from '../counters.ts'
 
@@ -32,20 +32,17 @@ const recentBytes = 16 * 1024 * 1024
 export class ResponseEncoder {
   readonly #noncePrefix: string
   readonly #counters: XdsCounters
-  readonly #ttl: boolean
+  readonly #wire: ResponseWire
   readonly #encoded = new WeakMap<XdsResource, Buffer>()
   #recent: EncodedResponse[] = []
   #recentBytes = 0
   #sequence = 0
 
-  /**
-   * `noncePrefix` keeps the nonces of this process apart from those of one before it. `ttl`: resources go out with
-   * their time to live.
-   */
-  constructor(options: { noncePrefix: string; counters: XdsCounters; ttl: boolean }) {
+  /** `noncePrefix` keeps the nonces of this process apart from those of one before it. */
+  constructor(options: { noncePrefix: string; counters: XdsCounters; wire: ResponseWire }) {
     this.#noncePrefix = options.noncePrefix
     this.#counters = options.counters
-    this.#ttl = options.ttl
+    this.#wire = options.wire
   }
 
   /** `after`: the sequence of the stream's last response; the nonce is one that it has not seen. */
@@ -56,7 +53,7 @@ export class ResponseEncoder {
     const nonce = `${this.#noncePrefix}${this.#sequence.toString(36)}`
     const { typeUrl, version, resources, removed } = content
     const parts = resources.map(resource => this.#resource(typeUrl, resource))
-    parts.push(encodeTail({ typeUrl, version, nonce, removed }))
+    parts.push(this.#wire.tail({ typeUrl, version, nonce, removed }))
     const response = {
       typeUrl,
       version,
@@ -73,7 +70,7 @@ export class ResponseEncoder {
   #resource(typeUrl: string, resource: XdsResource): Buffer {
     const known = this.#encoded.get(resource)
     if (known !== undefined) return known
-    const bytes = encodeResource(typeUrl, resource, { ttl: this.#ttl })
+    const bytes = this.#wire.resource(typeUrl, resource)
     this.#encoded.set(resource, bytes)
     this.#counters.encodes += 1
     return bytes

@@ -2,17 +2,22 @@
 import type { Revision } from '../../domain/revision.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Delivery } from '../subscription/delivery.ts'
-import type { DeltaStream } from '../transport/delta-stream.ts'
+import type { XdsStream } from '../transport/xds-stream.ts'
 import type { NackStatus, ResourceStatus, StreamStatus, TypeStatus } from './status.ts'
 
-/** `revision`: the current one of the source. Undefined for a stream that has not named its node. */
+/**
+ * `streams`: those that speak for one node, newest first. `revision`: the current one of the source. Undefined
+ * without a stream that has named its node.
+ */
 export function streamStatus(
-  stream: DeltaStream,
+  streams: readonly XdsStream[],
   revision: Revision,
   clock: Clock,
 ): StreamStatus | undefined {
-  const { node, deliveries } = stream
-  if (node === undefined) return undefined
+  const [newest] = streams
+  if (newest?.node === undefined) return undefined
+  const { node } = newest
+  const deliveries = streams.flatMap(stream => stream.deliveries)
   const epoch = clock.now() - clock.monotonic()
   let answered = revision
   let synced = revision
@@ -25,8 +30,8 @@ export function streamStatus(
   return {
     node: node.id,
     agent: node.agent,
-    stream: stream.id,
-    connectedAt: stream.connectedAt,
+    stream: newest.id,
+    connectedAt: newest.connectedAt,
     syncedRevision: synced,
     answeredRevision: answered,
     inSync: synced === revision,
@@ -35,11 +40,11 @@ export function streamStatus(
   }
 }
 
-export const resourceStatuses = (stream: DeltaStream, clock: Clock): ResourceStatus[] => {
+export const resourceStatuses = (streams: readonly XdsStream[], clock: Clock): ResourceStatus[] => {
   const epoch = clock.now() - clock.monotonic()
-  return stream.deliveries.flatMap(delivery =>
-    [...knownNames(delivery)].map(name => resourceStatus(delivery, name, epoch)),
-  )
+  return streams
+    .flatMap(stream => stream.deliveries)
+    .flatMap(delivery => [...knownNames(delivery)].map(name => resourceStatus(delivery, name, epoch)))
 }
 
 function typeStatus(delivery: Delivery, epoch: number): TypeStatus {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Batch } from './batch.ts'
-import type { DeltaRequest } from './delta-request.ts'
+import type { DeltaRequest } from './xds-request.ts'
 import { DeltaSession } from './delta-session.ts'
 import { MemorySource } from '../memory-source.ts'
 import { badBody, ModelClient, type Delivered } from '../testing/model-client.ts'
@@ -192,6 +192,7 @@ class World {
       revision: () => source.revision(),
       limits: { maxNames: 100, maxTypes: 9, maxResponseBytes: 400 },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
+      aggregated: true,
     })
   }
 

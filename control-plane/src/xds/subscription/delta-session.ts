@@ -1,67 +1,34 @@
 import type { Revision } from '../../domain/revision.ts'
-import type { Answer, Batch, Gates, Held } from './batch.ts'
+import type { Batch, Gates, Held } from './batch.ts'
 import { Delivery } from './delivery.ts'
-import type { DeltaRequest } from './delta-request.ts'
 import { emptySet } from './empty-set.ts'
 import { clusterUsers, mustWaitForClusters, mustWaitToRemove, pushRank } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
 import type { Refusal } from './refusals.ts'
-import type { SubscriptionActions } from './subscription.ts'
+import {
+  SessionError,
+  type RequestOutcome,
+  type Session,
+  type SessionLimits,
+  type SessionOptions,
+  type SessionTimings,
+} from './session.ts'
+import type { DeltaRequest } from './xds-request.ts'
 import { clusterType, endpointType, listenerType } from '../type-urls.ts'
 
-export interface SessionLimits {
-  /** Names that one stream may subscribe to, over all types. */
-  readonly maxNames: number
-  readonly maxTypes: number
-  /** Aimed at, not exact: a single larger resource still goes, alone. */
-  readonly maxResponseBytes: number
-}
-
-export interface SessionTimings {
-  /** How long CDS waits for an answer before it goes on without (X19). */
-  readonly clusterAnswerMs: number
-  /**
-   * After this long without an answer to clusters one of them must be stuck in warming (X16). Longer than
-   * Envoy waits for endpoints (15 s), shorter than `orderMs`: routes do not use the clusters yet.
-   */
-  readonly clusterStuckMs: number
-  /** How long the order of X20 is waited for. */
-  readonly orderMs: number
-}
-
-/** The client went beyond a limit or sent nonsense; ends the stream. */
-export class SessionError extends Error {
-  override readonly name = 'SessionError'
-  /** A `grpc.status` number: 3 INVALID_ARGUMENT, 8 RESOURCE_EXHAUSTED. */
-  readonly status: 3 | 8
-
-  constructor(status: 3 | 8, message: string) {
-    super(message)
-    this.status = status
-  }
-}
-
-export interface RequestOutcome {
-  readonly delivery: Delivery
-  readonly actions: SubscriptionActions
-  /** Undefined when the message answered nothing. */
-  readonly answer: Answer | undefined
-}
-
 /**
- * All types of one delta ADS stream: requests in, responses in the right order out. Deterministic: `now` (on the
- * monotonic clock, in milliseconds) is an input, and whoever drives it calls `next` after each request, each
- * change, each free place in the transport, and at `wakeAt`.
+ * All types of one delta stream.
  *
  * A client that is warming a cluster after a reconnect asks for all types but clusters until it is done. When
  * the order time has passed without a request for clusters, it gets them unasked: a fixed cluster may be what
  * it waits for.
  */
-export class DeltaSession implements Gates {
+export class DeltaSession implements Session<DeltaRequest>, Gates {
   readonly #setOf: (typeUrl: string) => ResourceSet | undefined
   readonly #revision: () => Revision
   readonly #limits: SessionLimits
   readonly #timings: SessionTimings
+  readonly #aggregated: boolean
   readonly #deliveries = new Map<string, Delivery>()
   /** The same deliveries in the order of sending. */
   #ordered: Delivery[] = []
@@ -74,28 +41,22 @@ export class DeltaSession implements Gates {
   #now = 0
   #wakeAt: number | undefined
 
-  constructor(options: {
-    setOf: (typeUrl: string) => ResourceSet | undefined
-    revision: () => Revision
-    limits: SessionLimits
-    timings: SessionTimings
-  }) {
+  constructor(options: SessionOptions) {
     this.#setOf = options.setOf
     this.#revision = options.revision
     this.#limits = options.limits
     this.#timings = options.timings
+    this.#aggregated = options.aggregated
   }
 
   get deliveries(): readonly Delivery[] {
     return this.#ordered
   }
 
-  /** When `next` has to be called again although nothing happens; undefined: never. */
   get wakeAt(): number | undefined {
     return this.#wakeAt
   }
 
-  /** Takes a request. Throws SessionError. */
   request(message: DeltaRequest, now: number): RequestOutcome {
     const { typeUrl, initialVersions, nonce, error } = message
     if (initialVersions.size > this.#limits.maxNames) throw this.#tooManyNames()
@@ -105,6 +66,7 @@ export class DeltaSession implements Gates {
       ? undefined
       : { initialVersions, distrusted: this.#distrusted(message, now) }
     if (initialVersions.size > 0 && first !== undefined) this.#resumes = true
+    delivery.set.asked?.([...message.subscribe, ...initialVersions.keys()])
     const actions = delivery.request(message, first, this.#revision())
     if (typeUrl === clusterType) this.#assumeClustersAt = undefined
     for (const name of actions.dropped) this.settle(typeUrl, name)
@@ -114,7 +76,6 @@ export class DeltaSession implements Gates {
     return { delivery, actions, answer }
   }
 
-  /** The next response to write, or undefined when there is none now. Follow with `sent`. */
   next(now: number): Batch | undefined {
     this.#now = now
     for (;;) {
@@ -135,7 +96,6 @@ export class DeltaSession implements Gates {
     return undefined
   }
 
-  /** Gives up on clusters that the client has said nothing about for too long; returns what that amounts to. */
   unstick(now: number): Refusal | undefined {
     const clusters = this.#deliveries.get(clusterType)
     const since = clusters?.unanswered.oldest?.at
@@ -143,7 +103,6 @@ export class DeltaSession implements Gates {
     return clusters?.giveUp(`no answer to clusters for ${Math.round(now - since)} ms`, now)
   }
 
-  /** The delivery of clusters when the time has come to send them unasked; once. */
   assumeClusters(now: number): Delivery | undefined {
     if (this.#assumeClustersAt === undefined || now < this.#assumeClustersAt) return undefined
     this.#assumeClustersAt = undefined
@@ -152,23 +111,23 @@ export class DeltaSession implements Gates {
     return delivery
   }
 
-  /** The batch has been written under this nonce. */
   sent(batch: Batch, nonce: string, now: number): void {
     this.#deliveries.get(batch.typeUrl)?.sent(batch, nonce, now)
-    if (batch.typeUrl !== clusterType) return
+    if (batch.typeUrl !== clusterType || !this.#aggregated) return
     for (const cluster of batch.resources) {
       for (const { typeUrl, name } of cluster.dependsOn ?? []) this.#needs(typeUrl, name)
     }
   }
 
   mayAdd(typeUrl: string, resource: XdsResource, held: Held | undefined): boolean {
-    if (typeUrl === clusterType) return true
+    if (typeUrl === clusterType || !this.#aggregated) return true
     return (
       !mustWaitForClusters(resource, held, this.#deliveries) || this.#patienceIsOver(typeUrl, resource.name)
     )
   }
 
   mayRemove(typeUrl: string, name: string): boolean {
+    if (!this.#aggregated) return true
     const waits =
       mustWaitToRemove(typeUrl, this.#deliveries) ||
       (pushRank(typeUrl) < pushRank(listenerType) && this.#awaitsUsers())
@@ -216,7 +175,7 @@ export class DeltaSession implements Gates {
   #distrusted({ typeUrl, initialVersions }: DeltaRequest, now: number): ReadonlySet<string> | 'all' {
     const owed = this.#owed.get(typeUrl)
     this.#owed.delete(typeUrl)
-    if (typeUrl === endpointType && !this.#deliveries.has(clusterType)) {
+    if (typeUrl === endpointType && this.#aggregated && !this.#deliveries.has(clusterType)) {
       if (initialVersions.size > 0) this.#assumeClustersAt = now + this.#timings.orderMs
       return 'all'
     }

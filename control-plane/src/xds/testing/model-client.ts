@@ -1,5 +1,5 @@
 import type { Batch } from '../subscription/batch.ts'
-import type { DeltaRequest } from '../subscription/delta-request.ts'
+import type { DeltaRequest } from '../subscription/xds-request.ts'
 import { hasLegacyWildcard } from '../type-urls.ts'
 
 /** A response on its way to the client. */

@@ -4,7 +4,8 @@ import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { MemorySource, type MemoryResource } from '../memory-source.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
 import type { ListenAddress } from '../transport/xds-listener.ts'
-import { XdsServer, type XdsLimits, type XdsTimings } from '../xds-server.ts'
+import type { XdsLimits, XdsTimings } from '../xds-options.ts'
+import { XdsServer } from '../xds-server.ts'
 import { DeltaClient } from './delta-client.ts'
 
 export interface FixtureOptions {

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { newXdsCounters } from '../counters.ts'
 import { decodeDeltaRequest } from './decode-request.ts'
 import type { XdsResource } from '../port.ts'
+import { deltaWire } from '../push/encode-response.ts'
 import { ResponseEncoder } from '../push/response-encoder.ts'
 import { clusterType } from '../type-urls.ts'
 
@@ -101,7 +102,7 @@ const resource = (name: string, body = name): XdsResource => ({
 
 test('a response is what the generated code reads, and resources are encoded once', () => {
   const counters = newXdsCounters()
-  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters, ttl: false })
+  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters, wire: deltaWire({ ttl: false }) })
   const resources = [resource('a'), resource('b', 'x'.repeat(300))]
   const content = { typeUrl: clusterType, version: '7' }
   const first = encoder.encode({ ...content, resources, removed: ['gone', 'ünïcode'] }, 0)
@@ -128,7 +129,11 @@ test('a response is what the generated code reads, and resources are encoded onc
 })
 
 test('streams that get the same share one buffer, and none sees a nonce twice', () => {
-  const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters: newXdsCounters(), ttl: false })
+  const encoder = new ResponseEncoder({
+    noncePrefix: 'p-',
+    counters: newXdsCounters(),
+    wire: deltaWire({ ttl: false }),
+  })
   const content = { typeUrl: clusterType, version: undefined, resources: [resource('a')], removed: [] }
   const first = encoder.encode(content, 0)
   expect(encoder.encode({ ...content, resources: [...content.resources] }, 0)).toBe(first)
@@ -143,7 +148,11 @@ test('X7 X22 a resource goes out with its aliases, without a body, and with a TT
   const bodiless = { ...resource('a'), body: null, aliases: ['b', 'c'], ttlMs: 1_500 }
   const content = { typeUrl: clusterType, version: undefined, resources: [bodiless], removed: [] }
   const decode = (ttl: boolean) => {
-    const encoder = new ResponseEncoder({ noncePrefix: '', counters: newXdsCounters(), ttl })
+    const encoder = new ResponseEncoder({
+      noncePrefix: '',
+      counters: newXdsCounters(),
+      wire: deltaWire({ ttl }),
+    })
     return DeltaDiscoveryResponse.decode(encoder.encode(content, 0).bytes)
   }
   const expected = { name: 'a', version: 'v-a', resource: undefined, aliases: ['b', 'c'] }

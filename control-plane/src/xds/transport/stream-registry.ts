@@ -1,6 +1,6 @@
 import type { Clock } from '../../runtime/clock.ts'
 import type { StreamMark } from '../acks/stream-mark.ts'
-import type { DeltaStream } from './delta-stream.ts'
+import type { XdsStream } from './xds-stream.ts'
 
 /** Told which nodes' status may have changed, at most once per turn of the event loop. */
 export type StatusListener = (nodes: ReadonlySet<string>) => void
@@ -8,9 +8,9 @@ export type StatusListener = (nodes: ReadonlySet<string>) => void
 /** The open streams, by node id too; tells who listens that the status of a node may have changed. */
 export class StreamRegistry {
   readonly #clock: Clock
-  readonly #streams = new Set<DeltaStream>()
+  readonly #streams = new Set<XdsStream>()
   /** The newest stream of a node is the last one. */
-  readonly #byNode = new Map<string, Set<DeltaStream>>()
+  readonly #byNode = new Map<string, Set<XdsStream>>()
   readonly #listeners = new Set<StatusListener>()
   #changed = new Set<string>()
   #scheduled = false
@@ -19,20 +19,26 @@ export class StreamRegistry {
     this.#clock = clock
   }
 
-  get streams(): ReadonlySet<DeltaStream> {
+  get streams(): ReadonlySet<XdsStream> {
     return this.#streams
   }
 
-  /** The streams that have named their node, the newest of each node only. */
-  *newest(): Iterable<DeltaStream> {
-    for (const node of this.#byNode.keys()) {
-      const stream = this.find(node)
-      if (stream !== undefined) yield stream
-    }
+  get nodes(): Iterable<string> {
+    return this.#byNode.keys()
   }
 
-  find(node: string): DeltaStream | undefined {
-    return [...(this.#byNode.get(node) ?? [])].at(-1)
+  /**
+   * The streams that now speak for a node: the newest, or where that is of a service of one type, the newest of each
+   * such service. Newest first; empty: none.
+   */
+  find(node: string): XdsStream[] {
+    const found = new Map<string, XdsStream>()
+    for (const stream of [...(this.#byNode.get(node) ?? [])].reverse()) {
+      const { typeUrl } = stream
+      if (typeUrl === undefined) return found.size === 0 ? [stream] : [...found.values()]
+      if (!found.has(typeUrl)) found.set(typeUrl, stream)
+    }
+    return [...found.values()]
   }
 
   /** Of every stream that has named its node. */
@@ -40,12 +46,12 @@ export class StreamRegistry {
     for (const { mark } of this.#streams) if (mark !== undefined) yield mark
   }
 
-  add(stream: DeltaStream): void {
+  add(stream: XdsStream): void {
     this.#streams.add(stream)
   }
 
   /** The stream has named its node, or something of it has changed. */
-  update(stream: DeltaStream): void {
+  update(stream: XdsStream): void {
     const node = stream.node?.id
     if (node === undefined) return
     const streams = this.#byNode.get(node)
@@ -54,7 +60,7 @@ export class StreamRegistry {
     this.#tell(node)
   }
 
-  remove(stream: DeltaStream): void {
+  remove(stream: XdsStream): void {
     this.#streams.delete(stream)
     const node = stream.node?.id
     if (node === undefined) return

@@ -6,13 +6,14 @@ import type { RevisionJournal } from '../acks/revision-journal.ts'
 import { StreamMark } from '../acks/stream-mark.ts'
 import type { Answer } from '../subscription/batch.ts'
 import type { XdsCounters } from '../counters.ts'
-import type { DeltaRequest, MalformedRequest } from '../subscription/delta-request.ts'
 import {
-  DeltaSession,
   SessionError,
+  type Session,
   type SessionLimits,
+  type SessionOptions,
   type SessionTimings,
-} from '../subscription/delta-session.ts'
+} from '../subscription/session.ts'
+import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
 import type { Delivery } from '../subscription/delivery.ts'
 import type { FanOut, Flushable } from '../push/fan-out.ts'
 import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from '../port.ts'
@@ -22,14 +23,19 @@ import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { clusterType } from '../type-urls.ts'
 
-export type DeltaCall = ServerDuplexStream<DeltaRequest | MalformedRequest, Buffer>
+/** The form of a service: how its sessions work and how its responses are written. */
+export interface XdsForm<Request extends XdsRequest> {
+  open(options: SessionOptions): Session<Request>
+  readonly encoder: ResponseEncoder
+}
+
+export type XdsCall<Request extends XdsRequest> = ServerDuplexStream<Request | MalformedRequest, Buffer>
 
 /** What all streams of a server share. */
 export interface StreamContext {
   readonly source: XdsSource
   readonly hub: ResourceHub
   readonly fanOut: FanOut
-  readonly encoder: ResponseEncoder
   /** Told which streams a revision touches. */
   readonly journal: RevisionJournal
   readonly clock: Clock
@@ -38,21 +44,24 @@ export interface StreamContext {
   readonly limits: SessionLimits
   readonly timings: SessionTimings
   /** The stream has learned its node, its state has changed, or it has ended. */
-  onStatus(stream: DeltaStream): void
-  onEnd(stream: DeltaStream): void
+  onStatus(stream: XdsStream): void
+  onEnd(stream: XdsStream): void
 }
 
 /** Responses handed to the transport and not yet taken by it; beyond, changes merge in the session. */
 const maxQueued = 8
 
 /**
- * One delta ADS stream: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
+ * One stream of a discovery service: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
  * the first message, which names the node), is then `open`, and in the end `closed`; nothing leaves `closed`.
  */
-export class DeltaStream implements Flushable {
+export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flushable {
   readonly id: number
   readonly connectedAt: number
-  readonly #call: DeltaCall
+  /** The only type of its service; undefined: all types of its client come by it. */
+  readonly typeUrl: string | undefined
+  readonly #call: XdsCall<Request>
+  readonly #form: XdsForm<Request>
   readonly #context: StreamContext
   readonly #subscribers = new Map<Delivery, TypeSubscriber>()
   readonly #onWritten: () => void
@@ -60,7 +69,7 @@ export class DeltaStream implements Flushable {
   #idleSince: number | undefined
   #node: XdsNode | undefined
   #view: XdsView | undefined
-  #session: DeltaSession | undefined
+  #session: Session<Request> | undefined
   #mark: StreamMark | undefined
   #closed = false
   #queued = 0
@@ -68,9 +77,17 @@ export class DeltaStream implements Flushable {
   #lastSequence = 0
   #timer: Timer | undefined
 
-  constructor(options: { id: number; call: DeltaCall; context: StreamContext }) {
+  constructor(options: {
+    id: number
+    call: XdsCall<Request>
+    form: XdsForm<Request>
+    typeUrl: string | undefined
+    context: StreamContext
+  }) {
     this.id = options.id
+    this.typeUrl = options.typeUrl
     this.#call = options.call
+    this.#form = options.form
     this.#context = options.context
     this.connectedAt = options.context.clock.now()
     this.#onWritten = () => {
@@ -115,7 +132,7 @@ export class DeltaStream implements Flushable {
   run(): void {
     if (this.#closed) return
     this.#idleSince = this.#context.clock.monotonic()
-    this.#call.on('data', (message: DeltaRequest | MalformedRequest) => {
+    this.#call.on('data', (message: Request | MalformedRequest) => {
       this.#receive(message)
     })
   }
@@ -124,7 +141,8 @@ export class DeltaStream implements Flushable {
   flush(): void {
     const session = this.#session
     if (session === undefined || this.#closed) return
-    const { clock, encoder, counters } = this.#context
+    const { clock, counters } = this.#context
+    const { encoder } = this.#form
     const now = clock.monotonic()
     while (this.#queued < maxQueued) {
       const batch = session.next(now)
@@ -169,7 +187,7 @@ export class DeltaStream implements Flushable {
     if (this.#mark !== undefined) this.#context.journal.touch(this.#mark, delivery.typeUrl, name)
   }
 
-  #receive(message: DeltaRequest | MalformedRequest): void {
+  #receive(message: Request | MalformedRequest): void {
     if (this.#closed) return
     this.#context.counters.requests += 1
     try {
@@ -180,16 +198,30 @@ export class DeltaStream implements Flushable {
     }
   }
 
-  #request(message: DeltaRequest): void {
-    if (message.typeUrl === '') throw new SessionError(3, 'type_url is required on ADS')
+  #request(message: Request): void {
     const session = this.#session ?? this.#open(message)
-    const { delivery, actions, answer } = session.request(message, this.#context.clock.monotonic())
+    const { delivery, actions, answer } = session.request(
+      this.#typed(message),
+      this.#context.clock.monotonic(),
+    )
     this.#index(delivery, actions)
-    if (answer !== undefined) this.#count(message.typeUrl, answer)
+    if (answer !== undefined) this.#count(delivery.typeUrl, answer)
     this.flush()
   }
 
-  #open({ node }: DeltaRequest): DeltaSession {
+  /** A service of one type need not be told the type. */
+  #typed(message: Request): Request {
+    const { typeUrl } = this
+    if (typeUrl === undefined) {
+      if (message.typeUrl === '') throw new SessionError(3, 'type_url is required on ADS')
+      return message
+    }
+    if (message.typeUrl === typeUrl) return message
+    if (message.typeUrl !== '') throw new SessionError(3, `this service has no other type than ${typeUrl}`)
+    return { ...message, typeUrl }
+  }
+
+  #open({ node }: Request): Session<Request> {
     if (node === undefined || node.id === '') {
       throw new SessionError(3, 'the first message of a stream must have a node with an id')
     }
@@ -197,11 +229,12 @@ export class DeltaStream implements Flushable {
     const view = source.open(node, { address: this.peer, spiffeIds: [], bearerToken: undefined })
     this.#node = node
     this.#view = view
-    const session = new DeltaSession({
+    const session = this.#form.open({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
       limits,
       timings,
+      aggregated: this.typeUrl === undefined,
     })
     this.#session = session
     this.#mark = new StreamMark({ node: node.id, deliveries: () => session.deliveries })
@@ -240,7 +273,7 @@ export class DeltaStream implements Flushable {
     }
   }
 
-  #schedule(session: DeltaSession, now: number): void {
+  #schedule(session: Session<Request>, now: number): void {
     this.#timer?.cancel()
     this.#timer = undefined
     if (session.wakeAt === undefined) return
@@ -249,7 +282,7 @@ export class DeltaStream implements Flushable {
     })
   }
 
-  #wake(session: DeltaSession): void {
+  #wake(session: Session<Request>): void {
     if (this.#closed) return
     const now = this.#context.clock.monotonic()
     const refusal = session.unstick(now)
@@ -289,10 +322,10 @@ export class DeltaStream implements Flushable {
 
 /** One type of one stream in the index of its resource set. */
 class TypeSubscriber implements Subscriber {
-  readonly #stream: DeltaStream
+  readonly #stream: XdsStream
   readonly #delivery: Delivery
 
-  constructor(stream: DeltaStream, delivery: Delivery) {
+  constructor(stream: XdsStream, delivery: Delivery) {
     this.#stream = stream
     this.#delivery = delivery
   }

@@ -1,0 +1,57 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { XdsSource } from './port.ts'
+import type { SessionLimits, SessionTimings } from './subscription/session.ts'
+import type { ExtraService } from './transport/extra-service.ts'
+import type { ReloadedTls } from './transport/tls-material.ts'
+import type { ListenAddress } from './transport/xds-listener.ts'
+
+export interface XdsLimits extends SessionLimits {
+  readonly maxStreams: number
+  readonly maxConnections: number
+  readonly maxRequestBytes: number
+}
+
+export interface XdsTimings extends SessionTimings {
+  /** After this long without taking bytes or answering, a stream is closed with RESOURCE_EXHAUSTED. */
+  readonly stuckMs: number
+  /** Between pings on a silent connection. */
+  readonly keepaliveMs: number
+  readonly keepaliveTimeoutMs: number
+  /** How long streams may take to end when the server stops. */
+  readonly stopMs: number
+}
+
+export interface XdsServerOptions {
+  readonly source: XdsSource
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly listen: ListenAddress
+  /** Without: plain text. */
+  readonly tls?: ReloadedTls
+  readonly limits?: Partial<XdsLimits>
+  readonly timings?: Partial<XdsTimings>
+  /** Served on the same port. */
+  readonly services?: readonly ExtraService[]
+}
+
+const mebibyte = 1024 * 1024
+
+export const defaultLimits: XdsLimits = {
+  maxNames: 200_000,
+  maxTypes: 32,
+  maxResponseBytes: 3 * mebibyte,
+  maxStreams: 20_000,
+  maxConnections: 20_000,
+  maxRequestBytes: 4 * mebibyte,
+}
+
+export const defaultTimings: XdsTimings = {
+  clusterAnswerMs: 100,
+  clusterStuckMs: 16_000,
+  orderMs: 20_000,
+  stuckMs: 300_000,
+  keepaliveMs: 30_000,
+  keepaliveTimeoutMs: 20_000,
+  stopMs: 2_000,
+}
