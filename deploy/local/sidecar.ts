@@ -22,6 +22,8 @@ export interface SidecarOptions {
   readonly ports: SidecarPorts
   /** xDS of each replica. */
   readonly controlPlane: readonly Listen[]
+  /** It gets services when the instance first calls them. Default: all at once. */
+  readonly onDemand?: boolean
   /** Where its bootstrap file is written. */
   readonly configDir: string
   /** More of Envoy's own flags, such as `['--log-level', 'debug']`. */
@@ -65,6 +67,7 @@ export class Sidecar {
       outboundPort: ports.outbound,
       inboundPort: ports.inbound,
       adminPort: ports.admin,
+      onDemand: this.#options.onDemand ?? false,
     })
     mkdirSync(configDir, { recursive: true })
     const path = join(configDir, `${this.name}.json`)

@@ -20,6 +20,8 @@ export interface TestInstanceOptions {
   readonly ports: InstancePorts
   readonly controlPlane: readonly Listen[]
   readonly configDir: string
+  /** Its sidecar gets services on demand. */
+  readonly onDemand?: boolean
   /** False: callers reach the application directly. */
   readonly sidecar: boolean
 }
@@ -43,13 +45,23 @@ export class TestInstance {
   #app: ManagedProcess | null = null
 
   constructor(options: TestInstanceOptions) {
-    const { supervisor, envoy, service, id, ports, controlPlane, configDir, sidecar } = options
+    const {
+      supervisor,
+      envoy,
+      service,
+      id,
+      ports,
+      controlPlane,
+      configDir,
+      sidecar,
+      onDemand = false,
+    } = options
     this.#options = options
     this.service = service
     this.id = id
     this.ports = ports
     this.#sidecar = sidecar
-      ? new Sidecar({ supervisor, envoy, service, instance: id, ports, controlPlane, configDir })
+      ? new Sidecar({ supervisor, envoy, service, instance: id, ports, controlPlane, configDir, onDemand })
       : null
   }
 

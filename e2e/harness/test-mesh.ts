@@ -31,6 +31,8 @@ export interface InstanceOptions {
   /** What its registration says besides address, port and sidecar. Without a lease it never beats. */
   readonly registration?: Partial<RegistrationBody>
   readonly sidecar?: boolean
+  /** Its sidecar gets services on demand. */
+  readonly onDemand?: boolean
   /** Where its sidecar finds the control plane; absent: at every replica. */
   readonly controlPlane?: readonly Listen[]
   /** False: registered later, by the test. */
@@ -142,7 +144,7 @@ export class TestMesh {
 
   /** Starts its application, registers it at the replicas in turn, starts its sidecar. */
   async instance(options: InstanceOptions): Promise<TestInstance> {
-    const { service, id, sidecar = true, register = true } = options
+    const { service, id, sidecar = true, onDemand = false, register = true } = options
     const [app = 0, outbound = 0, inbound = 0, admin = 0] = await this.ports(4)
     const instance = new TestInstance({
       supervisor: this.#supervisor,
@@ -153,6 +155,7 @@ export class TestMesh {
       controlPlane: options.controlPlane ?? this.replicas.map(({ process }) => process.xds),
       configDir: join(this.directory, 'sidecars'),
       sidecar,
+      onDemand,
     })
     await instance.startApp()
     if (register) await this.register(instance, options.registration)

@@ -29,6 +29,12 @@ describe('the bootstrap', () => {
     })
   })
 
+  it('says that the sidecar gets services on demand', () => {
+    expect(buildBootstrap({ ...input, onDemand: true })['node']).toMatchObject({
+      metadata: { waymark: { onDemand: true } },
+    })
+  })
+
   it('resolves control planes by DNS as soon as one is a name', () => {
     const typeOf = (...hosts: string[]) =>
       /type: (STATIC|STRICT_DNS)/.exec(

@@ -18,8 +18,10 @@ export interface BootstrapInput extends SecurityInput {
   readonly inboundPort?: number
   /** On 127.0.0.1. Default 15000. */
   readonly adminPort?: number
-  /** The services that the instance calls. Default: all of the mesh. */
+  /** The services that the instance calls. Default: all of the mesh, or none on demand. */
   readonly upstreams?: readonly string[]
+  /** Other services come to the sidecar when the instance first calls them. Default: false. */
+  readonly onDemand?: boolean
   /** Serves `/metrics` on 0.0.0.0 at this port. Default: not at all. */
   readonly prometheusPort?: number
   /** Open connections of callers and the application together; more are closed at once. Default 50,000. */
@@ -62,7 +64,7 @@ export const buildBootstrap = (input: BootstrapInput): Record<string, unknown> =
   if (input.controlPlane.length === 0) throw new RangeError('A sidecar needs the address of a control plane')
   checkSecurity(input)
   const { outboundPort, inboundPort, adminPort, ...limits } = { ...defaults, ...input }
-  const { upstreams, prometheusPort, readyPort } = input
+  const { upstreams, onDemand = false, prometheusPort, readyPort } = input
   const listeners = [
     ...(prometheusPort === undefined ? [] : [buildMetricsListener(prometheusPort)]),
     ...(readyPort === undefined ? [] : [buildReadyListener(readyPort)]),
@@ -72,7 +74,14 @@ export const buildBootstrap = (input: BootstrapInput): Record<string, unknown> =
       id: `${input.service}/${input.instance}`,
       cluster: input.service,
       locality: { region: input.locality.region, zone: input.locality.zone },
-      metadata: { waymark: { outboundPort, inboundPort, ...(upstreams && { upstreams }) } },
+      metadata: {
+        waymark: {
+          outboundPort,
+          inboundPort,
+          ...(upstreams && { upstreams }),
+          ...(onDemand && { onDemand }),
+        },
+      },
     },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: adminPort } } },
     dynamic_resources: {
