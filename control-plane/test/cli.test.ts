@@ -308,6 +308,20 @@ describe('waymark bootstrap', () => {
     )
   })
 
+  it('writes the bootstrap of a gRPC program without a sidecar', async () => {
+    const ran = await waymark([...required, '--grpc', '--tls-ca', '/tls/ca.crt', '--output', '/etc/xds.json'])
+    expect([ran.code, ran.err]).toEqual([0, 'wrote /etc/xds.json'])
+    expect(JSON.parse(ran.files['/etc/xds.json'] ?? '')).toMatchObject({
+      xds_servers: [{ server_uri: '127.0.0.1:7401', channel_creds: [{ type: 'tls' }] }],
+      node: { id: 'payments/payments-1', cluster: 'payments' },
+    })
+    const useless = await waymark([...required, '--grpc', '--admin-port', '1', '--upstream', 'web'])
+    expect([useless.code, useless.err]).toEqual([
+      2,
+      expect.stringContaining('--grpc does not go with --admin-port, --upstream') as string,
+    ])
+  })
+
   it('writes beside the bootstrap the files by which Envoy reads certificates and the token', async () => {
     const tls = ['--tls-ca', '/etc/waymark/ca.crt', '--tls-cert', '/run/tls.crt', '--tls-key', '/run/tls.key']
     const to = ['--control-plane', 'waymark.example:7401', '--output', '/etc/envoy/bootstrap.json']

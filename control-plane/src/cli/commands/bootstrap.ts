@@ -3,6 +3,7 @@ import {
   buildBootstrap,
   type BootstrapInput,
 } from '@waymark/sidecar-config/bootstrap/bootstrap.ts'
+import { buildGrpcBootstrap } from '@waymark/sidecar-config/bootstrap/grpc-bootstrap.ts'
 import { secretFiles, type SecurityInput } from '@waymark/sidecar-config/bootstrap/control-plane-security.ts'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
@@ -10,8 +11,10 @@ import { isInstanceId } from '../../domain/service-name.ts'
 import { collect, parsePort, parseServiceName, type Run } from '../command-context.ts'
 import { reasonOf } from '../reason-of.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
+import type { Terminal } from '../terminal.ts'
 
 interface BootstrapOptions {
+  readonly grpc?: boolean
   readonly service: string
   readonly instance: string
   readonly controlPlane?: readonly string[]
@@ -123,7 +126,46 @@ const build = (input: BootstrapInput): Record<string, unknown> => {
   }
 }
 
+/** What a gRPC program has no use for. */
+const sidecarOptions = [
+  'outboundPort',
+  'inboundPort',
+  'adminPort',
+  'prometheusPort',
+  'readyPort',
+  'memoryLimit',
+  'tlsName',
+  'tokenFile',
+  'upstream',
+] as const
+
+const flagOf = (option: string): string =>
+  `--${option.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
+
+const buildForGrpc = (options: BootstrapOptions): Record<string, unknown> => {
+  const useless = sidecarOptions.filter(option => options[option] !== undefined).map(flagOf)
+  if (useless.length > 0) throw new CliError(exitCodes.usage, `--grpc does not go with ${useless.join(', ')}`)
+  // Nothing is written beside it, wherever it goes.
+  const { service, instance, locality, controlPlane, tls } = inputOf({ ...options, output: '' })
+  return buildGrpcBootstrap({ service, instance, locality, controlPlane, ...(tls && { tls }) })
+}
+
 const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** The last file is the one that was asked for. */
+const writeFiles = async (
+  terminal: Terminal,
+  files: readonly { readonly path: string; readonly content: string }[],
+): Promise<void> => {
+  for (const { path, content } of files) {
+    try {
+      await terminal.write(path, content)
+    } catch (error) {
+      throw new CliError(exitCodes.usage, `${path} cannot be written: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+  terminal.err(`wrote ${files.at(-1)?.path ?? ''}`)
+}
 
 /** `waymark bootstrap`: Envoy's configuration file for the sidecar of one instance. Asks no API. */
 export const bootstrapCommand = (run: Run): Command => {
@@ -136,6 +178,7 @@ export const bootstrapCommand = (run: Run): Command => {
       `several for several replicas (default ${defaultControlPlane})`,
       collect,
     )
+    .option('--grpc', 'for a gRPC program without a sidecar: the JSON file that GRPC_XDS_BOOTSTRAP names')
     .option('--region <region>', 'where the instance runs', '')
     .option('--zone <zone>', 'where the instance runs', '')
     .option('--outbound-port <port>', 'where the application calls others (default 15001)')
@@ -153,6 +196,12 @@ export const bootstrapCommand = (run: Run): Command => {
     .option('--output <file>', 'instead of the terminal; JSON if its name ends so, else YAML')
   return command.action((options: BootstrapOptions) =>
     run(command, async ({ terminal, print }) => {
+      if (options.grpc === true) {
+        const grpc = buildForGrpc(options)
+        if (options.output === undefined) print(grpc, () => asJson(grpc).trimEnd())
+        else await writeFiles(terminal, [{ path: options.output, content: asJson(grpc) }])
+        return exitCodes.ok
+      }
       const input = inputOf(options)
       const json = build(input)
       if (options.output === undefined) {
@@ -164,16 +213,7 @@ export const bootstrapCommand = (run: Run): Command => {
         ...secretFiles(input).map(file => ({ path: file.path, content: asJson(file.json) })),
         { path: options.output, content },
       ]
-      for (const { path, content: text } of files) {
-        try {
-          await terminal.write(path, text)
-        } catch (error) {
-          throw new CliError(exitCodes.usage, `${path} cannot be written: ${reasonOf(error)}`, {
-            cause: error,
-          })
-        }
-      }
-      terminal.err(`wrote ${options.output}`)
+      await writeFiles(terminal, files)
       return exitCodes.ok
     }),
   )
