@@ -20,6 +20,7 @@ describe('readConfig', () => {
       databaseUrl: url,
       http: { host: '127.0.0.1', port: 7400 },
       xds: { host: '127.0.0.1', port: 7401 },
+      xdsSecurity: { tls: null, tokensFile: null, trustDomain: null },
       replicaId: 'a',
       logLevel: 'info',
       sinks: [],
@@ -27,6 +28,7 @@ describe('readConfig', () => {
       tracing: null,
       checkPolicy: new AddressPolicy(),
       retentionDays: 7,
+      advertiseHost: null,
       loadReportSeconds: 30,
     })
     expect(() => readConfig({}, 'x')).toThrow('DATABASE_URL')
@@ -34,7 +36,12 @@ describe('readConfig', () => {
 
   it('reads addresses, also of IPv6', () => {
     const config = readConfig(
-      { DATABASE_URL: url, WAYMARK_HTTP_LISTEN: '[::1]:80', WAYMARK_XDS_LISTEN: 'host:0' },
+      {
+        DATABASE_URL: url,
+        WAYMARK_HTTP_LISTEN: '[::1]:80',
+        WAYMARK_XDS_LISTEN: 'host:0',
+        WAYMARK_XDS_PLAINTEXT: 'yes',
+      },
       'x',
     )
     expect([config.http, config.xds]).toEqual([
@@ -51,13 +58,58 @@ describe('readConfig', () => {
     })
   })
 
+  it('reads how the xDS port is protected', () => {
+    const environment = {
+      DATABASE_URL: url,
+      WAYMARK_XDS_LISTEN: '0.0.0.0:7401',
+      WAYMARK_XDS_TLS_CERT: '/a.crt',
+      WAYMARK_XDS_TLS_KEY: '/a.key',
+      WAYMARK_XDS_CLIENT_CA: '/ca.crt',
+      WAYMARK_TRUST_DOMAIN: 'mesh.example',
+      WAYMARK_XDS_TOKENS_FILE: '/tokens.json',
+    }
+    expect(readConfig(environment, 'x').xdsSecurity).toEqual({
+      tls: { certificate: '/a.crt', key: '/a.key', clientCa: '/ca.crt' },
+      tokensFile: '/tokens.json',
+      trustDomain: 'mesh.example',
+    })
+  })
+
+  it('has no plain text where others can listen, unless told to', () => {
+    const WAYMARK_XDS_TOKENS_FILE = '/tokens.json'
+    for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'waymark.example', '127.evil.example']) {
+      const WAYMARK_XDS_LISTEN = `${host}:7401`
+      expect(problemsOf({ WAYMARK_XDS_LISTEN })).toEqual(['WAYMARK_XDS_LISTEN'])
+      expect(problemsOf({ WAYMARK_XDS_LISTEN, WAYMARK_XDS_PLAINTEXT: 'yes' })).toEqual([])
+      const tokens = { WAYMARK_XDS_LISTEN, WAYMARK_XDS_PLAINTEXT: 'yes', WAYMARK_XDS_TOKENS_FILE }
+      expect(problemsOf(tokens)).toEqual(['WAYMARK_XDS_TOKENS_FILE'])
+    }
+    for (const host of ['127.0.0.2', '[::1]', 'localhost']) {
+      expect(problemsOf({ WAYMARK_XDS_LISTEN: `${host}:7401`, WAYMARK_XDS_TOKENS_FILE })).toEqual([])
+    }
+  })
+
+  it('needs what belongs together', () => {
+    expect(problemsOf({ WAYMARK_XDS_TLS_CERT: '/a.crt' })).toEqual(['WAYMARK_XDS_TLS_KEY'])
+    expect(problemsOf({ WAYMARK_XDS_TLS_KEY: '/a.key' })).toEqual(['WAYMARK_XDS_TLS_CERT'])
+    expect(problemsOf({ WAYMARK_XDS_CLIENT_CA: '/ca.crt', WAYMARK_TRUST_DOMAIN: 'a' })).toEqual([
+      'WAYMARK_XDS_CLIENT_CA',
+    ])
+    const tls = { WAYMARK_XDS_TLS_CERT: '/a.crt', WAYMARK_XDS_TLS_KEY: '/a.key' }
+    expect(problemsOf({ ...tls, WAYMARK_XDS_CLIENT_CA: '/ca.crt' })).toEqual(['WAYMARK_TRUST_DOMAIN'])
+  })
+
   it.each([
     ['DATABASE_URL', 'mysql://x'],
     ['WAYMARK_HTTP_LISTEN', '7400'],
     ['WAYMARK_XDS_LISTEN', '127.0.0.1:99999'],
+    ['WAYMARK_XDS_PLAINTEXT', 'maybe'],
+    ['WAYMARK_TRUST_DOMAIN', 'spiffe://mesh.example'],
     ['WAYMARK_LOG_LEVEL', 'loud'],
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
+    ['WAYMARK_LOAD_REPORT_SECONDS', '9'],
+    ['WAYMARK_ADVERTISE_HOST', 'http://a/'],
     ['WAYMARK_SINKS', 'audit=ftp://host'],
     ['WAYMARK_CHECK_DENY', '10.0.0.0/40'],
     ['WAYMARK_TRACE_SAMPLING_PERCENT', '101'],

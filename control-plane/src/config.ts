@@ -2,12 +2,23 @@ import { hostname } from 'node:os'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
 import { AddressPolicy } from './health/checks/address-policy.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
+import type { TlsFiles } from './xds/transport/tls-material.ts'
 
 export interface ListenAddress {
   /** An IP address or host name to bind. */
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
+}
+
+/** How the xDS port is protected. */
+export interface XdsSecurity {
+  /** Paths of PEM files; null: plain text. */
+  readonly tls: TlsFiles | null
+  /** Path of the tokens file; null: no token counts. */
+  readonly tokensFile: string | null
+  /** Of the SPIFFE ids in client certificates; null: they are not asked for. */
+  readonly trustDomain: string | null
 }
 
 /** Where sidecars send their spans. */
@@ -22,6 +33,7 @@ export interface Config {
   readonly databaseUrl: string
   readonly http: ListenAddress
   readonly xds: ListenAddress
+  readonly xdsSecurity: XdsSecurity
   /** Names this process among the replicas. */
   readonly replicaId: string
   readonly logLevel: LogLevel
@@ -35,6 +47,8 @@ export interface Config {
   readonly checkPolicy: AddressPolicy
   /** How long changes stay in the log (days). */
   readonly retentionDays: number
+  /** Where other replicas reach this one's REST; null: where it listens, see runtime/reachable-host.ts. */
+  readonly advertiseHost: string | null
   /** Between two load reports of a sidecar (seconds). */
   readonly loadReportSeconds: number
 }
@@ -61,6 +75,11 @@ export class ConfigError extends Error {
     this.problems = problems
   }
 }
+
+const trustDomainForm = 'a name such as mesh.example, from ids spiffe://mesh.example/service/payments'
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -146,6 +165,47 @@ class Reader {
     }
   }
 
+  xdsSecurity(listen: ListenAddress): XdsSecurity {
+    const certificate = this.text('WAYMARK_XDS_TLS_CERT')
+    const key = this.text('WAYMARK_XDS_TLS_KEY')
+    const clientCa = this.text('WAYMARK_XDS_CLIENT_CA') ?? null
+    const tokensFile = this.text('WAYMARK_XDS_TOKENS_FILE') ?? null
+    const domain = this.text('WAYMARK_TRUST_DOMAIN') ?? null
+    const tls = certificate !== undefined && key !== undefined ? { certificate, key, clientCa } : null
+    const together = 'paths of PEM files, both or none'
+    if (certificate === undefined && key !== undefined)
+      this.wrong('WAYMARK_XDS_TLS_CERT', 'is not set, but WAYMARK_XDS_TLS_KEY is', together)
+    if (key === undefined && certificate !== undefined)
+      this.wrong('WAYMARK_XDS_TLS_KEY', 'is not set, but WAYMARK_XDS_TLS_CERT is', together)
+    if (clientCa !== null && tls === null)
+      this.wrong('WAYMARK_XDS_CLIENT_CA', 'needs TLS', 'with WAYMARK_XDS_TLS_CERT and WAYMARK_XDS_TLS_KEY')
+    if (clientCa !== null && domain === null)
+      this.wrong('WAYMARK_TRUST_DOMAIN', 'is not set, but WAYMARK_XDS_CLIENT_CA is', trustDomainForm)
+    if (domain !== null && !/^[a-z0-9._-]{1,255}$/.test(domain))
+      this.wrong('WAYMARK_TRUST_DOMAIN', `"${domain}" is no trust domain`, trustDomainForm)
+    this.#plaintext({ listen, tls, tokensFile })
+    return { tls, tokensFile, trustDomain: clientCa === null ? null : domain }
+  }
+
+  /** Plain text where others can listen is a choice that somebody has to make. */
+  #plaintext(options: { listen: ListenAddress; tls: TlsFiles | null; tokensFile: string | null }): void {
+    const { listen, tls, tokensFile } = options
+    const value = this.text('WAYMARK_XDS_PLAINTEXT') ?? 'no'
+    const variable = 'WAYMARK_XDS_LISTEN'
+    if (value !== 'yes' && value !== 'no')
+      this.wrong('WAYMARK_XDS_PLAINTEXT', `"${value}" is unknown`, 'yes or no')
+    if (tls !== null || isLoopback(listen.host)) return
+    const reachable = `other hosts can reach ${listen.host}, and there is no TLS`
+    if (tokensFile !== null)
+      this.wrong('WAYMARK_XDS_TOKENS_FILE', `${reachable}: tokens could be read on the way`, 'with TLS')
+    else if (value === 'no')
+      this.wrong(
+        variable,
+        reachable,
+        'with WAYMARK_XDS_TLS_CERT and WAYMARK_XDS_TLS_KEY, or WAYMARK_XDS_PLAINTEXT=yes, or on 127.0.0.1',
+      )
+  }
+
   sinks(): readonly SinkConfig[] {
     const { sinks, problems } = parseSinks(this.#environment)
     this.problems.push(...problems)
@@ -174,10 +234,12 @@ class Reader {
 /** Throws ConfigError with every wrong variable. `unique` distinguishes processes of one host. */
 export const readConfig = (environment: Environment, unique: string): Config => {
   const reader = new Reader(environment)
+  const xds = reader.listen('WAYMARK_XDS_LISTEN', { host: '127.0.0.1', port: 7401 })
   const config: Config = {
     databaseUrl: reader.databaseUrl(),
     http: reader.listen('WAYMARK_HTTP_LISTEN', { host: '127.0.0.1', port: 7400 }),
-    xds: reader.listen('WAYMARK_XDS_LISTEN', { host: '127.0.0.1', port: 7401 }),
+    xds,
+    xdsSecurity: reader.xdsSecurity(xds),
     replicaId: reader.text('WAYMARK_REPLICA_ID') ?? `${hostname()}-${unique}`,
     logLevel: reader.logLevel(),
     sinks: reader.sinks(),
@@ -185,11 +247,15 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     tracing: reader.tracing(),
     checkPolicy: reader.checkPolicy(),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
+    advertiseHost: reader.text('WAYMARK_ADVERTISE_HOST') ?? null,
     // Every report carries 60 KB of node: more often than every 10 s is not worth its bytes.
     loadReportSeconds: reader.number('WAYMARK_LOAD_REPORT_SECONDS', { fallback: 30, min: 10, max: 3_600 }),
   }
   if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {
     reader.wrong('WAYMARK_REPLICA_ID', 'has odd characters', 'up to 100 letters, digits, ".", "_" and "-"')
+  }
+  if (config.advertiseHost !== null && !/^[\w.:-]{1,253}$/.test(config.advertiseHost)) {
+    reader.wrong('WAYMARK_ADVERTISE_HOST', 'is no host', 'a host name or an IP address, without a port')
   }
   if (reader.problems.length > 0) throw new ConfigError(reader.problems)
   return config

@@ -26,7 +26,6 @@ export interface Container {
 
 interface Probe {
   readonly httpGet?: { readonly path: string; readonly port: string | number }
-  readonly tcpSocket?: { readonly port: string | number }
 }
 
 export type Labels = Readonly<Record<string, string>>

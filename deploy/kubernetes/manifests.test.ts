@@ -207,8 +207,13 @@ describe.each(['orders', 'payments'])('the example %s', name => {
     expect(containers.map(container => container.name)).toEqual(['application'])
     const sidecar = initContainers?.[1]
     if (sidecar === undefined) throw new Error('no sidecar')
-    expect(portNumber(sidecar, sidecar.startupProbe?.tcpSocket?.port ?? 0)).toBe(15_090)
-    expect(initContainers?.[0]?.args).toContain('--prometheus-port=15090')
+    for (const probe of [sidecar.startupProbe, sidecar.readinessProbe]) {
+      expect(probe?.httpGet?.path).toBe('/ready')
+      expect(portNumber(sidecar, probe?.httpGet?.port ?? 0)).toBe(15_021)
+    }
+    const args = initContainers?.[0]?.args
+    expect(args).toEqual(expect.arrayContaining(['--prometheus-port=15090', '--ready-port=15021']))
+    expect(args).toContain(`--memory-limit=${sidecar.resources?.limits?.['memory'] ?? ''}`)
   })
 
   it('gets a bootstrap from the arguments that its first container has', async () => {

@@ -68,6 +68,7 @@ export class ContainerMesh {
           DATABASE_URL: `postgres://postgres:${password}@${this.#addressOf(10)}:5432/postgres`,
           WAYMARK_REPLICA_ID: name,
           WAYMARK_SINKS: 'stdout',
+          WAYMARK_XDS_PLAINTEXT: 'yes',
         },
       })
     }

@@ -32,6 +32,7 @@ class Hosts {
       DATABASE_URL: databaseUrl,
       WAYMARK_HTTP_LISTEN: `${host.address}:7400`,
       WAYMARK_XDS_LISTEN: `${host.address}:7401`,
+      WAYMARK_XDS_PLAINTEXT: 'yes',
       WAYMARK_REPLICA_ID: host.name,
     })
   }
