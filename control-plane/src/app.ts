@@ -11,6 +11,7 @@ import { Membership } from './health/membership.ts'
 import { Sweeper, sweeperRole } from './health/sweeper.ts'
 import { MeshState } from './mesh/mesh-state.ts'
 import { MeshSource } from './resources/mesh-source.ts'
+import { AckExchange } from './resources/ack-exchange.ts'
 import { SidecarReporter } from './resources/sidecar-reporter.ts'
 import { createPublishers } from './outbox/create-publishers.ts'
 import { createRest } from './rest/server.ts'
@@ -20,6 +21,7 @@ import type { Component } from './runtime/component.ts'
 import type { Logger } from './runtime/logger.ts'
 import { SidecarDirectory } from './sidecar-directory.ts'
 import { ReplicaStatus } from './status-reader.ts'
+import { AckTable } from './store/ack-table.ts'
 import { ChangeLog } from './store/change-log.ts'
 import { openDatabase } from './store/database.ts'
 import { LeaseTable } from './store/lease-table.ts'
@@ -35,6 +37,7 @@ import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import type { TraceTarget } from './telemetry/tracing.ts'
+import type { RevisionReport } from './xds/acks/revision-watch.ts'
 import type { XdsSource } from './xds/port.ts'
 import type { StreamStatus } from './xds/status/status.ts'
 import { XdsServer } from './xds/xds-server.ts'
@@ -120,6 +123,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     id: replica,
     addresses: () => addresses,
   })
+  const acks = new AckExchange({
+    ...common,
+    streams: xds,
+    store: new AckTable<RevisionReport>({ database, connection, replica }),
+    replica,
+    members: () => membership.liveIds,
+  })
   const heartbeats = new Heartbeats({ ...common, mesh, registry, leases, replicaId: replica })
   const roles = new RoleTable(database)
   const role = new OwnedRole({ ...common, roles, name: sweeperRole, owner: replica })
@@ -187,6 +197,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     changes: log,
     pulses: new Pulses(database),
     sidecars: new SidecarDirectory({ replica, streams: xds, table: sidecars, now: () => clock.now() }),
+    acks,
     status,
     replicaId: replica,
     ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),
@@ -201,7 +212,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const back = new AbortController()
   const stages: readonly [AbortController, readonly Component[]][] = [
     [front, [xds, status, telemetry]],
-    [middle, [heartbeats, sweeper, checks, membership, reporter, retention, ...publishers]],
+    [middle, [heartbeats, sweeper, checks, membership, reporter, acks, retention, ...publishers]],
     [back, [sequencer, feed]],
   ]
   const running: Promise<void>[][] = stages.map(() => [])

@@ -7,7 +7,14 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Committed } from '../store/write.ts'
 import type { RestLimits } from './limits.ts'
-import type { ChangeReader, HeartbeatPort, PulseReader, SidecarReader, StatusReader } from './ports.ts'
+import type {
+  ChangeReader,
+  HeartbeatPort,
+  PulseReader,
+  RevisionAcks,
+  SidecarReader,
+  StatusReader,
+} from './ports.ts'
 import type { ReadGate } from './read-gate.ts'
 
 export type RestApp = FastifyInstance<
@@ -26,6 +33,7 @@ export interface RestParts {
   readonly changes: ChangeReader
   readonly pulses: PulseReader
   readonly sidecars: SidecarReader
+  readonly acks: RevisionAcks
   readonly status: StatusReader
   readonly logger: Logger
   readonly clock: Clock

@@ -14,6 +14,9 @@ export interface RestLimits {
   readonly waiting: number
   readonly defaultWaitMs: number
   readonly maxWaitMs: number
+  /** How long a write may wait for the sidecars that it touches (`wait=acked`). */
+  readonly defaultAckWaitMs: number
+  readonly maxAckWaitMs: number
   /** For fresh times of evidence; after it the answer comes from memory. */
   readonly pulseTimeoutMs: number
   /** Server-sent events: streams, revisions read from the log at once, when a silent stream shows that it lives. */
@@ -37,6 +40,8 @@ export const defaultLimits: RestLimits = {
   waiting: 1_000,
   defaultWaitMs: 5_000,
   maxWaitMs: 30_000,
+  defaultAckWaitMs: 5_000,
+  maxAckWaitMs: 30_000,
   pulseTimeoutMs: 500,
   watchers: 1_000,
   watchPage: 200,

@@ -6,6 +6,7 @@ import { namedDocumentSchemas } from './schemas/document.ts'
 import { namedEffectiveSchemas } from './schemas/effective.ts'
 import { namedInstanceSchemas } from './schemas/instance.ts'
 import { namedProblemSchemas } from './schemas/problem.ts'
+import { namedRevisionSidecarsSchemas } from './schemas/revision-sidecars.ts'
 import { namedSidecarSchemas } from './schemas/sidecar.ts'
 import { namedStatusSchemas } from './schemas/status.ts'
 
@@ -14,6 +15,7 @@ const schemas = [
   ...namedDocumentSchemas,
   ...namedEffectiveSchemas,
   ...namedChangeSchemas,
+  ...namedRevisionSidecarsSchemas,
   ...namedSidecarSchemas,
   ...namedStatusSchemas,
   ...namedProblemSchemas,

@@ -3,6 +3,7 @@ import type { ChangeSet } from '../domain/change.ts'
 import type { EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
 import type { ModeState } from '../domain/mode.ts'
 import type { Revision } from '../domain/revision.ts'
+import type { CollectOptions, RevisionAnswers } from '../resources/ack-ports.ts'
 import type { ResourceStatus, StreamStatus } from '../xds/status/status.ts'
 
 export interface Beat {
@@ -67,6 +68,14 @@ export interface SidecarReader {
   ): Promise<
     { readonly entry: SidecarEntry; readonly resources: readonly ResourceStatus[] | null } | undefined
   >
+}
+
+/** Waits for what sidecars say of a revision: resources/ack-exchange.ts. */
+export interface RevisionAcks {
+  /** Takes a place; the call returned gives it back. Throws WaymarkError `overloaded`. */
+  reserve(): () => void
+  /** Never rejects; needs a place. */
+  collect(options: CollectOptions): Promise<RevisionAnswers>
 }
 
 export interface ReplicaReport {

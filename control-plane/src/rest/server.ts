@@ -10,6 +10,7 @@ import { documentRoutes } from './routes/documents.ts'
 import { effectiveRoutes } from './routes/effective.ts'
 import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
 import { probeRoutes } from './routes/probes.ts'
+import { revisionRoutes } from './routes/revisions.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { shorthandRoutes } from './routes/shorthand.ts'
 import { sidecarRoutes } from './routes/sidecars.ts'
@@ -121,6 +122,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       changeRoutes(scope, context)
       watchRoutes(scope, context, watches)
       sidecarRoutes(scope, context)
+      revisionRoutes(scope, context)
       statusRoutes(scope, context, watches)
       done()
     },

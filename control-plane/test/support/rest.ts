@@ -70,6 +70,11 @@ export const startRest = async (
         return Promise.resolve(entry === undefined ? undefined : { entry, resources: [] })
       },
     },
+    // A mesh without sidecars.
+    acks: {
+      reserve: () => () => undefined,
+      collect: ({ revision }) => Promise.resolve({ revision, complete: true, answers: [] }),
+    },
     status: {
       status: () =>
         Promise.resolve({ ...noStatus, revision: replica.mesh.revision, head: replica.mesh.revision }),

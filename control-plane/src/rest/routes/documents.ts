@@ -2,6 +2,7 @@ import { parseDocument } from '@waymark/sidecar-config/model/document.ts'
 import type { Static } from 'typebox'
 import { WaymarkError, type FieldError } from '../../domain/errors.ts'
 import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
+import { ackedWrite, removed } from '../acked-write.ts'
 import { etagOf, isCurrent, preconditionOf } from '../etag.ts'
 import { noBody } from '../schemas/common.ts'
 import { ReadQuery } from '../schemas/instance.ts'
@@ -13,9 +14,11 @@ import {
   DocumentListQuery,
   DocumentParams,
   PreconditionHeaders,
-  type DocumentView,
+  WrittenDocument,
+  type WrittenDocumentView,
 } from '../schemas/document.ts'
 import { problems } from '../schemas/problem.ts'
+import { AckedQuery, Removed } from '../schemas/revision-sidecars.ts'
 import { documentView } from '../views.ts'
 import { writeContext } from '../write-context.ts'
 
@@ -120,11 +123,12 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
         tags,
         summary: 'Apply a document; an equal one changes nothing',
         params: DocumentParams,
+        querystring: AckedQuery,
         headers: PreconditionHeaders,
         body: DocumentBody,
         response: {
-          200: Document,
-          201: Document,
+          200: WrittenDocument,
+          201: WrittenDocument,
           ...problems(
             'invalid_request',
             'invalid_document',
@@ -135,15 +139,18 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
         },
       },
     },
-    async (request, reply): Promise<DocumentView> => {
-      const { params, body, headers } = request
+    async (request, reply): Promise<WrittenDocumentView> => {
+      const { params, query, body, headers } = request
       checkIdentity(params, body)
       const spec = completeSpec(params, body.spec)
       const ifMatch = preconditionOf(headers)
-      const committed = await registry.applyDocument({ ...params, spec, ifMatch }, writeContext(request))
+      const { committed, acked } = await ackedWrite(
+        { context, query, reply, unchanged: ({ document: { revision } }) => revision },
+        () => registry.applyDocument({ ...params, spec, ifMatch }, writeContext(request)),
+      )
       const { document, created } = stampWrite(reply, committed)
       void reply.code(created ? 201 : 200).header('etag', etagOf(document.revision))
-      return documentView(document)
+      return { ...documentView(document), ...acked }
     },
   )
 
@@ -154,8 +161,10 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
         tags,
         summary: 'Delete a document',
         params: DocumentParams,
+        querystring: AckedQuery,
         headers: PreconditionHeaders,
         response: {
+          200: Removed,
           204: noBody('the document is gone'),
           ...problems(
             'invalid_request',
@@ -168,10 +177,14 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
       },
     },
     async (request, reply) => {
-      const ifMatch = preconditionOf(request.headers)
-      const committed = await registry.deleteDocument({ ...request.params, ifMatch }, writeContext(request))
+      const { params, query, headers } = request
+      const ifMatch = preconditionOf(headers)
+      const { committed, acked } = await ackedWrite(
+        { context, query, reply, unchanged: ({ revision }) => revision },
+        () => registry.deleteDocument({ ...params, ifMatch }, writeContext(request)),
+      )
       stampWrite(reply, committed)
-      void reply.code(204)
+      return removed(acked, reply)
     },
   )
 }

@@ -3,23 +3,26 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { WaymarkError, type ErrorCode } from '../../domain/errors.ts'
 import type { Instance } from '../../domain/instance.ts'
+import { ackedWrite, removed, type AckedQuery as AckedQueryValues } from '../acked-write.ts'
 import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
 import { freshInstance } from '../fresh-instance.ts'
 import { matchesFilters } from '../instance-filters.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
 import { InstanceParams, noBody, ServiceParams } from '../schemas/common.ts'
 import {
+  DeregisterAnswer,
   DeregisterQuery,
   HeartbeatBody,
-  Instance as InstanceRef,
   InstanceDetail,
   InstanceFilters,
   InstanceList,
   OverrideBody,
   ReadQuery,
-  type InstanceView,
+  WrittenInstance,
+  type WrittenInstanceView,
 } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
+import { AckedQuery, type RevisionSidecarsView } from '../schemas/revision-sidecars.ts'
 import { RegistrationBody } from '../schemas/registration.ts'
 import { instanceView } from '../views.ts'
 import { writeContext } from '../write-context.ts'
@@ -42,19 +45,24 @@ export const instanceHandlers = (context: RestContext) => {
   const register = async (
     { service, id }: Ref,
     body: RegistrationBody,
+    query: AckedQueryValues,
     request: FastifyRequest,
     reply: FastifyReply,
-  ): Promise<InstanceView> => {
+  ): Promise<WrittenInstanceView> => {
     const parsed = toInstanceSpec(body)
     if (!parsed.ok) {
       throw new WaymarkError('invalid_request', 'the registration says something impossible', {
         fields: parsed.errors,
       })
     }
-    const committed = await registry.register({ service, id, spec: parsed.spec }, writeContext(request))
+    const { spec } = parsed
+    const { committed, acked } = await ackedWrite(
+      { context, query, reply, unchanged: ({ instance: { revision } }) => revision },
+      () => registry.register({ service, id, spec }, writeContext(request)),
+    )
     const { instance, created } = stampWrite(reply, committed)
     void reply.code(created ? 201 : 200)
-    return instanceView(instance)
+    return { ...instanceView(instance), ...acked }
   }
 
   const heartbeat = async (
@@ -84,21 +92,23 @@ export const instanceHandlers = (context: RestContext) => {
     query: Static<typeof DeregisterQuery>,
     request: FastifyRequest,
     reply: FastifyReply,
-  ): Promise<InstanceView | null> => {
+  ): Promise<WrittenInstanceView | { readonly sidecars: RevisionSidecarsView } | null> => {
     const drainMs = query.drain === undefined ? 0 : parseDuration(query.drain)
     if (drainMs === undefined || drainMs > drainMax) {
       throw new WaymarkError('invalid_request', '?drain is out of range', {
         fields: [{ pointer: '?drain', detail: 'is out of range', accepted: 'a duration from 0s to 24h' }],
       })
     }
-    const committed = await registry.deregister(
-      { service, id, incarnation: query.incarnation ?? null, drainMs: drainMs === 0 ? null : drainMs },
-      writeContext(request),
+    const { committed, acked } = await ackedWrite(
+      { context, query, reply, unchanged: result => result?.revision ?? 0 },
+      () =>
+        registry.deregister(
+          { service, id, incarnation: query.incarnation ?? null, drainMs: drainMs === 0 ? null : drainMs },
+          writeContext(request),
+        ),
     )
     const draining = stampWrite(reply, committed)
-    if (draining !== null) return instanceView(draining)
-    void reply.code(204)
-    return null
+    return draining === null ? removed(acked, reply) : { ...instanceView(draining), ...acked }
   }
 
   const list = async (
@@ -140,11 +150,12 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
         tags,
         summary: 'Register an instance; an equal registration changes nothing but the incarnation',
         params: InstanceParams,
+        querystring: AckedQuery,
         body: RegistrationBody,
-        response: { 200: InstanceRef, 201: InstanceRef, ...problems(...writeErrors) },
+        response: { 200: WrittenInstance, 201: WrittenInstance, ...problems(...writeErrors) },
       },
     },
-    (request, reply) => handlers.register(request.params, request.body, request, reply),
+    (request, reply) => handlers.register(request.params, request.body, request.query, request, reply),
   )
 
   app.put(
@@ -176,7 +187,7 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
         params: InstanceParams,
         querystring: DeregisterQuery,
         response: {
-          200: InstanceRef,
+          200: DeregisterAnswer,
           204: noBody('the instance is gone'),
           ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
         },
@@ -193,15 +204,20 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
         tags,
         summary: 'Set maintenance or draining over all evidence, or take it back',
         params: InstanceParams,
+        querystring: AckedQuery,
         body: OverrideBody,
-        response: { 200: InstanceRef, ...problems(...writeErrors, 'instance_not_found') },
+        response: { 200: WrittenInstance, ...problems(...writeErrors, 'instance_not_found') },
       },
     },
-    async (request, reply): Promise<InstanceView> => {
-      const { status, reason = '' } = request.body
+    async (request, reply): Promise<WrittenInstanceView> => {
+      const { params, query, body } = request
+      const { status, reason = '' } = body
       const override = status === 'none' ? null : { status, reason }
-      const committed = await registry.override({ ...request.params, override }, writeContext(request))
-      return instanceView(stampWrite(reply, committed))
+      const { committed, acked } = await ackedWrite(
+        { context, query, reply, unchanged: ({ revision }) => revision },
+        () => registry.override({ ...params, override }, writeContext(request)),
+      )
+      return { ...instanceView(stampWrite(reply, committed)), ...acked }
     },
   )
 

@@ -2,14 +2,16 @@ import { Type } from 'typebox'
 import type { RestApp, RestContext } from '../context.ts'
 import { closed, InstanceId, InstanceParams, noBody, ServiceName, ServiceParams } from '../schemas/common.ts'
 import {
+  DeregisterAnswer,
   DeregisterQuery,
   HeartbeatBody,
-  Instance,
   InstanceFilters,
   InstanceList,
+  WrittenInstance,
 } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
 import { registrationExample, registrationFields } from '../schemas/registration.ts'
+import { AckedQuery } from '../schemas/revision-sidecars.ts'
 import type { InstanceHandlers } from './instances.ts'
 
 const RegisterBody = Type.Object(
@@ -45,13 +47,14 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
       schema: {
         tags,
         summary: 'Register the instance that the body names',
+        querystring: AckedQuery,
         body: RegisterBody,
-        response: { 200: Instance, 201: Instance, ...writeErrors },
+        response: { 200: WrittenInstance, 201: WrittenInstance, ...writeErrors },
       },
     },
     (request, reply) => {
       const { service, id, ...registration } = request.body
-      return handlers.register({ service, id }, registration, request, reply)
+      return handlers.register({ service, id }, registration, request.query, request, reply)
     },
   )
 
@@ -80,7 +83,7 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
         summary: 'Deregister an instance, with a drain first if asked',
         params: InstanceParams,
         querystring: DeregisterQuery,
-        response: { 200: Instance, 204: noBody('the instance is gone'), ...instanceErrors },
+        response: { 200: DeregisterAnswer, 204: noBody('the instance is gone'), ...instanceErrors },
       },
     },
     (request, reply) => handlers.deregister(request.params, request.query, request, reply),

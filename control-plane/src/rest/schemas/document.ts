@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { closed, define, readQuery, RevisionNumber, ServiceName } from './common.ts'
+import { ackedAnswer } from './revision-sidecars.ts'
 
 const Kind = Type.String({
   examples: ['Service'],
@@ -38,6 +39,14 @@ const DocumentSchema = define(
 export type DocumentView = Static<typeof DocumentSchema.schema>
 export const Document = DocumentSchema.ref
 
+const WrittenDocumentSchema = define(
+  'WrittenDocument',
+  Type.Object({ ...DocumentSchema.schema.properties, ...ackedAnswer }, closed),
+)
+/** The answer to a write. */
+export const WrittenDocument = WrittenDocumentSchema.ref
+export type WrittenDocumentView = Static<typeof WrittenDocumentSchema.schema>
+
 const DocumentListSchema = define(
   'DocumentList',
   Type.Object({ revision: RevisionNumber, documents: Type.Array(Document) }, closed),
@@ -47,4 +56,4 @@ export const DocumentList = DocumentListSchema.ref
 
 export const DocumentListQuery = Type.Object({ ...readQuery, kind: Type.Optional(Kind) }, closed)
 
-export const namedDocumentSchemas = [DocumentSchema, DocumentListSchema]
+export const namedDocumentSchemas = [DocumentSchema, WrittenDocumentSchema, DocumentListSchema]

@@ -14,6 +14,7 @@ import {
   Time,
 } from './common.ts'
 import { registrationFields } from './registration.ts'
+import { ackedAnswer, ackedQuery, Removed } from './revision-sidecars.ts'
 
 const Verdict = Type.Enum([...verdicts], { type: 'string', description: `one of ${verdicts.join(', ')}` })
 const EvidenceStatus = Type.Enum(['passing', 'warning', 'critical'], {
@@ -92,6 +93,16 @@ const InstanceSchema = define(
 /** What an instance's answers and changes carry. */
 export type InstanceView = Static<typeof InstanceSchema.schema>
 export const Instance = InstanceSchema.ref
+
+const WrittenInstanceSchema = define(
+  'WrittenInstance',
+  Type.Object({ ...InstanceSchema.schema.properties, ...ackedAnswer }, closed),
+)
+/** The answer to a write. */
+export const WrittenInstance = WrittenInstanceSchema.ref
+export type WrittenInstanceView = Static<typeof WrittenInstanceSchema.schema>
+/** The draining instance, or what sidecars have made of its removal. */
+export const DeregisterAnswer = Type.Union([WrittenInstance, Removed])
 
 const InstanceDetailSchema = define(
   'InstanceDetail',
@@ -177,6 +188,7 @@ export const DeregisterQuery = Type.Object(
       description: 'a duration from 0s to 24h: first draining for this long, then gone; 0s: gone at once',
     }),
     incarnation: Type.Optional(Incarnation),
+    ...ackedQuery,
   },
   closed,
 )
@@ -208,6 +220,7 @@ export const namedInstanceSchemas = [
   Evidence,
   Override,
   InstanceSchema,
+  WrittenInstanceSchema,
   InstanceDetailSchema,
   InstanceListSchema,
   ServiceSummarySchema,
