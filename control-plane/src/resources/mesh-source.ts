@@ -10,6 +10,8 @@ import { asResource } from './built.ts'
 import { CallScopes } from './call-scopes.ts'
 import { LiveSet } from './live-set.ts'
 import { Policies, type PolicyScope } from './policies.ts'
+import { isProxyless } from './proxyless-node.ts'
+import { ProxylessViews } from './proxyless-views.ts'
 import { routeConfiguration } from './route-configuration.ts'
 import { ServiceResources } from './service-resources.ts'
 import { parseSidecarNode, type SidecarNode } from './sidecar-node.ts'
@@ -60,6 +62,7 @@ export class MeshSource implements XdsSource {
   /** By the key of the instance that the sidecar fronts. */
   readonly #views = new Map<string, Set<SidecarView>>()
   readonly #shared = new Map<string, SharedView>()
+  readonly #proxyless: ProxylessViews
   readonly #listeners = new Set<(revision: Revision) => void>()
   readonly #otlp: XdsResource | null
   readonly #ready: Promise<void>
@@ -74,6 +77,7 @@ export class MeshSource implements XdsSource {
       unknownLimit,
       onUnknownLimit,
     })
+    this.#proxyless = new ProxylessViews({ mesh, policies: this.#policies })
     this.#endpoints = new LiveSet({ get: name => this.#services.endpoints(name) })
     this.#otlp =
       tracing === null
@@ -111,6 +115,7 @@ export class MeshSource implements XdsSource {
   }
 
   open(xdsNode: XdsNode): XdsView {
+    if (isProxyless(xdsNode)) return this.#proxyless.open(xdsNode)
     const node = parseSidecarNode(xdsNode)
     const key = JSON.stringify(node)
     const shared = this.#shared.get(key) ?? this.#openShared(key, node)
@@ -223,6 +228,7 @@ export class MeshSource implements XdsSource {
   }
 
   #tell({ endpoints, shapes, instances }: Touched, revision: Revision): void {
+    this.#proxyless.tell({ endpoints, shapes }, revision)
     for (const instance of instances) {
       for (const view of this.#views.get(instance) ?? []) {
         const changed = view.refresh(revision)

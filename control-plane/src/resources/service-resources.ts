@@ -1,26 +1,16 @@
 import { buildCluster } from '@waymark/sidecar-config/envoy/cluster.ts'
-import { buildEndpoints, type EndpointHealth } from '@waymark/sidecar-config/envoy/endpoints.ts'
+import { buildEndpoints } from '@waymark/sidecar-config/envoy/endpoints.ts'
 import { packCluster, packEndpoints, packVirtualHost } from '@waymark/sidecar-config/envoy/resource.ts'
 import { buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
 import type { Protocol, ServiceSpec } from '@waymark/sidecar-config/model/service.ts'
 import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
-import type { Verdict } from '../domain/verdict.ts'
 import type { MeshState, ServiceState } from '../mesh/mesh-state.ts'
 import type { XdsResource } from '../xds/port.ts'
 import { clusterType, endpointType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
+import { endpointsOf } from './instance-endpoints.ts'
 import type { Policies, PolicyScope } from './policies.ts'
 import { Variants } from './variants.ts'
-
-/** Maintenance is a drain to Envoy; `unknown` is routed like healthy (registry.md, "Verdict"). */
-const health: Readonly<Record<Verdict, EndpointHealth>> = {
-  healthy: 'HEALTHY',
-  degraded: 'DEGRADED',
-  unhealthy: 'UNHEALTHY',
-  draining: 'DRAINING',
-  maintenance: 'DRAINING',
-  unknown: 'UNKNOWN',
-}
 
 export const protocolOf = (service: ServiceState | undefined): Protocol =>
   // Documents were validated before they were written.
@@ -115,15 +105,7 @@ export class ServiceResources {
   }
 
   #buildEndpoints(service: ServiceState, before: XdsResource | undefined): XdsResource {
-    const endpoints = [...service.instances.values()].map(({ id, spec, verdict }) => ({
-      id,
-      address: spec.address,
-      port: spec.sidecar?.port ?? spec.port,
-      weight: spec.weight,
-      health: health[verdict],
-      locality: spec.locality,
-    }))
-    const packed = packEndpoints(buildEndpoints({ service: service.name, endpoints }))
+    const packed = packEndpoints(buildEndpoints({ service: service.name, endpoints: endpointsOf(service) }))
     return asResource({ packed, revision: this.#mesh.revision, before })
   }
 }
