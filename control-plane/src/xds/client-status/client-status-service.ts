@@ -4,9 +4,10 @@ import {
   type ClientStatusRequest,
 } from '@envoyproxy/protos/envoy/service/status/v3/csds.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { XdsRefusedError } from '../port.ts'
+import { XdsRefusedError, type XdsPeer } from '../port.ts'
 import type { ClientView } from '../status/held-resources.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
+import { peerOf } from '../transport/peer.ts'
 import { encodeClientNode, encodeClientResource, joinResponse } from './encode-client.ts'
 import { nodePredicate } from './node-matchers.ts'
 
@@ -30,6 +31,8 @@ export interface ClientStatusOptions {
   /** The clients that are connected now. */
   readonly clients: () => Iterable<ClientView>
   readonly clock: Clock
+  /** Whether this peer may see every client (X25); throws XdsRefusedError. Default: everybody may. */
+  readonly authorize?: (peer: XdsPeer) => void
   /** A larger answer is refused. gRPC clients take 4 MiB unless they are told otherwise. */
   readonly maxResponseBytes?: number
   /** Answers that are being made at once. */
@@ -55,7 +58,7 @@ export class ClientStatusService implements ExtraService {
       call: ServerUnaryCall<ClientStatusRequest, Buffer>,
       answer: sendUnaryData<Buffer>,
     ): void => {
-      this.#answer(call.request).then(
+      this.#answer(call.request, call).then(
         response => {
           answer(null, response)
         },
@@ -71,7 +74,13 @@ export class ClientStatusService implements ExtraService {
   #stopping = false
 
   constructor(options: ClientStatusOptions) {
-    this.#options = { maxResponseBytes: 16 * 1024 * 1024, maxRequests: 4, maxStreams: 16, ...options }
+    this.#options = {
+      maxResponseBytes: 16 * 1024 * 1024,
+      maxRequests: 4,
+      maxStreams: 16,
+      authorize: () => undefined,
+      ...options,
+    }
   }
 
   stop(): void {
@@ -100,7 +109,7 @@ export class ClientStatusService implements ExtraService {
     call.on('data', (request: ClientStatusRequest) => {
       call.pause()
       busy = true
-      this.#answer(request).then(
+      this.#answer(request, call).then(
         response => {
           busy = false
           if (!this.#calls.has(call)) return
@@ -116,8 +125,10 @@ export class ClientStatusService implements ExtraService {
     })
   }
 
-  async #answer({ nodeMatchers, excludeResourceContents }: ClientStatusRequest): Promise<Buffer> {
-    const { clients, maxRequests } = this.#options
+  async #answer(request: ClientStatusRequest, call: Parameters<typeof peerOf>[0]): Promise<Buffer> {
+    const { nodeMatchers, excludeResourceContents } = request
+    const { clients, maxRequests, authorize } = this.#options
+    authorize(peerOf(call))
     const fits = nodePredicate(nodeMatchers)
     if (this.#answering >= maxRequests) {
       throw new AnswerTooLargeError(`${maxRequests} requests are being answered already; try again`)
@@ -151,7 +162,10 @@ export class ClientStatusService implements ExtraService {
           )
         }
         slice += 1
-        if (slice % sliceResources === 0) await new Promise<void>(resolve => clock.soon(resolve))
+        if (slice % sliceResources === 0)
+          await new Promise<void>(resolve => {
+            clock.soon(resolve)
+          })
       }
     }
     return joinResponse(encoded)

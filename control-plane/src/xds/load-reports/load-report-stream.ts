@@ -3,6 +3,7 @@ import { LoadStatsResponse } from '@envoyproxy/protos/envoy/service/load_stats/v
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { XdsRefusedError, type XdsSource, type XdsView } from '../port.ts'
+import { peerOf } from '../transport/peer.ts'
 import { clusterType } from '../type-urls.ts'
 import { decodeLoadNode, decodeLoadReport } from './decode-load-report.ts'
 import type { LoadBook } from './load-book.ts'
@@ -33,8 +34,9 @@ export class LoadReportStream {
   readonly #call: ServerDuplexStream<Buffer, Buffer>
   readonly #context: LoadStreamContext
   #reporter: LoadReporter | undefined
-  /** Only of a client that must be told its clusters by name. */
   #view: XdsView | undefined
+  /** The same, only of a client that must be told its clusters by name. */
+  #named: XdsView | undefined
   #unwatch: (() => void) | undefined
   #clustersChanged = false
   #allowance = burst
@@ -106,11 +108,13 @@ export class LoadReportStream {
     }
     this.#timer?.cancel()
     // Opening says too whether this peer may speak for the node (X25).
-    const peer = { address: this.#call.getPeer(), spiffeIds: [], bearerToken: undefined }
-    const view = this.#context.source.open(node, peer)
-    if (node.clientFeatures.includes(sendAllClusters)) view.close()
-    else {
-      this.#view = view
+    const view = this.#context.source.open(node, peerOf(this.#call))
+    view.onRefused?.(error => {
+      this.#refuse(error)
+    })
+    this.#view = view
+    if (!node.clientFeatures.includes(sendAllClusters)) {
+      this.#named = view
       this.#unwatch = view.set(clusterType)?.watch(() => {
         this.#clustersChanged = true
       })
@@ -124,8 +128,8 @@ export class LoadReportStream {
     this.#clustersChanged = false
     const ms = this.#context.intervalMs
     const response = LoadStatsResponse.fromPartial({
-      clusters: [...(this.#view?.set(clusterType)?.names() ?? [])],
-      sendAllClusters: this.#view === undefined,
+      clusters: [...(this.#named?.set(clusterType)?.names() ?? [])],
+      sendAllClusters: this.#named === undefined,
       loadReportingInterval: { seconds: Math.floor(ms / 1_000), nanos: Math.round((ms % 1_000) * 1_000_000) },
       reportEndpointGranularity: true,
     })

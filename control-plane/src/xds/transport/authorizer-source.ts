@@ -18,6 +18,8 @@ export interface AccessCounters {
 export interface AuthorizedSourceOptions {
   readonly source: XdsSource
   readonly authorizer: Authorizer
+  /** The service as which the source serves a node; undefined: none. Throws XdsRefusedError for a node that is no good. */
+  readonly serviceOf: (node: XdsNode) => string | undefined
   readonly clock: Clock
   readonly logger: Logger
   /** Between two looks at the credentials of open streams. Default 30 s. */
@@ -25,7 +27,7 @@ export interface AuthorizedSourceOptions {
 }
 
 interface Opened {
-  readonly node: string
+  readonly service: string | undefined
   readonly peer: XdsPeer
   refuse: ((error: XdsRefusedError) => void) | undefined
 }
@@ -65,15 +67,16 @@ export class AuthorizedSource implements XdsSource, Component {
   }
 
   open(node: XdsNode, peer: XdsPeer): XdsView {
+    const service = this.#options.serviceOf(node)
     this.#check(
       node.id,
       () => {
-        this.#options.authorizer.authorize(node.id, peer)
+        this.#options.authorizer.authorize(service, peer)
       },
       peer,
     )
     const view = this.#options.source.open(node, peer)
-    const opened: Opened = { node: node.id, peer, refuse: undefined }
+    const opened: Opened = { service, peer, refuse: undefined }
     this.#opened.add(opened)
     return {
       set: typeUrl => view.set(typeUrl),
@@ -110,9 +113,9 @@ export class AuthorizedSource implements XdsSource, Component {
   /** The single step of the loop: ends the open streams whose credential would be refused now. */
   async recheck(): Promise<void> {
     let checked = 0
-    for (const { node, peer, refuse } of [...this.#opened]) {
+    for (const { service, peer, refuse } of [...this.#opened]) {
       try {
-        this.#options.authorizer.authorize(node, peer)
+        this.#options.authorizer.authorize(service, peer)
       } catch (error) {
         if (!(error instanceof XdsRefusedError)) throw error
         this.counters.revoked += 1

@@ -6,8 +6,6 @@ export interface AuthorizerOptions {
   readonly tokens: () => TokenBook | null
   /** Client certificates count when their id is `spiffe://{trustDomain}/service/{service}`; null: none do. */
   readonly trustDomain: string | null
-  /** The service that a node belongs to; undefined: none. */
-  readonly serviceOf: (nodeId: string) => string | undefined
   /** ms since the epoch. */
   readonly now: () => number
 }
@@ -24,9 +22,11 @@ export class Authorizer {
     this.#options = options
   }
 
-  /** Throws XdsRefusedError UNAUTHENTICATED without a credential, PERMISSION_DENIED when it does not cover the node. */
-  authorize(nodeId: string, peer: XdsPeer): void {
-    const service = this.#options.serviceOf(nodeId)
+  /**
+   * `service`: that of the node; undefined when it has none. Throws XdsRefusedError UNAUTHENTICATED without a credential
+   * that counts, PERMISSION_DENIED when it does not cover the service.
+   */
+  authorize(service: string | undefined, peer: XdsPeer): void {
     const covered = this.#covered(peer)
     if (covered.has(everyService) || (service !== undefined && covered.has(service))) return
     throw new XdsRefusedError(permissionDenied, 'the credential does not cover the service of this node')

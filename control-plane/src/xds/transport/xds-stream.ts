@@ -21,6 +21,7 @@ import { describeRefusal } from '../subscription/refusals.ts'
 import type { ResourceHub, Subscriber } from '../push/resource-hub.ts'
 import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
+import { peerOf } from './peer.ts'
 import { clusterType } from '../type-urls.ts'
 
 /** The form of a service: how its sessions work and how its responses are written. */
@@ -226,7 +227,10 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       throw new SessionError(3, 'the first message of a stream must have a node with an id')
     }
     const { source, limits, timings } = this.#context
-    const view = source.open(node, { address: this.peer, spiffeIds: [], bearerToken: undefined })
+    const view = source.open(node, peerOf(this.#call))
+    view.onRefused?.(error => {
+      this.#refuse(error)
+    })
     this.#node = node
     this.#view = view
     const session = this.#form.open({
