@@ -18,6 +18,7 @@ import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Component } from './runtime/component.ts'
+import { reachableHost } from './runtime/reachable-host.ts'
 import type { Logger } from './runtime/logger.ts'
 import { SidecarDirectory } from './sidecar-directory.ts'
 import { ReplicaStatus } from './status-reader.ts'
@@ -38,6 +39,9 @@ import { SidecarTable } from './store/sidecar-table.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import type { TraceTarget } from './telemetry/tracing.ts'
 import type { RevisionReport } from './xds/acks/revision-watch.ts'
+import { ClientStatusService } from './xds/client-status/client-status-service.ts'
+import { LoadBook } from './xds/load-reports/load-book.ts'
+import { LoadReportService } from './xds/load-reports/load-report-service.ts'
 import type { XdsSource } from './xds/port.ts'
 import type { StreamStatus } from './xds/status/status.ts'
 import { XdsServer } from './xds/xds-server.ts'
@@ -109,7 +113,17 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const tracing = config.tracing
   const meshSource = new MeshSource({ mesh, tracing })
   const source = options.wrapSource?.(meshSource) ?? meshSource
-  const xds = new XdsServer({ ...common, source, listen: config.xds })
+  const loads = new LoadBook({ clock })
+  const intervalMs = config.loadReportSeconds * 1_000
+  const xds: XdsServer = new XdsServer({
+    ...common,
+    source,
+    listen: config.xds,
+    services: [
+      new LoadReportService({ ...common, book: loads, source, intervalMs }),
+      new ClientStatusService({ clock, clients: () => xds.clients() }),
+    ],
+  })
   const sidecars = new SidecarTable<StreamStatus>({ database, replica })
   const reporter = new SidecarReporter({ ...common, streams: xds, store: sidecars })
 
@@ -197,6 +211,9 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     changes: log,
     pulses: new Pulses(database),
     sidecars: new SidecarDirectory({ replica, streams: xds, table: sidecars, now: () => clock.now() }),
+    clients: xds,
+    loads,
+    replicas: () => membership.live,
     acks,
     status,
     replicaId: replica,
@@ -259,7 +276,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       const port = bound === null || typeof bound === 'string' ? config.http.port : bound.port
       const http = { host: config.http.host, port }
       const xdsAddress = await xds.listen()
-      addresses.http = hostPort(http)
+      // Other replicas ask this one there.
+      addresses.http = hostPort({ ...http, host: config.advertiseHost ?? reachableHost(http.host) })
       addresses.xds = hostPort(xdsAddress)
       run(0)
       preparing = prepare()

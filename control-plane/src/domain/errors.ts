@@ -25,6 +25,7 @@ export const errorCatalogue = {
   overloaded: { status: 503, title: 'Too much is waiting; try again' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   revision_not_reached: { status: 503, title: 'This replica has not applied the requested revision yet' },
+  replica_unreachable: { status: 503, title: 'The replica that knows the answer cannot be asked' },
   not_ready: { status: 503, title: 'This replica has not loaded its mesh state yet' },
 } as const
 

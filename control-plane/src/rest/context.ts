@@ -7,6 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Committed } from '../store/write.ts'
 import type { RestLimits } from './limits.ts'
+import type { ClientReader, LoadReader, ReplicaReader } from './live-ports.ts'
 import type {
   ChangeReader,
   HeartbeatPort,
@@ -33,6 +34,9 @@ export interface RestParts {
   readonly changes: ChangeReader
   readonly pulses: PulseReader
   readonly sidecars: SidecarReader
+  readonly clients: ClientReader
+  readonly loads: LoadReader
+  readonly replicas: ReplicaReader
   readonly acks: RevisionAcks
   readonly status: StatusReader
   readonly logger: Logger
@@ -41,6 +45,7 @@ export interface RestParts {
 
 /** What every route gets. */
 export interface RestContext extends RestParts {
+  readonly replicaId: string
   readonly reads: ReadGate
   readonly limits: RestLimits
 }

@@ -5,9 +5,11 @@ import { namedChangeSchemas } from './schemas/change.ts'
 import { namedDocumentSchemas } from './schemas/document.ts'
 import { namedEffectiveSchemas } from './schemas/effective.ts'
 import { namedInstanceSchemas } from './schemas/instance.ts'
+import { namedLoadSchemas } from './schemas/load.ts'
 import { namedProblemSchemas } from './schemas/problem.ts'
 import { namedRevisionSidecarsSchemas } from './schemas/revision-sidecars.ts'
 import { namedSidecarSchemas } from './schemas/sidecar.ts'
+import { namedSidecarConfigSchemas } from './schemas/sidecar-config.ts'
 import { namedStatusSchemas } from './schemas/status.ts'
 
 const schemas = [
@@ -17,6 +19,8 @@ const schemas = [
   ...namedChangeSchemas,
   ...namedRevisionSidecarsSchemas,
   ...namedSidecarSchemas,
+  ...namedSidecarConfigSchemas,
+  ...namedLoadSchemas,
   ...namedStatusSchemas,
   ...namedProblemSchemas,
 ]

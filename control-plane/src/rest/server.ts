@@ -5,14 +5,17 @@ import { boundClose, refuseConnection } from './http-server.ts'
 import { defaultLimits, type RestLimits } from './limits.ts'
 import { describeApi } from './openapi.ts'
 import { ReadGate } from './read-gate.ts'
+import { ReplicaPeers } from './replica-peers.ts'
 import { changeRoutes } from './routes/changes.ts'
 import { documentRoutes } from './routes/documents.ts'
 import { effectiveRoutes } from './routes/effective.ts'
 import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
+import { loadRoutes } from './routes/load.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { revisionRoutes } from './routes/revisions.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { shorthandRoutes } from './routes/shorthand.ts'
+import { sidecarConfigRoutes } from './routes/sidecar-config.ts'
 import { sidecarRoutes } from './routes/sidecars.ts'
 import { statusRoutes } from './routes/status.ts'
 import { watchRoutes } from './routes/watch.ts'
@@ -52,6 +55,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   const reads = new ReadGate({ mesh, clock, limits })
   const watches = new WatchHub({ mesh, changes: options.changes, clock, logger, limits })
   const context: RestContext = { ...options, reads, limits }
+  const peers = new ReplicaPeers({ self: replicaId, replicas: options.replicas, clock, logger })
   let requests = 0
 
   const app: RestApp = fastify({
@@ -122,6 +126,8 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       changeRoutes(scope, context)
       watchRoutes(scope, context, watches)
       sidecarRoutes(scope, context)
+      sidecarConfigRoutes(scope, context, peers)
+      loadRoutes(scope, context, peers)
       revisionRoutes(scope, context)
       statusRoutes(scope, context, watches)
       done()

@@ -75,6 +75,9 @@ export const startRest = async (
       reserve: () => () => undefined,
       collect: ({ revision }) => Promise.resolve({ revision, complete: true, answers: [] }),
     },
+    clients: { client: () => undefined },
+    loads: { reporter: () => undefined, clusters: () => [], ofCluster: () => [] },
+    replicas: () => [],
     status: {
       status: () =>
         Promise.resolve({ ...noStatus, revision: replica.mesh.revision, head: replica.mesh.revision }),
