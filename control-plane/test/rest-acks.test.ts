@@ -85,6 +85,7 @@ describe('a write that waits for the sidecars it touches', () => {
       ['PUT', '/documents/Service/orders?wait=acked&timeout=20s', { body: { spec: { protocol: 'http2' } } }],
       ['DELETE', '/documents/Service/orders?wait=acked&timeout=20s'],
       ['DELETE', '/services/orders/instances/orders-2?wait=acked&timeout=20s'],
+      ['PUT', `${path}/override?wait=acked&timeout=20s`, { body: { status: 'none' } }],
       ['DELETE', '/services/orders/instances/orders-1?drain=1h&wait=acked&timeout=20s'],
       [
         'POST',
@@ -159,6 +160,17 @@ describe('a write that waits for the sidecars it touches', () => {
     })
     await client.take()
     expect((await again).body.sidecars).toMatchObject({ revision, complete: true, touched: 1, acked: 1 })
+  })
+
+  it('answers at once when it touches nobody', async () => {
+    const { body } = await rest.call<Written>(
+      'PUT',
+      '/documents/TrafficPolicy/quiet?wait=acked&timeout=20s',
+      {
+        body: { spec: { destination: 'nobody-calls-it', outlierDetection: {} } },
+      },
+    )
+    expect(body.sidecars).toMatchObject({ complete: true, touched: 0 })
   })
 
   it('is refused before it is written when nobody can wait for it', async () => {

@@ -1,10 +1,11 @@
 import type { Revision } from '../../domain/revision.ts'
-import type { RevisionScope, StreamMark } from './stream-mark.ts'
+import type { MarkHolder, RevisionScope, StreamMark } from './stream-mark.ts'
 
 /** Revisions that were applied together, what of them streams want, and those streams. */
-export class RevisionRecord implements RevisionScope {
+export class RevisionRecord implements RevisionScope, MarkHolder {
   readonly serial: number
-  readonly marks: StreamMark[] = []
+  readonly #marks: StreamMark[] = []
+  #dropped: Set<StreamMark> | undefined
   readonly #names = new Map<string, Set<string>>()
   #from: Revision = 0
   #to: Revision = 0
@@ -25,7 +26,30 @@ export class RevisionRecord implements RevisionScope {
 
   /** References that it holds. */
   get weight(): number {
-    return this.#weight + this.marks.length
+    return this.#weight + this.#marks.length
+  }
+
+  /** The streams that it touches. */
+  get marks(): StreamMark[] {
+    return this.#dropped === undefined ? this.#marks : this.#marks.filter(mark => this.holds(mark))
+  }
+
+  get empty(): boolean {
+    return this.#marks.length === 0
+  }
+
+  /** False when the stream had it already; `mark` was one of `marks` once. */
+  holds(mark: StreamMark): boolean {
+    return this.#dropped?.has(mark) !== true
+  }
+
+  hold(mark: StreamMark): void {
+    if (this.#dropped?.delete(mark) !== true) this.#marks.push(mark)
+  }
+
+  drop(mark: StreamMark): void {
+    this.#dropped ??= new Set()
+    this.#dropped.add(mark)
   }
 
   add(typeUrl: string, name: string): void {
@@ -58,7 +82,7 @@ export type Found = RevisionRecord | 'ahead' | 'nobody' | 'forgotten'
 
 /**
  * Which recent revisions touched which streams: a bounded ring. Noting a touched stream is one comparison and one
- * reference; whether it has answered is read from the stream itself when somebody asks.
+ * reference; a stream that turns out to have the same already is taken out again. Whether it has answered is read from the stream itself when somebody asks.
  */
 export class RevisionJournal {
   readonly #limits: JournalLimits
@@ -86,10 +110,7 @@ export class RevisionJournal {
   /** The resource has changed in the step that is being applied, and this stream wants it. */
   touch(mark: StreamMark, typeUrl: string, name: string): void {
     const open = this.#open
-    if (mark.touchedBy !== open.serial) {
-      mark.touchedBy = open.serial
-      open.marks.push(mark)
-    }
+    if (mark.touch(open)) open.hold(mark)
     if (name === this.#lastName && typeUrl === this.#lastType) return
     this.#lastName = name
     this.#lastType = typeUrl
@@ -101,7 +122,7 @@ export class RevisionJournal {
     const record = this.#open
     const from = this.#head + 1
     this.#head = Math.max(this.#head, revision)
-    if (record.marks.length === 0) return
+    if (record.empty) return
     this.#lastName = this.#lastType = ''
     this.#open = new RevisionRecord(record.serial + 1)
     if (revision < from) return

@@ -40,6 +40,9 @@ export interface RevisionReport {
 export const listed = 20
 const namesListed = 10
 
+type Settled = Exclude<StreamAnswer['state'], 'pending'>
+const rank: Readonly<Record<Settled, number>> = { disconnected: 0, acked: 1, nacked: 2 }
+
 /** Where a watch finds its revision: the journal, and every open stream for what the journal has forgotten. */
 export interface RevisionWatchOptions {
   readonly revision: Revision
@@ -57,10 +60,9 @@ export class RevisionWatch {
   readonly #options: RevisionWatchOptions
   #found: Found = 'ahead'
   #scope: RevisionScope | undefined
-  #touched = 0
-  #acked = 0
-  #disconnected: string[] = []
-  #nacks: NackedSidecar[] = []
+  /** What each sidecar has made of it, over all its streams: the worst of them, but a stream that is gone is none. */
+  readonly #settled = new Map<string, Settled>()
+  readonly #nacks = new Map<string, NackedSidecar>()
   readonly #open = new Map<string, Map<StreamMark, readonly string[]>>()
 
   constructor(options: RevisionWatchOptions) {
@@ -105,54 +107,57 @@ export class RevisionWatch {
   report(): RevisionReport {
     const { revision } = this.#options
     const found = this.#found
-    const waiting = [...this.#open].flatMap(([node, marks]) =>
-      [...marks.values()].map(typeUrls => ({ node, typeUrls })),
-    )
+    const counts = { acked: 0, nacked: 0, disconnected: 0 }
+    const gone: string[] = []
+    const nacks: NackedSidecar[] = []
+    for (const [node, state] of this.#settled) {
+      if (this.#open.has(node)) continue
+      counts[state] += 1
+      const nack = state === 'nacked' ? this.#nacks.get(node) : undefined
+      if (nack !== undefined && nacks.length < listed) nacks.push(nack)
+      if (state === 'disconnected' && gone.length < listed) gone.push(node)
+    }
     return {
       state: found === 'ahead' || found === 'forgotten' ? found : 'applied',
       from: found instanceof RevisionRecord ? found.from : revision,
       to: found instanceof RevisionRecord ? found.to : revision,
-      touched: this.#touched,
-      acked: this.#acked,
-      nacked: this.#nacks.length,
-      pending: waiting.length,
-      disconnected: this.#disconnected.length,
-      nacks: this.#nacks.slice(0, listed),
-      waiting: waiting.slice(0, listed),
-      gone: this.#disconnected.slice(0, listed),
+      touched: counts.acked + counts.nacked + counts.disconnected + this.#open.size,
+      ...counts,
+      pending: this.#open.size,
+      nacks,
+      waiting: [...this.#open]
+        .slice(0, listed)
+        .map(([node, marks]) => ({ node, typeUrls: [...new Set([...marks.values()].flat())] })),
+      gone,
     }
   }
 
   #begin(scope: RevisionScope, marks: readonly StreamMark[]): void {
     this.#scope = scope
-    this.#touched = marks.length
     for (const mark of marks) this.#note(mark, scope)
   }
 
   /** True when it has answered. */
   #note(mark: StreamMark, scope: RevisionScope): boolean {
+    const { node } = mark
     const answer = mark.answer(scope)
+    const known = this.#open.get(node)
     if (answer.state === 'pending') {
-      const known = this.#open.get(mark.node)
-      if (known === undefined) this.#open.set(mark.node, new Map([[mark, answer.typeUrls]]))
+      if (known === undefined) this.#open.set(node, new Map([[mark, answer.typeUrls]]))
       else known.set(mark, answer.typeUrls)
       return false
     }
-    const known = this.#open.get(mark.node)
     known?.delete(mark)
-    if (known?.size === 0) this.#open.delete(mark.node)
-    this.#count(mark.node, answer)
+    if (known?.size === 0) this.#open.delete(node)
+    if (this.#found instanceof RevisionRecord && !this.#found.holds(mark)) return true
+    const before = this.#settled.get(node)
+    if (before === undefined || rank[answer.state] > rank[before]) this.#settled.set(node, answer.state)
+    if (answer.state === 'nacked' && !this.#nacks.has(node)) this.#nacks.set(node, this.#nackOf(node, answer))
     return true
   }
 
-  #count(node: string, answer: Exclude<StreamAnswer, { readonly state: 'pending' }>): void {
-    if (answer.state === 'acked') this.#acked += 1
-    else if (answer.state === 'disconnected') this.#disconnected.push(node)
-    else {
-      const { typeUrl, refusal } = answer
-      const at = Math.round(this.#options.epoch() + refusal.at)
-      const names = refusal.names.slice(0, namesListed)
-      this.#nacks.push({ node, typeUrl, names, message: refusal.message, at })
-    }
+  #nackOf(node: string, { typeUrl, refusal }: StreamAnswer & { readonly state: 'nacked' }): NackedSidecar {
+    const at = Math.round(this.#options.epoch() + refusal.at)
+    return { node, typeUrl, names: refusal.names.slice(0, namesListed), message: refusal.message, at }
   }
 }

@@ -134,6 +134,41 @@ test('a revision that touches nobody is complete when it is applied, and not bef
   expect(followed.report()).toMatchObject({ state: 'applied', touched: 0 })
 })
 
+test('a sidecar that has what the revision says already is not touched by it', async () => {
+  await using fixture = await ServerFixture.start()
+  fixture.put(resource(clusterType, 'a'))
+  const client = await subscribed(fixture, 'web/1')
+  // A name of which is told although its resource is as before.
+  const same = follow(fixture)
+  fixture.source.apply({
+    put: [resource(clusterType, 'b')],
+    remove: [{ typeUrl: clusterType, name: 'b' }],
+  })
+  expect(same.followed.report()).toMatchObject({ state: 'applied', touched: 0 })
+  expect(same.followed.complete).toBe(true)
+  expect(await client.settle()).toEqual([])
+})
+
+test('a sidecar with a stream for each type counts once, and is done when all of them are', async () => {
+  await using fixture = await ServerFixture.start()
+  fixture.put(resource(clusterType, 'a'), resource(endpointType, 'a'))
+  const clusters = await subscribed(fixture, 'web/1')
+  const endpoints = await subscribed(fixture, 'web/1', endpointType)
+  const { followed } = follow(fixture)
+  fixture.put(resource(clusterType, 'a', '2'), resource(endpointType, 'a', '2'))
+  expect(followed.report()).toMatchObject({
+    touched: 1,
+    pending: 1,
+    waiting: [{ node: 'web/1', typeUrls: [clusterType, endpointType] }],
+  })
+  clusters.ack(await clusters.next())
+  await clusters.settle()
+  expect(followed.complete).toBe(false)
+  endpoints.ack(await endpoints.next())
+  await fixture.until(() => followed.complete)
+  expect(followed.report()).toMatchObject({ touched: 1, acked: 1 })
+})
+
 test('a report names some of those who wait, and counts all', async () => {
   await using fixture = await ServerFixture.start()
   fixture.put(resource(clusterType, 'a'))

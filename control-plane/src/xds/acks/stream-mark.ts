@@ -19,6 +19,13 @@ export type StreamAnswer =
   | { readonly state: 'pending'; readonly typeUrls: readonly string[] }
   | { readonly state: 'nacked'; readonly typeUrl: string; readonly refusal: Refusal }
 
+/** A record that holds marks. */
+export interface MarkHolder {
+  readonly serial: number
+  /** The mark's stream has what the record is about already. */
+  drop(mark: StreamMark): void
+}
+
 const acked: StreamAnswer = { state: 'acked' }
 const disconnected: StreamAnswer = { state: 'disconnected' }
 
@@ -29,7 +36,9 @@ const disconnected: StreamAnswer = { state: 'disconnected' }
 export class StreamMark {
   readonly node: string
   /** The serial number of the last record that holds this mark: each holds it once. */
-  touchedBy = -1
+  #touchedBy = -1
+  /** The record that holds this mark since its stream was last flushed. */
+  #touching: MarkHolder | undefined
   #deliveries: (() => readonly Answering[]) | undefined
   #behindAtEnd: Revision | undefined
   #refusedAtEnd: readonly (readonly [string, Refusal])[] = []
@@ -37,6 +46,28 @@ export class StreamMark {
   constructor(options: { readonly node: string; readonly deliveries: () => readonly Answering[] }) {
     this.node = options.node
     this.#deliveries = options.deliveries
+  }
+
+  /** False: this record holds it already. */
+  touch(holder: MarkHolder): boolean {
+    if (this.#touchedBy === holder.serial) return false
+    this.#touchedBy = holder.serial
+    this.#touching = holder
+    return true
+  }
+
+  /** The stream has been touched and not flushed since. */
+  get undecided(): boolean {
+    return this.#touching !== undefined
+  }
+
+  /** The stream has written what it could. `sent`: it had something to write, or has still. */
+  flushed(sent: boolean): void {
+    if (!sent && this.#touching !== undefined) {
+      this.#touching.drop(this)
+      this.#touchedBy = -1
+    }
+    this.#touching = undefined
   }
 
   /** The stream has ended; call it while its deliveries can still be read. */
@@ -48,6 +79,7 @@ export class StreamMark {
       }
     }
     this.#deliveries = undefined
+    this.#touching = undefined
   }
 
   /**

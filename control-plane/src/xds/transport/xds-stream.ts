@@ -145,6 +145,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const { clock, counters } = this.#context
     const { encoder } = this.#form
     const now = clock.monotonic()
+    let sent = false
     while (this.#queued < maxQueued) {
       const batch = session.next(now)
       if (batch === undefined) break
@@ -158,6 +159,10 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       counters.resources += batch.resources.length
       counters.bytes += response.bytes.length
       this.#call.write(response.bytes, this.#onWritten)
+      sent = true
+    }
+    if (this.#mark?.undecided === true) {
+      this.#mark.flushed(sent || session.deliveries.some(({ hasWork }) => hasWork))
     }
     this.#schedule(session, now)
     // Also without a response: what has become equal to what the client has is no longer refused or waiting.
