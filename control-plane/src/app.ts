@@ -44,6 +44,7 @@ import { LoadBook } from './xds/load-reports/load-book.ts'
 import { LoadReportService } from './xds/load-reports/load-report-service.ts'
 import type { XdsSource } from './xds/port.ts'
 import type { StreamStatus } from './xds/status/status.ts'
+import { secureXds } from './xds-security.ts'
 import { XdsServer } from './xds/xds-server.ts'
 
 export interface AppOptions {
@@ -112,16 +113,27 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   // What sidecars get.
   const tracing = config.tracing
   const meshSource = new MeshSource({ mesh, tracing })
-  const source = options.wrapSource?.(meshSource) ?? meshSource
+  const secure = await secureXds({
+    security: config.xdsSecurity,
+    source: options.wrapSource?.(meshSource) ?? meshSource,
+    clock,
+    logger,
+  })
+  const { source } = secure
   const loads = new LoadBook({ clock })
   const intervalMs = config.loadReportSeconds * 1_000
   const xds: XdsServer = new XdsServer({
     ...common,
     source,
     listen: config.xds,
+    ...secure.tls,
     services: [
       new LoadReportService({ ...common, book: loads, source, intervalMs }),
-      new ClientStatusService({ clock, clients: () => xds.clients() }),
+      new ClientStatusService({
+        clock,
+        clients: () => xds.clients(),
+        authorize: secure.authorizeAll,
+      }),
     ],
   })
   const sidecars = new SidecarTable<StreamStatus>({ database, replica })
@@ -192,7 +204,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicaId: replica,
     logger,
     observers: {
-      xds: () => xds.counters,
+      xds: () => ({ ...xds.counters, ...secure.counters }),
       writes: () => ({ waiting: sequencer.waiting, batches: sequencer.batches }),
       feed: () => ({ ...feed.status(), revision: mesh.revision }),
       mesh: () => mesh.census(),
@@ -210,7 +222,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     heartbeats,
     changes: log,
     pulses: new Pulses(database),
-    sidecars: new SidecarDirectory({ replica, streams: xds, table: sidecars, now: () => clock.now() }),
+    sidecars: new SidecarDirectory({
+      replica,
+      streams: xds,
+      table: sidecars,
+      members: () => membership.liveIds,
+      clock,
+    }),
     clients: xds,
     loads,
     replicas: () => membership.live,
@@ -228,7 +246,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const middle = new AbortController()
   const back = new AbortController()
   const stages: readonly [AbortController, readonly Component[]][] = [
-    [front, [xds, status, telemetry]],
+    [front, [xds, ...secure.components, status, telemetry]],
     [middle, [heartbeats, sweeper, checks, membership, reporter, acks, retention, ...publishers]],
     [back, [sequencer, feed]],
   ]

@@ -9,9 +9,12 @@ import { createLogger } from './telemetry/logger.ts'
 /** A stop that takes longer than this is cut short (ms). */
 const stopLimitMs = 15_000
 
-const readOrExit = () => {
+const createOrExit = async () => {
   try {
-    return readConfig(process.env, randomBytes(3).toString('hex'))
+    const config = readConfig(process.env, randomBytes(3).toString('hex'))
+    const logger = createLogger({ level: config.logLevel, replicaId: config.replicaId })
+    const app = await createApp({ config, logger, clock: systemClock, random: systemRandom })
+    return { logger, app }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`waymark: ${error.message}\n`)
@@ -19,9 +22,7 @@ const readOrExit = () => {
   }
 }
 
-const config = readOrExit()
-const logger = createLogger({ level: config.logLevel, replicaId: config.replicaId })
-const app = await createApp({ config, logger, clock: systemClock, random: systemRandom })
+const { logger, app } = await createOrExit()
 
 let stopping = false
 const stop = (reason: string, code: number): void => {

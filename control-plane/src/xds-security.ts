@@ -1,4 +1,4 @@
-import type { XdsSecurity } from './config.ts'
+import { ConfigError, type XdsSecurity } from './config.ts'
 import { callerOf, isProxyless } from './resources/proxyless-node.ts'
 import { parseSidecarNode } from './resources/sidecar-node.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -23,6 +23,14 @@ export interface SecureXds {
   readonly components: readonly Component[]
 }
 
+/** For what a file holds. */
+const wrong =
+  (variable: string, accepted: string) =>
+  (error: unknown): never => {
+    const problem = error instanceof Error ? error.message : String(error)
+    throw new ConfigError([{ variable, problem, accepted }])
+  }
+
 /** As the mesh's source reads a node. */
 const serviceOf = (node: XdsNode): string | undefined => {
   if (!isProxyless(node)) return parseSidecarNode(node).service
@@ -31,8 +39,8 @@ const serviceOf = (node: XdsNode): string | undefined => {
 }
 
 /**
- * Puts the protection that the configuration asks for around a source. Rejects when a file cannot be read or is no
- * good. Without client certificates and tokens everybody may have everything.
+ * Puts the protection that the configuration asks for around a source. Rejects with ConfigError when a file cannot be read
+ * or is no good. Without client certificates and tokens everybody may have everything.
  */
 export const secureXds = async (options: {
   readonly security: XdsSecurity
@@ -41,9 +49,17 @@ export const secureXds = async (options: {
   readonly logger: Logger
 }): Promise<SecureXds> => {
   const { security, source, clock, logger } = options
-  const tls = security.tls === null ? null : await openTls({ files: security.tls, clock, logger })
+  const { tls: files, tokensFile, trustDomain } = security
+  const tls =
+    files === null
+      ? null
+      : await openTls({ files, clock, logger }).catch(
+          wrong(
+            'WAYMARK_XDS_TLS_CERT, WAYMARK_XDS_TLS_KEY, WAYMARK_XDS_CLIENT_CA',
+            'PEM files that fit together',
+          ),
+        )
   const given = tls === null ? {} : { tls }
-  const { tokensFile, trustDomain } = security
   if (tokensFile === null && trustDomain === null) {
     return {
       tls: given,
@@ -62,7 +78,7 @@ export const secureXds = async (options: {
           clock,
           logger,
           parse: ([content]) => TokenBook.parse(content?.toString('utf8') ?? ''),
-        })
+        }).catch(wrong('WAYMARK_XDS_TOKENS_FILE', 'a list of what waymark token new prints'))
   const authorizer = new Authorizer({
     tokens: () => tokens?.value ?? null,
     trustDomain,

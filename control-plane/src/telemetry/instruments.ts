@@ -34,6 +34,11 @@ export const instruments: Instruments = {
     gauge('waymark_xds_streams', '{stream}', 'xDS streams that are open now', x => x.streams),
     counter('waymark_xds_opened', '{stream}', 'xDS streams opened', x => x.opened),
     counter('waymark_xds_refused', '{stream}', 'xDS streams refused', x => x.refused),
+    counter('waymark_xds_denied', '{peer}', 'Peers of the xDS port without the right credential', x => [
+      { labels: { reason: 'unauthenticated' }, value: x.unauthenticated },
+      { labels: { reason: 'denied' }, value: x.denied },
+      { labels: { reason: 'revoked' }, value: x.revoked },
+    ]),
     counter(
       'waymark_xds_closed_stuck',
       '{stream}',

@@ -9,6 +9,10 @@ export interface Observed {
     readonly opened: number
     readonly refused: number
     readonly closedStuck: number
+    /** Peers without a credential, with that of another service, and streams whose credential counts no more. */
+    readonly unauthenticated: number
+    readonly denied: number
+    readonly revoked: number
     readonly requests: number
     readonly responses: number
     readonly resources: number

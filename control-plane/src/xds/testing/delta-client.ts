@@ -1,4 +1,4 @@
-import { credentials, type ClientDuplexStream, type StatusObject } from '@grpc/grpc-js'
+import { credentials, Metadata, type ClientDuplexStream, type StatusObject } from '@grpc/grpc-js'
 import { AggregatedDiscoveryServiceClient } from '@envoyproxy/protos/envoy/service/discovery/v3/ads.ts'
 import {
   DeltaDiscoveryRequest,
@@ -6,6 +6,23 @@ import {
   type DeltaDiscoveryResponse,
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import type { ListenAddress } from '../transport/xds-listener.ts'
+
+/** What a client shows and trusts; all PEM. */
+export interface ClientAccess {
+  /** Given: TLS with these roots. */
+  readonly ca?: string
+  readonly certificate?: { readonly certificate: string; readonly key: string }
+  readonly token?: string
+}
+
+const credentialsOf = ({ ca, certificate }: ClientAccess) =>
+  ca === undefined
+    ? credentials.createInsecure()
+    : credentials.createSsl(
+        Buffer.from(ca),
+        certificate === undefined ? null : Buffer.from(certificate.key),
+        certificate === undefined ? null : Buffer.from(certificate.certificate),
+      )
 
 /** A delta ADS client over a real socket whose every message a test writes and reads by hand. */
 export class DeltaClient {
@@ -17,14 +34,16 @@ export class DeltaClient {
   #node: string | undefined
 
   /** `node`: put into the first message; undefined: none. */
-  constructor(address: ListenAddress, node: string | undefined) {
+  constructor(address: ListenAddress, node: string | undefined, access: ClientAccess = {}) {
     this.#node = node
     this.#client = new AggregatedDiscoveryServiceClient(
       `${address.host}:${address.port}`,
-      credentials.createInsecure(),
+      credentialsOf(access),
       { 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': -1 },
     )
-    this.#call = this.#client.deltaAggregatedResources()
+    const metadata = new Metadata()
+    if (access.token !== undefined) metadata.set('authorization', `Bearer ${access.token}`)
+    this.#call = this.#client.deltaAggregatedResources(metadata)
     this.#call.on('data', (response: DeltaDiscoveryResponse) => {
       if (this.#waiting === undefined) this.#received.push(response)
       else this.#waiting(response)

@@ -2,11 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '../../runtime/clock.ts'
 import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { MemorySource, type MemoryResource } from '../memory-source.ts'
+import type { XdsSource } from '../port.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
+import type { ReloadedTls } from '../transport/tls-material.ts'
 import type { ListenAddress } from '../transport/xds-listener.ts'
 import type { XdsLimits, XdsTimings } from '../xds-options.ts'
 import { XdsServer } from '../xds-server.ts'
-import { DeltaClient } from './delta-client.ts'
+import { DeltaClient, type ClientAccess } from './delta-client.ts'
 
 export interface FixtureOptions {
   readonly source?: MemorySource
@@ -16,6 +18,9 @@ export interface FixtureOptions {
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
   readonly services?: readonly ExtraService[]
+  readonly tls?: ReloadedTls
+  /** Puts something between the source and the server. */
+  readonly guard?: (source: MemorySource) => XdsSource
 }
 
 /** A running server on a free port over a memory source, with clients that are closed together with it. */
@@ -30,13 +35,14 @@ export class ServerFixture implements AsyncDisposable {
   static async start(options: FixtureOptions = {}): Promise<ServerFixture> {
     const source = options.source ?? new MemorySource()
     const server = new XdsServer({
-      source,
+      source: options.guard?.(source) ?? source,
       clock: options.clock ?? systemClock,
       logger: options.logger ?? silentLogger,
       listen: options.listen ?? { host: '127.0.0.1', port: 0 },
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       timings: { stopMs: 200, ...options.timings },
       ...(options.services === undefined ? {} : { services: options.services }),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
     })
     return new ServerFixture(source, server, await server.listen())
   }
@@ -48,8 +54,8 @@ export class ServerFixture implements AsyncDisposable {
     this.#running = server.start(this.#stop.signal)
   }
 
-  connect(node: string | undefined = 'web/1'): DeltaClient {
-    const client = new DeltaClient(this.address, node)
+  connect(node: string | undefined = 'web/1', access?: ClientAccess): DeltaClient {
+    const client = new DeltaClient(this.address, node, access)
     this.#clients.push(client)
     return client
   }

@@ -1,3 +1,5 @@
+// The library of certificates finds its parts by metadata of types.
+import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import {
   AuthorityKeyIdentifierExtension,
