@@ -1,20 +1,24 @@
 import { findEnvoy } from '@waymark/deploy/local/envoy.ts'
 import { machineTime } from '../harness/machine-time.ts'
+import type { BenchOptions } from './bench-options.ts'
+import { Generator } from './generator/generator.ts'
 import { HttpClient } from './http-client.ts'
 import { withRig } from './rig.ts'
 import { median, milliseconds, percentile } from './statistics.ts'
-import { withStreams } from './streams.ts'
 import { renderRows } from './table.ts'
 
-const rounds = 200
 const warmUp = 20
 
 /**
  * A service's only instance moves to and fro between two addresses. One client asks through a real Envoy without a
  * pause: the first answer from the new address shows that Envoy has it. `others`: simulated sidecars beside it.
  */
-const measure = async (others: number, envoy: string): Promise<{ moved: number[]; request: number[] }> =>
-  withRig({ envoy }, async ({ mesh }) => {
+const measure = async (
+  others: number,
+  envoy: string,
+  rounds: number,
+): Promise<{ moved: number[]; request: number[] }> =>
+  withRig({ envoy }, async ({ mesh, addresses }) => {
     const caller = await mesh.instance({ service: 'orders', id: 'orders-1' })
     const places = [
       await mesh.instance({ service: 'payments', id: 'payments-1', sidecar: false, register: false }),
@@ -50,21 +54,25 @@ const measure = async (others: number, envoy: string): Promise<{ moved: number[]
     const all = async (): Promise<void> => {
       for (let turn = 1; turn <= warmUp + rounds; turn += 1) await move(turn)
     }
-    const { host, port } = mesh.replica(0).process.xds
-    const config = { address: `${host}:${port}`, streams: others, upstreams: ['payments'], watch: '-' }
+    const plan = { count: others, upstreams: ['payments'] }
     if (others === 0) await all()
-    else await withStreams(config, all)
+    else
+      await Generator.with({ plan, order: 'envoy' }, async generator => {
+        await generator.connect({ addresses })
+        await all()
+      })
     rest.close()
     traffic.close()
     return measured
   })
 
 /** REST answer to a real Envoy that uses the endpoint, alone and beside 99 simulated sidecars. */
-export const envoyHasIt = async (): Promise<string> => {
+export const envoyHasIt = async ({ small }: BenchOptions): Promise<string> => {
+  const rounds = small ? 20 : 200
   const { path } = await findEnvoy()
   const rows: string[][] = []
   for (const others of [0, 99]) {
-    const { moved, request } = await measure(others, path)
+    const { moved, request } = await measure(others, path, rounds)
     const base = median(request)
     for (const [what, values] of [
       ['a request through Envoy', request],

@@ -37,8 +37,9 @@ export class HttpClient {
     return new HttpClient(socket, host)
   }
 
-  /** Resolves with the status when the whole answer is there. */
+  /** Resolves with the status when the whole answer is there. An idle connection may have been closed meanwhile. */
   send(method: string, path: string, body = '', host = this.#host): Promise<number> {
+    if (this.#socket.destroyed) return Promise.reject(new Error('the server has closed the connection'))
     const type = body === '' ? '' : 'content-type: application/json\r\n'
     const head = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${type}content-length: ${Buffer.byteLength(body)}\r\n\r\n`
     this.#socket.write(head + body)

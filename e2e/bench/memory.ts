@@ -1,71 +1,92 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { withRig, type Rig } from './rig.ts'
+import { progress, type BenchOptions } from './bench-options.ts'
+import { Generator } from './generator/generator.ts'
+import type { SidecarPlan } from './generator/sidecar-plan.ts'
+import { withRig } from './rig.ts'
 import { figure, median } from './statistics.ts'
-import { withStreams } from './streams.ts'
 import { renderRows } from './table.ts'
+import type { MeshSize } from './workload.ts'
 
-const rounds = 3
-const services = 20
-const settleMs = 5_000
-
-/** Resident memory in MB (10^6 bytes); Linux only. */
-const residentMemory = ({ mesh }: Rig): number => {
-  const pid = mesh.replica(0).process.pid
-  if (pid === null) throw new Error('the replica does not run')
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return (Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1_024) / 1e6
+interface Case {
+  readonly what: string
+  readonly size: MeshSize
+  readonly sidecars: number
+  readonly upstreams: SidecarPlan['upstreams']
 }
 
-/** Of a replica at rest, and with 100 sidecars that see 20 services of 3 instances. */
-export const memory = async (): Promise<string> => {
-  const results: { rest: number; filled: number; streams: number }[] = []
-  for (let round = 0; round < rounds; round += 1) {
-    results.push(
-      await withRig({}, async rig => {
-        const { api } = rig.mesh
-        await delay(settleMs)
-        const rest = residentMemory(rig)
-        for (let index = 0; index < services * 3; index += 1)
-          await api.register(`svc-${index % services}`, `i-${index}`, {
-            address: `10.0.0.${1 + index}`,
-            port: 8080,
-            lease: null,
-          })
-        await delay(settleMs)
-        const filled = residentMemory(rig)
-        const { host, port } = rig.mesh.replica(0).process.xds
-        const upstreams = Array.from({ length: services }, (_, index) => `svc-${index}`)
-        const config = { address: `${host}:${port}`, streams: 100, upstreams, watch: '-' }
-        const streams = await withStreams(config, async () => {
-          await delay(settleMs)
-          return residentMemory(rig)
-        })
-        return { rest, filled, streams }
-      }),
+/** Bytes resident. */
+interface Measured {
+  readonly loaded: number
+  readonly connected: number
+  readonly later: number
+}
+
+const megabytes = (bytes: number): string => `${figure(bytes / 1e6)} MB`
+
+const restOf = (settleMs: number): Promise<number> =>
+  withRig({}, async rig => {
+    await delay(settleMs)
+    return rig.residentBytes()
+  })
+
+const measure = ({ size, sidecars, upstreams }: Case, settleMs: number): Promise<Measured> =>
+  withRig({ load: size }, async rig => {
+    await delay(settleMs)
+    const loaded = rig.residentBytes()
+    const plan = { count: sidecars, upstreams, instancesOf: size.services }
+    return Generator.with({ plan, order: 'envoy' }, async generator => {
+      await generator.connect({ addresses: rig.addresses, atOnce: 100 })
+      const connected = rig.residentBytes()
+      await delay(settleMs)
+      return { loaded, connected, later: rig.residentBytes() }
+    })
+  })
+
+/** Resident memory of one replica: empty, with a mesh, with its sidecars. No collection is forced. */
+export const memory = async ({ small }: BenchOptions): Promise<string> => {
+  const rounds = small ? 1 : 3
+  const settleMs = small ? 1_000 : 10_000
+  const services = small ? 100 : 1_000
+  const sidecars = small ? 200 : 2_000
+  const size = { services, instances: sidecars }
+  const cases: readonly Case[] = [
+    { what: '20 upstreams each', size, sidecars, upstreams: { services, each: 20 } },
+    { what: 'every service each', size, sidecars, upstreams: null },
+  ]
+  const rest: number[] = []
+  const results = cases.map(() => [] as Measured[])
+  for (let round = 1; round <= rounds; round += 1) {
+    rest.push(await restOf(settleMs))
+    for (const [index, one] of cases.entries()) results[index]?.push(await measure(one, settleMs))
+    progress(`round ${round} of ${rounds}`)
+  }
+  const base = median(rest)
+  const row = (what: string, values: readonly number[], streams: number, before: number): string[] => [
+    what,
+    megabytes(median(values)),
+    `${(median(values) / base).toFixed(2)}x`,
+    streams === 0 ? '' : `${figure((median(values) - before) / 1_024 / streams)} KiB`,
+  ]
+  const rows = [row('at rest, empty mesh', rest, 0, 0)]
+  for (const [index, { what }] of cases.entries()) {
+    const all = results[index] ?? []
+    const loaded = all.map(one => one.loaded)
+    const before = median(loaded)
+    rows.push(
+      row(`${figure(services)} services, ${figure(sidecars)} instances, no stream`, loaded, 0, 0),
+      row(
+        `${figure(sidecars)} sidecars, ${what}: when all are configured`,
+        all.map(one => one.connected),
+        sidecars,
+        before,
+      ),
+      row(
+        `${figure(sidecars)} sidecars, ${what}: ${settleMs / 1_000} s later`,
+        all.map(one => one.later),
+        sidecars,
+        before,
+      ),
     )
   }
-  const rest = median(results.map(one => one.rest))
-  const row = (what: string, values: readonly number[]): string[] => [
-    what,
-    `${figure(median(values))} MB`,
-    `${(median(values) / rest).toFixed(2)}x`,
-  ]
-  return renderRows(
-    ['resident memory of one replica', `median of ${rounds}`, 'to rest'],
-    [
-      row(
-        'at rest',
-        results.map(one => one.rest),
-      ),
-      row(
-        `${services} services of 3 instances, no stream`,
-        results.map(one => one.filled),
-      ),
-      row(
-        'the same with 100 streams',
-        results.map(one => one.streams),
-      ),
-    ],
-  )
+  return renderRows(['resident memory of one replica', `median of ${rounds}`, 'to rest', 'per stream'], rows)
 }

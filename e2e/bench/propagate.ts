@@ -1,13 +1,16 @@
 import pg from 'pg'
 import { machineTime } from '../harness/machine-time.ts'
+import { progress, type BenchOptions } from './bench-options.ts'
+import { Generator } from './generator/generator.ts'
 import { HttpClient } from './http-client.ts'
 import { withRig } from './rig.ts'
 import { median, milliseconds, percentile } from './statistics.ts'
-import { withStreams } from './streams.ts'
 import { renderRows } from './table.ts'
 
-const rounds = 300
-const warmUp = 50
+interface Rounds {
+  readonly rounds: number
+  readonly warmUp: number
+}
 
 interface Round {
   /** Milliseconds: of the request, and from the answer (first number) or the request (second) to a receipt. */
@@ -19,24 +22,29 @@ interface Round {
 }
 
 /** One registration after the other, each a change of the one endpoint that all streams have. */
-const measure = (streams: number): Promise<{ rounds: readonly Round[]; notify: readonly number[] }> =>
-  withRig({}, async ({ mesh, databaseUrl }) => {
-    const { host, port } = mesh.replica(0).process.xds
+const measure = (
+  streams: number,
+  { rounds, warmUp }: Rounds,
+): Promise<{ rounds: readonly Round[]; notify: readonly number[] }> =>
+  withRig({}, async rig => {
     const path = '/api/v1/services/payments/instances/payments-1'
     const body = (weight: number): string =>
       JSON.stringify({ address: '10.0.0.1', port: 8080, lease: null, weight })
-    const client = await HttpClient.open(mesh.api.url)
+    const client = await HttpClient.open(rig.restUrl)
     await client.send('PUT', path, body(1))
-    const config = { address: `${host}:${port}`, streams, upstreams: ['payments'], watch: 'payments' }
-    const measured = await withStreams(config, async ({ next }) => {
+    const plan = { count: streams, upstreams: ['payments'] }
+    const setup = { plan, order: 'envoy', watch: 'payments' } as const
+    const measured = await Generator.with(setup, async generator => {
+      await generator.connect({ addresses: rig.addresses, atOnce: 200 })
+      await generator.expect()
       const all: Round[] = []
       for (let round = 0; round < warmUp + rounds; round += 1) {
         const sent = machineTime()
         const status = await client.send('PUT', path, body(2 + (round % 900)))
         const answered = machineTime()
         if (status !== 200) throw new Error(`a registration was answered with ${status}`)
-        const { at } = await next()
-        const [first, last] = [Math.min(...at), Math.max(...at)]
+        const { at } = await generator.next()
+        const [first = Number.NaN, last = Number.NaN] = [at[0], at.at(-1)]
         if (round < warmUp) continue
         all.push({
           answer: answered - sent,
@@ -48,11 +56,11 @@ const measure = (streams: number): Promise<{ rounds: readonly Round[]; notify: r
       return all
     })
     client.close()
-    return { rounds: measured, notify: await measureNotify(databaseUrl) }
+    return { rounds: measured, notify: await measureNotify(rig.databaseUrl, { rounds, warmUp }) }
   })
 
 /** What Postgres alone takes from the request of an insert with NOTIFY to its arrival at one listener. */
-const measureNotify = async (databaseUrl: string): Promise<readonly number[]> => {
+const measureNotify = async (databaseUrl: string, { rounds, warmUp }: Rounds): Promise<readonly number[]> => {
   const [writer, reader] = [0, 1].map(() => new pg.Client({ connectionString: databaseUrl }))
   if (writer === undefined || reader === undefined) throw new Error('there are two clients')
   await Promise.all([writer.connect(), reader.connect()])
@@ -74,11 +82,13 @@ const measureNotify = async (databaseUrl: string): Promise<readonly number[]> =>
   return times
 }
 
-/** REST to the endpoint at simulated sidecars, with 1 and with 100 streams. */
-export const propagate = async (): Promise<string> => {
+/** REST to the endpoint at simulated sidecars, with 1, 100 and 1,000 streams. */
+export const propagate = async ({ small }: BenchOptions): Promise<string> => {
   const rows: string[][] = []
-  for (const streams of [1, 100]) {
-    const { rounds: measured, notify } = await measure(streams)
+  const turns = small ? { rounds: 30, warmUp: 10 } : { rounds: 300, warmUp: 50 }
+  for (const streams of small ? [1, 100] : [1, 100, 1_000]) {
+    progress(`${streams} streams`)
+    const { rounds: measured, notify } = await measure(streams, turns)
     const row = (what: string, values: readonly number[], base: number): string[] => [
       String(streams),
       what,
@@ -122,7 +132,7 @@ export const propagate = async (): Promise<string> => {
     )
   }
   return renderRows(
-    ['streams', `from ... to (${rounds} changes)`, 'p50', 'p99', 'p50 to Postgres alone'],
+    ['streams', `from ... to (${turns.rounds} changes)`, 'p50', 'p99', 'p50 to Postgres alone'],
     rows,
   )
 }

@@ -1,12 +1,11 @@
 import pg from 'pg'
+import type { BenchOptions } from './bench-options.ts'
 import { HttpClient } from './http-client.ts'
 import { withRig } from './rig.ts'
 import { figure, median } from './statistics.ts'
 import { renderRows } from './table.ts'
 
 const clients = 64
-const rounds = 5
-const roundMs = 4_000
 
 const registration = (index: number): string =>
   JSON.stringify({
@@ -18,7 +17,7 @@ const registration = (index: number): string =>
   })
 
 /** Commits of one row of 500 bytes on one connection, one after the other. */
-const raw = async (client: pg.Client): Promise<number> => {
+const raw = async (client: pg.Client, roundMs: number): Promise<number> => {
   const payload = JSON.stringify({ text: 'x'.repeat(488) })
   const started = performance.now()
   let commits = 0
@@ -32,7 +31,11 @@ const raw = async (client: pg.Client): Promise<number> => {
 }
 
 /** Registrations of new instances, each client waiting for its answer before its next one. */
-const register = async (connections: readonly HttpClient[], offset: number): Promise<number> => {
+const register = async (
+  connections: readonly HttpClient[],
+  offset: number,
+  roundMs: number,
+): Promise<number> => {
   const started = performance.now()
   let next = offset
   let done = 0
@@ -51,8 +54,10 @@ const register = async (connections: readonly HttpClient[], offset: number): Pro
 }
 
 /** Registrations per second, in turn with raw commits of the same Postgres. */
-export const registrations = (): Promise<string> =>
+export const registrations = ({ small }: BenchOptions): Promise<string> =>
   withRig({}, async ({ mesh, databaseUrl }) => {
+    const rounds = small ? 2 : 5
+    const roundMs = small ? 1_000 : 4_000
     const client = new pg.Client({ connectionString: databaseUrl })
     await client.connect()
     await client.query('create table bench_raw (id bigserial primary key, payload jsonb not null)')
@@ -62,7 +67,10 @@ export const registrations = (): Promise<string> =>
     const rows: string[][] = []
     const results: { raw: number; waymark: number }[] = []
     for (let round = 0; round <= rounds; round += 1) {
-      const result = { raw: await raw(client), waymark: await register(connections, round * 1_000_000) }
+      const result = {
+        raw: await raw(client, roundMs),
+        waymark: await register(connections, round * 1_000_000, roundMs),
+      }
       const name = round === 0 ? 'warm-up' : `round ${round}`
       rows.push([
         name,

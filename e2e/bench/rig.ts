@@ -3,36 +3,100 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import { TestMesh } from '../harness/test-mesh.ts'
-
-export interface Rig {
-  /** One replica, a process of its own. */
-  readonly mesh: TestMesh
-  readonly databaseUrl: string
-}
+import { progress } from './bench-options.ts'
+import type { Address } from './generator/fleet.ts'
+import { loadMesh } from './load-mesh.ts'
+import { topFunctions, type ProfileWindow } from './cpu-profile.ts'
+import { processCpuMs, residentBytes, ServerMetrics } from './server-figures.ts'
+import type { MeshSize } from './workload.ts'
 
 export interface RigOptions {
   /** Empty where no Envoy is needed. */
   readonly envoy?: string
+  readonly replicas?: number
+  /** Registered before the replicas start. */
+  readonly load?: MeshSize
+  /** Takes a CPU profile of each replica; `window` says of which part of its life (`machineTime`). */
+  readonly profile?: { readonly window: ProfileWindow }
+  /** More of the environment of each replica. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
-/** Runs `work` with a fresh Postgres as `npm run up` has it (fsync on) and one replica; stops both afterwards. */
+/** A Postgres and replicas, each a process of its own. */
+export class Rig {
+  readonly mesh: TestMesh
+  readonly databaseUrl: string
+
+  constructor(mesh: TestMesh, databaseUrl: string) {
+    this.mesh = mesh
+    this.databaseUrl = databaseUrl
+  }
+
+  /** Where sidecars find the replicas. */
+  get addresses(): readonly Address[] {
+    return this.mesh.replicas.map(({ process }) => process.xds)
+  }
+
+  get restUrl(): string {
+    return this.mesh.api.url
+  }
+
+  pid(replica = 0): number {
+    const { pid } = this.mesh.replica(replica).process
+    if (pid === null) throw new Error('the replica does not run')
+    return pid
+  }
+
+  /** User and system time so far, of all replicas (ms). */
+  cpuMs(): number {
+    return this.mesh.replicas.reduce((sum, _, index) => sum + processCpuMs(this.pid(index)), 0)
+  }
+
+  /** Resident memory of all replicas (bytes). */
+  residentBytes(): number {
+    return this.mesh.replicas.reduce((sum, _, index) => sum + residentBytes(this.pid(index)), 0)
+  }
+
+  metrics(replica = 0): Promise<ServerMetrics> {
+    return ServerMetrics.read(this.mesh.replica(replica).process.url)
+  }
+}
+
+/** Runs `work` with a fresh Postgres as `npm run up` has it (fsync on) and replicas; stops all of it afterwards. */
 export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promise<T>): Promise<T> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'waymark-bench-'))
-  const postgres = await startPostgres({ dataDir })
+  const profileDir = join(dataDir, 'profiles')
+  const closers: (() => Promise<unknown>)[] = [() => rm(dataDir, { recursive: true, force: true })]
+  const close = async (): Promise<void> => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer()
+  }
+  // Replicas and Postgres are process groups of their own: nobody else ends them.
+  const interrupted = (): void => {
+    void close().finally(() => process.exit(130))
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted)
   try {
+    const postgres = await startPostgres({ dataDir })
+    closers.push(() => postgres.destroy())
+    if (options.load !== undefined) await loadMesh(postgres.url, options.load)
+    const nodeOptions = `${process.env['NODE_OPTIONS'] ?? ''} --cpu-prof --cpu-prof-dir=${profileDir}`
     const mesh = await TestMesh.start({
       databaseUrl: postgres.url,
       envoy: options.envoy ?? '',
-      replicas: 1,
-      env: { WAYMARK_LOG_LEVEL: 'warn' },
+      replicas: options.replicas ?? 1,
+      env: {
+        WAYMARK_LOG_LEVEL: 'warn',
+        ...options.env,
+        ...(options.profile === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
+      },
     })
-    try {
-      return await work({ mesh, databaseUrl: postgres.url })
-    } finally {
+    closers.push(async () => {
       await mesh.close()
-    }
+      if (options.profile !== undefined) progress(await topFunctions(profileDir, options.profile.window))
+    })
+    return await work(new Rig(mesh, postgres.url))
   } finally {
-    await postgres.destroy()
-    await rm(dataDir, { recursive: true, force: true })
+    await close()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted)
   }
 }

@@ -2,19 +2,33 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { BenchOptions } from './bench-options.ts'
+import { coldstart } from './coldstart.ts'
+import { encode } from './encode.ts'
 import { envoyHasIt } from './envoy.ts'
 import { fanout } from './fanout.ts'
+import { scale } from './scale.ts'
+import { hostile } from './hostile.ts'
 import { memory } from './memory.ts'
+import { newcomers } from './newcomers.ts'
 import { propagate } from './propagate.ts'
+import { reconnect } from './reconnect.ts'
 import { registrations } from './register.ts'
+import { streams } from './streams.ts'
 import { up } from './up.ts'
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string>>> = {
   propagate,
   envoy: envoyHasIt,
   fanout,
-  register: registrations,
+  encode,
+  newcomers,
+  reconnect,
+  coldstart,
+  scale,
+  streams,
   memory,
+  hostile,
+  register: registrations,
   up,
 }
 

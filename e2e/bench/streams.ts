@@ -1,33 +1,101 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import type { Receipts, StreamsConfig } from './streams-process.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { machineTime } from '../harness/machine-time.ts'
+import { progress, type BenchOptions } from './bench-options.ts'
+import { Generator } from './generator/generator.ts'
+import { HttpClient } from './http-client.ts'
+import { withRig } from './rig.ts'
+import { checkOpenFiles } from './server-figures.ts'
+import { figure, median, milliseconds } from './statistics.ts'
+import { renderRows } from './table.ts'
 
-const program = fileURLToPath(import.meta.resolve('./streams-process.ts'))
+const services = 1_000
+const upstreams = ['payments']
 
-/** Runs simulated sidecars in a process of their own while `work` runs. */
-export const withStreams = async <T>(
-  config: StreamsConfig,
-  work: (streams: { readonly next: () => Promise<Receipts> }) => Promise<T>,
-): Promise<T> => {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', program, JSON.stringify(config)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+/** How many streams, over how many replicas. */
+interface Load {
+  readonly streams: number
+  readonly replicas: number
+}
+
+const measure = async (
+  { streams, replicas }: Load,
+  { quietMs, changes }: { readonly quietMs: number; readonly changes: number },
+): Promise<string[]> => {
+  checkOpenFiles(Math.ceil(streams / replicas))
+  return withRig({ replicas, load: { services, instances: 3 * services } }, async rig => {
+    const client = await HttpClient.open(rig.restUrl)
+    const register = async (port: number): Promise<void> => {
+      const body = JSON.stringify({ address: '10.0.0.1', port, lease: null })
+      const status = await client.send('PUT', '/api/v1/services/payments/instances/payments-1', body)
+      if (status >= 300) throw new Error(`a registration was answered with ${status}`)
+    }
+    await register(1_000)
+    await delay(quietMs / 4)
+    const emptyBytes = rig.residentBytes()
+    const emptyCpu = rig.cpuMs()
+    await delay(quietMs)
+    const emptyCores = (rig.cpuMs() - emptyCpu) / quietMs
+    const setup = { plan: { count: streams, upstreams }, order: 'envoy', watch: 'payments' } as const
+    return Generator.with(setup, async generator => {
+      const connecting = machineTime()
+      const times = await generator.connect({ addresses: rig.addresses, atOnce: 400, timeoutMs: 300_000 })
+      const connected = ((times.at(-1) ?? connecting) - connecting) / 1_000
+      progress(`${streams} streams at ${replicas} replicas after ${figure(connected)} s`)
+      await delay(quietMs / 2)
+      const cpuBefore = rig.cpuMs()
+      await delay(quietMs)
+      const quietCores = (rig.cpuMs() - cpuBefore) / quietMs
+      const lasts: number[] = []
+      for (let change = 1; change <= changes; change += 1) {
+        await generator.expect()
+        await register(1_000 + change)
+        const answered = machineTime()
+        lasts.push(((await generator.next()).at.at(-1) ?? Number.NaN) - answered)
+      }
+      const bytes = rig.residentBytes()
+      const { ends } = await generator.counts()
+      client.close()
+      return [
+        `${figure(streams)} at ${replicas}`,
+        `${figure(connected)} s`,
+        `${figure(emptyBytes / 1e6)} MB`,
+        `${figure(bytes / 1e6)} MB`,
+        `${figure((bytes - emptyBytes) / 1_024 / streams)} KiB`,
+        emptyCores.toFixed(3),
+        quietCores.toFixed(3),
+        milliseconds(median(lasts)),
+        JSON.stringify(ends),
+      ]
+    })
+  })
+}
+
+/** Mostly quiet streams, held by all replicas together: memory and CPU, at two sizes. */
+export const streams = async ({ small }: BenchOptions): Promise<string> => {
+  const loads: readonly Load[] = small
+    ? [
+        { streams: 100, replicas: 2 },
+        { streams: 400, replicas: 2 },
+      ]
+    : [
+        { streams: 4_000, replicas: 4 },
+        { streams: 40_000, replicas: 4 },
+      ]
+  const rows: string[][] = []
+  for (const load of loads)
+    rows.push(await measure(load, small ? { quietMs: 1_000, changes: 2 } : { quietMs: 40_000, changes: 5 }))
+  return renderRows(
+    [
+      'streams at replicas',
+      'all connected after',
+      'RSS of all replicas, no stream',
+      'with all, after changes',
+      'per stream',
+      'cores, no stream',
+      'cores, all quiet',
+      'a change to the last of all, p50',
+      'streams that ended',
+    ],
+    rows,
   )
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const line = async (): Promise<string> => {
-    const { value, done } = await lines.next()
-    if (done === true) throw new Error('the simulated sidecars have ended')
-    return value
-  }
-  try {
-    while ((await line()) !== 'ready');
-    return await work({ next: async () => JSON.parse(await line()) as Receipts })
-  } finally {
-    const ended = once(child, 'exit')
-    child.kill('SIGTERM')
-    await ended
-  }
 }

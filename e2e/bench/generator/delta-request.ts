@@ -8,6 +8,8 @@ export interface DeltaRequestContent {
   readonly subscribe?: readonly string[]
   readonly unsubscribe?: readonly string[]
   readonly nonce?: string
+  /** Makes it a NACK. */
+  readonly error?: string
   readonly held?: ReadonlyMap<string, string>
 }
 
@@ -33,6 +35,7 @@ const requestBytes = ({
   subscribe = [],
   unsubscribe = [],
   nonce = '',
+  error,
   held,
 }: DeltaRequestContent): Uint8Array =>
   DeltaDiscoveryRequest.encode(
@@ -41,6 +44,7 @@ const requestBytes = ({
       resourceNamesSubscribe: [...subscribe],
       resourceNamesUnsubscribe: [...unsubscribe],
       responseNonce: nonce,
+      ...(error === undefined ? {} : { errorDetail: { code: 3, message: error } }),
       initialResourceVersions: Object.fromEntries(held ?? []),
     }),
   ).finish()

@@ -50,6 +50,8 @@ export class Fleet {
     ends: {},
   }
   readonly sidecars: readonly Sidecar[]
+  /** `machineTime`; null while none has come since the last `connect`. */
+  firstResponseAt: number | null = null
   readonly #recent: { readonly bytes: Buffer; readonly response: DeltaResponse }[] = []
   /** When each sidecar was configured, since the last `connect`. */
   #configuredAt: number[] = []
@@ -65,7 +67,9 @@ export class Fleet {
         this.counts.responses += 1
         this.counts.resources += response.resources.length
         this.counts.resourceBytes += response.resourceBytes
-        onResponse(sidecar, response, machineTime())
+        const at = machineTime()
+        this.firstResponseAt ??= at
+        onResponse(sidecar, response, at)
       },
       onConfigured: () => {
         this.#configuredAt.push(machineTime())
@@ -90,6 +94,7 @@ export class Fleet {
     const limit = atOnce === 0 ? this.sidecars.length : atOnce
     const endedBefore = this.counts.ended
     this.#configuredAt = []
+    this.firstResponseAt = null
     let opened = 0
     return new Promise((resolve, reject) => {
       const finish = (): void => {

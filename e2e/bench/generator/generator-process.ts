@@ -52,6 +52,7 @@ const handlers = {
     theFleet().close()
   },
   counts: (): FleetCounts => theFleet().counts,
+  firstResponse: (): number | null => theFleet().firstResponseAt,
   /** Counts streams with a new version of the watched endpoints from now on. */
   expect: (streams: number): void => {
     versions.expect(streams)

@@ -85,6 +85,12 @@ export class Generator {
     return sum
   }
 
+  /** When the first response since the last `connect` came (`machineTime`); null: none yet. */
+  async firstResponse(): Promise<number | null> {
+    const all = await Promise.all(this.#processes.map(process => process.ask('firstResponse', undefined)))
+    return all.reduce((first, one) => (one === null || (first !== null && first < one) ? first : one), null)
+  }
+
   /** Versions of the watched endpoints count from now on, up to every sidecar. */
   async expect(): Promise<void> {
     let left = this.#sidecars

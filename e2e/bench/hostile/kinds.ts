@@ -1,0 +1,91 @@
+/** The kinds of bad clients of `hostile`. A new kind is one more entry here. */
+import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
+import { messageFrames } from '../generator/http2-stream.ts'
+import { seededRandom } from '../workload.ts'
+import type { BadClientKind } from './bad-client.ts'
+import { oneByteASecond } from './one-byte.ts'
+import { streamChurn } from './stream-churn.ts'
+import { streamKind } from './stream-kind.ts'
+
+const manyNames = 100_000
+const names = Array.from({ length: manyNames }, (_, index) => `no-such-service-${index}`)
+
+const neverAck = streamKind({
+  what: 'subscribe and never ACK',
+  streams: 200,
+  begin: bad => {
+    bad.greet()
+  },
+})
+
+const refuseAll = streamKind({
+  what: 'NACK every response',
+  streams: 50,
+  begin: bad => {
+    bad.greet()
+  },
+  onResponse: ({ stream, requests }, { typeUrl, nonce }) => {
+    stream.send(requests.next({ typeUrl, nonce, error: 'no, thank you' }))
+  },
+})
+
+const manySubscriptions = streamKind({
+  what: `subscribe to ${manyNames} names, again and again`,
+  streams: 3,
+  begin: bad => {
+    bad.greet()
+  },
+  onResponse: ({ stream, requests }, { typeUrl, nonce }) => {
+    stream.send(requests.ack(typeUrl, nonce))
+  },
+  act: ({ stream, requests }) => {
+    // A message may be 4 MiB: in parts.
+    for (let from = 0; from < manyNames; from += 25_000)
+      stream.send(requests.next({ typeUrl: endpointType, subscribe: names.slice(from, from + 25_000) }))
+  },
+  everyMs: 2_000,
+  reopenMs: 500,
+})
+
+const tenMegabytes = streamKind({
+  what: 'send a request of 10 MB',
+  streams: 5,
+  begin: ({ stream }) => {
+    stream.send(messageFrames(Buffer.alloc(10_000_000, 1)))
+  },
+  reopenMs: 200,
+})
+
+const garbage = streamKind({
+  what: 'send garbage as messages and as frames',
+  streams: 20,
+  begin: ({ number, stream }) => {
+    const random = seededRandom(number + 1)
+    const bytes = Buffer.from(Array.from({ length: 2_000 }, () => Math.floor(random() * 256)))
+    if (number % 2 === 0) stream.send(messageFrames(bytes))
+    else stream.sendRaw(bytes)
+  },
+  reopenMs: 100,
+})
+
+const vanish = streamKind({
+  what: 'stop reading and stay, as a host that has vanished',
+  streams: 200,
+  begin: bad => {
+    bad.greet()
+    setTimeout(() => {
+      bad.stream.pause()
+    }, 500)
+  },
+})
+
+export const badClientKinds: Readonly<Record<string, BadClientKind>> = {
+  neverAck,
+  refuseAll,
+  manySubscriptions,
+  tenMegabytes,
+  garbage,
+  streamChurn,
+  oneByteASecond,
+  vanish,
+}
