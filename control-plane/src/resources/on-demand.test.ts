@@ -159,7 +159,7 @@ test('X7 a sidecar that asks for too many unknown hosts gets every service and a
   expect([limited, names(view, clusterType), names(view, virtualHostType)]).toEqual([
     [],
     [],
-    ['outbound', 'outbound/a', 'outbound/b', 'outbound/c'],
+    ['outbound/?', 'outbound/a', 'outbound/b', 'outbound/c'],
   ])
   expect(ask(view, 'outbound/d:80').does).toBeUndefined()
   expect([limited, names(view, clusterType)]).toEqual([['web'], ['payments']])

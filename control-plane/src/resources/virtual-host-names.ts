@@ -1,4 +1,4 @@
-import { meshDomain, outboundRoutes, virtualHostName } from '@waymark/sidecar-config/envoy/names.ts'
+import { meshDomain, virtualHostName } from '@waymark/sidecar-config/envoy/names.ts'
 import { isServiceName } from '../domain/service-name.ts'
 
 const prefix = virtualHostName('')
@@ -16,7 +16,7 @@ export const serviceOfHost = (name: string): string | undefined => {
 }
 
 /**
- * A name that no request asks for, since it is no host: what a sidecar gets that has nothing yet. Envoy opens its
- * listener when it has something.
+ * What a sidecar gets that has nothing yet: Envoy opens its listener when it has something. No request asks for it,
+ * since it is no host. Envoy takes it only below the route configuration, and without another slash.
  */
-export const nothingYet = outboundRoutes
+export const nothingYet = virtualHostName('?')
