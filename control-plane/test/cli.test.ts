@@ -10,7 +10,9 @@ import { parse } from 'yaml'
 import { runCli } from '../src/cli/run-cli.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
 import type { SidecarEntry, StatusReport } from '../src/rest/ports.ts'
+import type { TokenEntry } from '../src/domain/access-token.ts'
 import { systemClock } from '../src/runtime/clock.ts'
+import { TokenBook } from '../src/xds/transport/authorizer-tokens.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { noStatus, startRest, type TestRest } from './support/rest.ts'
 
@@ -269,6 +271,30 @@ describe('waymark status', () => {
     expect(ran.out).toMatch(/^register +FLOOR .*no database +it is back$/m)
     expect(ran.out).toContain('the database cannot be asked')
     expect(ran.out).toContain('40 of 100 leases')
+  })
+})
+
+describe('waymark token new', () => {
+  it('makes a token and the entry that lets it in', async () => {
+    const ran = await waymark(['--json', 'token', 'new', '--service', 'payments', '--service', 'refunds'])
+    expect(ran.code).toBe(0)
+    const { token, entry } = JSON.parse(ran.out) as { token: string; entry: TokenEntry }
+    const book = TokenBook.parse(JSON.stringify([entry]))
+    const now = systemClock.now()
+    expect(book.find(token, now)).toEqual(new Set(['payments', 'refunds']))
+    expect(book.find(token, now + 89 * 86_400_000)).toBeDefined()
+    expect(book.find(token, now + 91 * 86_400_000)).toBeUndefined()
+  })
+
+  it('is for all services only when told so', async () => {
+    const ran = await waymark(['token', 'new', '--all-services', '--days', '1'])
+    expect(ran.out).toMatch(/\nwmt_[\w-]{43}\n.*\n\{"sha256":"[0-9a-f]{64}","services":\["\*"\],/)
+    for (const wrong of [[], ['--all-services', '--service', 'a'], ['--service', 'A'], ['--service', '*']]) {
+      expect((await waymark(['token', 'new', ...wrong])).code).toBe(2)
+    }
+    for (const days of ['0', '4000', 'x']) {
+      expect((await waymark(['token', 'new', '--service', 'a', '--days', days])).code).toBe(2)
+    }
   })
 })
 

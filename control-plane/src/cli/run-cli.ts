@@ -2,10 +2,12 @@ import { Command, CommanderError } from 'commander'
 import { createContext, type CommonOptions, type Run } from './command-context.ts'
 import { applyCommand } from './commands/apply.ts'
 import { bootstrapCommand } from './commands/bootstrap.ts'
+import { overrideCommand } from './commands/override.ts'
 import { deregisterCommand, registerCommand } from './commands/register.ts'
 import { instancesCommand, servicesCommand, whyCommand } from './commands/services.ts'
 import { statusCommand } from './commands/status.ts'
 import { syncCommand } from './commands/sync.ts'
+import { tokenCommand } from './commands/token.ts'
 import { CliError, exitCodes, type ExitCode } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -43,8 +45,10 @@ export const runCli = async ({ argv, terminal }: CliOptions): Promise<ExitCode> 
     whyCommand,
     registerCommand,
     deregisterCommand,
+    overrideCommand,
     applyCommand,
     bootstrapCommand,
+    tokenCommand,
   ]
   // copyInheritedSettings: errors of subcommands are thrown and printed as the program's are.
   for (const create of commands) program.addCommand(create(run).copyInheritedSettings(program))

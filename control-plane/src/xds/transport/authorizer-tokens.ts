@@ -1,14 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-
-/** One entry of the tokens file. */
-export interface TokenEntry {
-  /** Of the token's text, in hex. The file holds no token, so reading it gives no access. */
-  readonly sha256: string
-  /** The services whose sidecars the token speaks for; `*`: all of them, and tools that see all. */
-  readonly services: readonly string[]
-  /** RFC 3339. */
-  readonly expires: string
-}
+import { timingSafeEqual } from 'node:crypto'
+import { sha256Of } from '../../domain/access-token.ts'
 
 interface Grant {
   readonly digest: Buffer
@@ -19,9 +10,7 @@ interface Grant {
 const maxEntries = 20_000
 const allowedKeys = new Set(['sha256', 'services', 'expires'])
 
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
-
-/** What the tokens file says. */
+/** What the tokens file says: a JSON list of TokenEntry. */
 export class TokenBook {
   readonly #grants: ReadonlyMap<string, Grant>
 
@@ -42,27 +31,10 @@ export class TokenBook {
   find(token: string, now: number): ReadonlySet<string> | undefined {
     // The table is searched by digest, of which a client cannot choose a part; how long that takes tells nothing
     // about a token. The digests are then compared in constant time.
-    const digest = sha256(token)
+    const digest = sha256Of(token)
     const grant = this.#grants.get(digest.toString('hex'))
     if (grant === undefined || !timingSafeEqual(grant.digest, digest)) return undefined
     return now < grant.expiresAt ? grant.services : undefined
-  }
-}
-
-/** A new token, and the entry that lets it in. */
-export const newToken = (options: {
-  readonly services: readonly string[]
-  /** ms since the epoch. */
-  readonly expiresAt: number
-}): { readonly token: string; readonly entry: TokenEntry } => {
-  const token = `wmt_${randomBytes(32).toString('base64url')}`
-  return {
-    token,
-    entry: {
-      sha256: sha256(token).toString('hex'),
-      services: options.services,
-      expires: new Date(options.expiresAt).toISOString(),
-    },
   }
 }
 

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import { XdsRefusedError, type XdsPeer } from '../port.ts'
-import { newToken, TokenBook } from './authorizer-tokens.ts'
+import { newToken } from '../../domain/access-token.ts'
+import { TokenBook } from './authorizer-tokens.ts'
 import { Authorizer } from './authorizer.ts'
 import { spiffeIdsIn } from './peer.ts'
 
