@@ -11,7 +11,7 @@ export const seededRandom = (seed: number): (() => number) => {
   }
 }
 
-export const serviceName = (index: number): string => `svc-${index}`
+const serviceName = (index: number): string => `svc-${index}`
 
 export interface MeshSize {
   readonly services: number

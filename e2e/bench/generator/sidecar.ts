@@ -14,7 +14,7 @@ import type { Http2Stream, Http2StreamOptions, StreamEnd } from './http2-stream.
 export type Held = Map<string, Map<string, string>>
 
 /** What all sidecars of a process share. */
-export interface SidecarContext {
+interface SidecarContext {
   readonly requests: DeltaRequests
   readonly open: (options: Http2StreamOptions) => Http2Stream
   /** Reads a response; the same bytes are the same object. */

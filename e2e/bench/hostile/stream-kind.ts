@@ -7,7 +7,7 @@ import { count, type BadClientKind, type BadClientOptions, type BadCounts } from
 export const deltaAds = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
 
 /** One stream of a bad client, open for as long as the server lets it. */
-export interface BadStream {
+interface BadStream {
   readonly number: number
   readonly stream: Http2Stream
   readonly requests: DeltaRequests

@@ -3,7 +3,7 @@ import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-j
 import { DeltaDiscoveryResponse } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
 import { answerQuestions } from '../bench-process.ts'
-import { endpointsBody } from './endpoints-body.ts'
+import { endpointsBody, portsInTurn } from './endpoints-body.ts'
 import type { FanOutHandlers, FanOutSetup } from './fan-out-server.ts'
 import { processMemory, runRound } from './rounds.ts'
 
@@ -26,7 +26,10 @@ const prepare = (): void => {
           {
             name,
             version: String(turn).padStart(16, '0'),
-            resource: { typeUrl: endpointType, value: Buffer.from(endpointsBody(name, endpoints, turn)) },
+            resource: {
+              typeUrl: endpointType,
+              value: Buffer.from(endpointsBody(name, portsInTurn(endpoints, turn))),
+            },
           },
         ],
       }),

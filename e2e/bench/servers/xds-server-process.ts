@@ -5,7 +5,7 @@ import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
 import { XdsServer } from '@waymark/control-plane/xds/xds-server.ts'
 import { createLogger } from '@waymark/control-plane/telemetry/logger.ts'
 import { answerQuestions } from '../bench-process.ts'
-import { endpointsBody } from './endpoints-body.ts'
+import { endpointsBody, portsInTurn } from './endpoints-body.ts'
 import type { FanOutHandlers, FanOutSetup } from './fan-out-server.ts'
 import { processMemory, runRound } from './rounds.ts'
 
@@ -23,7 +23,9 @@ let turn = 0
 const change = (): void => {
   const { service: name, endpoints } = setup
   turn += 1
-  source.apply({ put: [{ typeUrl: endpointType, name, body: endpointsBody(name, endpoints, turn) }] })
+  source.apply({
+    put: [{ typeUrl: endpointType, name, body: endpointsBody(name, portsInTurn(endpoints, turn)) }],
+  })
 }
 
 const handlers: FanOutHandlers = {
