@@ -112,7 +112,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
 
   // What sidecars get.
   const tracing = config.tracing
-  const meshSource = new MeshSource({ mesh, tracing })
+  const meshSource = new MeshSource({
+    mesh,
+    tracing,
+    onUnknownLimit: service => {
+      logger.warn({ service }, 'a sidecar on demand asked for too many unknown hosts: it gets every service')
+    },
+  })
   const secure = await secureXds({
     security: config.xdsSecurity,
     source: options.wrapSource?.(meshSource) ?? meshSource,

@@ -32,6 +32,7 @@ interface BootstrapOptions {
   readonly tlsKey?: string
   readonly tokenFile?: string
   readonly upstream?: readonly string[]
+  readonly onDemand?: boolean
   readonly output?: string
 }
 
@@ -112,6 +113,7 @@ const inputOf = (options: BootstrapOptions): BootstrapInput => {
     ...optionalPort('readyPort', options.readyPort),
     ...(options.memoryLimit !== undefined && { maxHeapMebibytes: parseMemoryLimit(options.memoryLimit) }),
     ...(options.upstream === undefined ? {} : { upstreams: options.upstream.map(parseServiceName) }),
+    ...(options.onDemand === true && { onDemand: true }),
     ...securityOf(options),
   }
 }
@@ -137,6 +139,7 @@ const sidecarOptions = [
   'tlsName',
   'tokenFile',
   'upstream',
+  'onDemand',
 ] as const
 
 const flagOf = (option: string): string =>
@@ -193,6 +196,7 @@ export const bootstrapCommand = (run: Run): Command => {
     .option('--tls-key <file>', 'its key')
     .option('--token-file <file>', "the sidecar's token, see waymark token new")
     .option('--upstream <service>', 'a service that is called; several (default: all of the mesh)', collect)
+    .option('--on-demand', 'give the sidecar other services when the instance first calls them')
     .option('--output <file>', 'instead of the terminal; JSON if its name ends so, else YAML')
   return command.action((options: BootstrapOptions) =>
     run(command, async ({ terminal, print }) => {
