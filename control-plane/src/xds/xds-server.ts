@@ -6,6 +6,7 @@ import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.
 import { newXdsCounters, type XdsCounters } from './counters.ts'
 import { deltaWire, sotwWire } from './push/encode-response.ts'
 import { DeltaSession } from './subscription/delta-session.ts'
+import { SharedState } from './subscription/shared-state.ts'
 import { SotwSession } from './subscription/sotw-session.ts'
 import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
 import { addDiscoveryServices } from './transport/discovery-services.ts'
@@ -95,6 +96,7 @@ export class XdsServer implements Component {
       },
       onEnd: stream => {
         counters.streams -= 1
+        for (const { state } of stream.deliveries) state.close()
         this.#registry.remove(stream)
       },
     }
@@ -179,13 +181,14 @@ export class XdsServer implements Component {
 
   #addDiscovery(): void {
     const { counters } = this
+    const shared = new SharedState()
     const noncePrefix = `${this.#options.clock.now().toString(36)}-`
     const delta: XdsForm<DeltaRequest> = {
-      open: options => new DeltaSession(options),
+      open: options => new DeltaSession({ ...options, shared }),
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: false }) }),
     }
     const sotw: XdsForm<SotwRequest> = {
-      open: options => new SotwSession(options),
+      open: options => new SotwSession({ ...options, shared }),
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: sotwWire }),
     }
     addDiscoveryServices(this.#server, {

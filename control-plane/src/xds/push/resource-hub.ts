@@ -1,14 +1,11 @@
-import type { Revision } from '../../domain/revision.ts'
 import type { ResourceSet, ResourceSetChange } from '../port.ts'
+import { SubscribersByName, type Subscriber } from './subscribers.ts'
 
-/** Somebody who wants to know of changed names of one resource set: one type of one stream. */
-export interface Subscriber {
-  touch(name: string, revision: Revision): void
-}
+export type { Subscriber } from './subscribers.ts'
 
 /** Who subscribed to what in one resource set. Made by the hub; ends when the last subscriber has left. */
 export class SetIndex {
-  readonly #byName = new Map<string, Set<Subscriber>>()
+  readonly #byName = new SubscribersByName()
   readonly #wildcards = new Set<Subscriber>()
   readonly #onEmpty: () => void
 
@@ -17,15 +14,11 @@ export class SetIndex {
   }
 
   add(name: string, subscriber: Subscriber): void {
-    const subscribers = this.#byName.get(name)
-    if (subscribers === undefined) this.#byName.set(name, new Set([subscriber]))
-    else subscribers.add(subscriber)
+    this.#byName.add(name, subscriber)
   }
 
   remove(name: string, subscriber: Subscriber): void {
-    const subscribers = this.#byName.get(name)
-    if (subscribers?.delete(subscriber) !== true) return
-    if (subscribers.size === 0) this.#byName.delete(name)
+    this.#byName.remove(name, subscriber)
     this.#endIfEmpty()
   }
 
@@ -40,8 +33,7 @@ export class SetIndex {
   /** Costs the subscribers of the changed names only. */
   announce({ names, revision }: ResourceSetChange): void {
     for (const name of names) {
-      const subscribers = this.#byName.get(name)
-      if (subscribers !== undefined) for (const subscriber of subscribers) subscriber.touch(name, revision)
+      this.#byName.touch(name, revision)
       for (const subscriber of this.#wildcards) subscriber.touch(name, revision)
     }
   }

@@ -5,6 +5,8 @@ import { ChangedNames } from './changed-names.ts'
 import type { TypeProgress } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
 import { mentions, Refusals, type Refusal } from './refusals.ts'
+import type { ReadonlySharedMap } from './shared-map.ts'
+import type { TypeState } from './shared-state.ts'
 import {
   newSubscription,
   subscribe,
@@ -32,26 +34,27 @@ export class Delivery implements TypeProgress {
   /** Names that changed and are not sent yet. */
   readonly changed = new ChangedNames()
   readonly #wanted: Wanted
-  readonly #held = new Map<string, Held>()
-  /** A wildcard without a resource still gets a response (X12). */
-  #owesResponse = false
+  readonly state: TypeState
+  /** A response is owed even if there is nothing to say: a wildcard without a resource still gets one (X12). */
+  owesResponse = false
   #refusals: Refusals | undefined
   #lastSentAt = -Infinity
 
-  constructor(options: { typeUrl: string; set: ResourceSet }) {
-    this.typeUrl = options.typeUrl
-    this.set = options.set
-    this.subscription = newSubscription({ legacy: hasLegacyWildcard(options.typeUrl) })
-    this.#wanted = new Wanted(this.subscription, options.set)
+  constructor({ typeUrl, set, state }: { typeUrl: string; set: ResourceSet; state: TypeState }) {
+    this.typeUrl = typeUrl
+    this.set = set
+    this.state = state
+    this.subscription = newSubscription({ legacy: hasLegacyWildcard(typeUrl), names: state.names })
+    this.#wanted = new Wanted(this.subscription, set)
   }
 
   get busy(): boolean {
-    return this.changed.size > 0 || this.unanswered.size > 0 || this.#owesResponse
+    return this.changed.size > 0 || this.unanswered.size > 0 || this.owesResponse
   }
 
   /** Something could be sent if the order and the client allow it. */
   get hasWork(): boolean {
-    return this.changed.size > 0 || this.#owesResponse || this.wantsTakeBack
+    return this.changed.size > 0 || this.owesResponse || this.wantsTakeBack
   }
 
   get wantsTakeBack(): boolean {
@@ -79,7 +82,7 @@ export class Delivery implements TypeProgress {
   }
 
   settled(name: string): boolean {
-    const held = this.#held.get(name)
+    const held = this.state.held.get(name)
     if (held !== undefined && held !== null) return true
     const resource = this.current(name)
     return resource === undefined || this.#refusals?.blocks(name, resource.version) === true
@@ -109,7 +112,7 @@ export class Delivery implements TypeProgress {
   ): SubscriptionActions {
     const assumed = first !== undefined && this.subscription.wildcard
     // From the first request on, the client has what it says, whatever it was sent unasked.
-    if (assumed) this.#held.clear()
+    if (assumed) this.state.held.clear()
     const actions = subscribe(this.subscription, message)
     for (const name of actions.added) {
       const resource = this.set.get(name)
@@ -117,7 +120,7 @@ export class Delivery implements TypeProgress {
     }
     if (first !== undefined) this.#adopt(first, revision)
     for (const name of actions.added) {
-      if (first === undefined || !this.#held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
+      if (first === undefined || !this.state.held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
     }
     for (const name of actions.again) {
       this.#refusals?.retry(this.#wanted.nameOf(name))
@@ -131,7 +134,7 @@ export class Delivery implements TypeProgress {
     }
     if (actions.wildcard === 'stop') this.#forgetUncovered()
     else if (actions.wildcard !== undefined) {
-      this.#owesResponse = first === undefined || first.initialVersions.size === 0
+      this.owesResponse = first === undefined || first.initialVersions.size === 0
       this.#cover({ again: actions.wildcard === 'again', force: assumed }, revision)
     }
     return actions
@@ -154,7 +157,7 @@ export class Delivery implements TypeProgress {
     for (const [asked, force] of this.changed) {
       const resource = this.current(asked)
       const orphan = resource === undefined ? undefined : this.#wanted.resolve(asked, resource)
-      if (orphan !== undefined && this.#held.delete(orphan)) draft.add(orphan, undefined)
+      if (orphan !== undefined && this.state.held.delete(orphan)) draft.add(orphan, undefined)
       const name = resource?.name ?? this.#wanted.nameOf(asked)
       const step =
         name !== asked && draft.has(name, resource) ? 'told' : this.#step(name, resource, force, gates)
@@ -172,8 +175,8 @@ export class Delivery implements TypeProgress {
       gates.settle(this.typeUrl, name)
       if (step === 'equal') this.#refusals?.accepted(name)
     }
-    if (draft.empty && !this.#owesResponse) return undefined
-    this.#owesResponse = false
+    if (draft.empty && !this.owesResponse) return undefined
+    this.owesResponse = false
     const { resources, removed } = draft
     const { version } = this.set
     return { typeUrl: this.typeUrl, version, resources, removed, takesBack: false, revision }
@@ -217,8 +220,8 @@ export class Delivery implements TypeProgress {
   }
 
   /** What the client has, as far as it has said so. */
-  get held(): ReadonlyMap<string, Held> {
-    return this.#held
+  get held(): ReadonlySharedMap<Held> {
+    return this.state.held
   }
 
   #step(
@@ -246,7 +249,7 @@ export class Delivery implements TypeProgress {
    * stays: to remove a cluster that may work would be worse.
    */
   #wantBack(name: string, refusal: Refusal): void {
-    const held = this.#held.get(name) ?? null
+    const held = this.state.held.get(name) ?? null
     if (typeof held === 'string' || held?.version === refusal.version || !this.#wanted.tracked(name)) return
     this.#refusals?.takeBack(name, held, refusal.revision)
   }
@@ -254,13 +257,13 @@ export class Delivery implements TypeProgress {
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
     for (const resource of resources) {
       if (!this.#wanted.tracked(resource.name)) continue
-      this.#held.set(resource.name, resource)
+      this.state.held.set(resource.name, resource)
       this.#accepted(resource.name, resource.version, takesBack, revision)
     }
     for (const name of removed) {
       if (!this.#wanted.tracked(name)) continue
-      if (this.#wanted.named(name) && !takesBack) this.#held.set(name, null)
-      else this.#held.delete(name)
+      if (this.#wanted.named(name) && !takesBack) this.state.held.set(name, null)
+      else this.state.held.delete(name)
       this.#accepted(name, undefined, takesBack, revision)
     }
   }
@@ -309,11 +312,11 @@ export class Delivery implements TypeProgress {
       if (!this.#wanted.tracked(name)) continue
       const resource = this.current(name)
       if (resource?.version !== version) {
-        this.#held.set(name, version)
+        this.state.held.set(name, version)
         this.touch(name, resource?.revision ?? revision)
         continue
       }
-      this.#held.set(name, resource)
+      this.state.held.set(name, resource)
       if (first.distrusted === 'all' || first.distrusted.has(name)) this.resend(name, revision)
     }
   }
@@ -321,7 +324,7 @@ export class Delivery implements TypeProgress {
   /** Looks at what the wildcard covers and the client does not have; `again`: at all of it. */
   #cover({ again, force }: { again: boolean; force: boolean }, revision: Revision): void {
     for (const name of this.set.names()) {
-      if (!again && this.#held.has(name)) continue
+      if (!again && this.state.held.has(name)) continue
       if (again || force) this.resend(name, revision)
       else this.touch(name, this.set.get(name)?.revision ?? revision)
     }
@@ -329,19 +332,19 @@ export class Delivery implements TypeProgress {
 
   #forgetUncovered(): void {
     const refused = this.#refusals?.names() ?? []
-    for (const name of new Set([...this.#held.keys(), ...this.changed.keys(), ...refused])) {
+    for (const name of new Set([...this.state.held.keys(), ...this.changed.keys(), ...refused])) {
       if (!this.#wanted.tracked(name)) this.#forget(name)
     }
   }
 
   #forget(name: string): void {
-    this.#held.delete(name)
+    this.state.held.delete(name)
     this.changed.delete(name)
     this.#refusals?.forget(name)
   }
 
   #lastKnown(name: string): Held | undefined {
     const sent = this.unanswered.last(name)
-    return sent === undefined ? this.#held.get(name) : sent
+    return sent === undefined ? this.state.held.get(name) : sent
   }
 }

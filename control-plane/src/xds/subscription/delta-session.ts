@@ -13,6 +13,7 @@ import {
   type SessionOptions,
   type SessionTimings,
 } from './session.ts'
+import { SharedState } from './shared-state.ts'
 import type { DeltaRequest } from './xds-request.ts'
 import { clusterType, endpointType, listenerType } from '../type-urls.ts'
 
@@ -28,6 +29,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   readonly #revision: () => Revision
   readonly #limits: SessionLimits
   readonly #timings: SessionTimings
+  readonly #shared: SharedState
   readonly #aggregated: boolean
   readonly #deliveries = new Map<string, Delivery>()
   /** The same deliveries in the order of sending. */
@@ -46,6 +48,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     this.#revision = options.revision
     this.#limits = options.limits
     this.#timings = options.timings
+    this.#shared = options.shared ?? new SharedState()
     this.#aggregated = options.aggregated
   }
 
@@ -73,6 +76,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     let names = 0
     for (const each of this.#ordered) names += each.subscription.names.size
     if (names > this.#limits.maxNames) throw this.#tooManyNames()
+    delivery.state.share()
     return { delivery, actions, answer }
   }
 
@@ -186,7 +190,10 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     if (this.#deliveries.size >= this.#limits.maxTypes) {
       throw new SessionError(8, `more than ${this.#limits.maxTypes} resource types on one stream`)
     }
-    const delivery = new Delivery({ typeUrl, set: this.#setOf(typeUrl) ?? emptySet })
+    const served = this.#setOf(typeUrl)
+    // A client may make up any number of types: those are not kept.
+    const state = (served === undefined ? new SharedState() : this.#shared).open(typeUrl)
+    const delivery = new Delivery({ typeUrl, set: served ?? emptySet, state })
     this.#deliveries.set(typeUrl, delivery)
     this.#ordered.push(delivery)
     this.#ordered.sort((a, b) => pushRank(a.typeUrl) - pushRank(b.typeUrl))

@@ -4,6 +4,7 @@ import type { ResourceSet } from '../port.ts'
 import type { Answer, Batch } from './batch.ts'
 import type { Delivery } from './delivery.ts'
 import type { Refusal } from './refusals.ts'
+import type { SharedState } from './shared-state.ts'
 import type { SubscriptionActions } from './subscription.ts'
 import type { XdsRequest } from './xds-request.ts'
 
@@ -32,6 +33,8 @@ export interface SessionOptions {
   readonly revision: () => Revision
   readonly limits: SessionLimits
   readonly timings: SessionTimings
+  /** With the sessions of other streams; without: with nobody. */
+  readonly shared?: SharedState
   /** The stream carries all types of its client; else one type, and there is no order to keep. */
   readonly aggregated: boolean
 }

@@ -1,3 +1,5 @@
+import type { Names } from './shared-names.ts'
+
 /**
  * What one stream has subscribed to of one type: rules X1 to X5 of delta xDS. Deterministic, without clock or
  * transport. The names are updated in place: copying them for each message would cost O(names).
@@ -8,7 +10,7 @@ export interface Subscription {
   /** The first request has been taken: from then on an empty list means nothing (X2). */
   started: boolean
   wildcard: boolean
-  readonly names: Set<string>
+  readonly names: Names
 }
 
 export interface SubscriptionMessage {
@@ -29,11 +31,11 @@ export interface SubscriptionActions {
 
 const wildcardName = '*'
 
-export const newSubscription = (options: { legacy: boolean }): Subscription => ({
+export const newSubscription = (options: { legacy: boolean; names?: Names }): Subscription => ({
   legacy: options.legacy,
   started: false,
   wildcard: false,
-  names: new Set(),
+  names: options.names ?? new Set(),
 })
 
 /**

@@ -2,6 +2,7 @@ import type { Batch } from '../subscription/batch.ts'
 import type { DeltaRequest } from '../subscription/xds-request.ts'
 import { DeltaSession } from '../subscription/delta-session.ts'
 import type { RequestOutcome, SessionLimits } from '../subscription/session.ts'
+import { SharedState } from '../subscription/shared-state.ts'
 import { testNode } from './test-node.ts'
 import type { Delivery } from '../subscription/delivery.ts'
 import { MemorySource, type MemoryChange } from '../memory-source.ts'
@@ -34,6 +35,7 @@ export class SessionFixture {
       revision: () => this.source.revision(),
       limits: { maxNames: 1000, maxTypes: 8, maxResponseBytes: 1_000_000, ...options.limits },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
+      shared: new SharedState({ smallest: 1 }),
       aggregated: true,
     })
   }
