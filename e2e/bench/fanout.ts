@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { machineTime } from '../harness/machine-time.ts'
 import { BenchProcess } from './bench-process.ts'
 import { progress, type BenchOptions } from './bench-options.ts'
+import { topFunctions, type ProfileWindow } from './cpu-profile.ts'
 import { Generator } from './generator/generator.ts'
 import type { FanOutHandlers } from './servers/fan-out-server.ts'
 import { figure, median, milliseconds } from './statistics.ts'
@@ -31,6 +36,7 @@ interface Measured {
 const measure = async (
   streams: number,
   { rounds, changes }: { readonly rounds: number; readonly changes: number },
+  profileDir: string | null,
 ): Promise<Record<Contender, Measured>> => {
   const blank = (): Measured => ({ cpu: [], first: [], last: [], connected: 0, loaded: 0, uncollected: 0 })
   const results: Record<Contender, Measured> = { 'raw grpc-js': blank(), 'xDS server': blank() }
@@ -41,7 +47,12 @@ const measure = async (
     name: Contender,
     work: (server: BenchProcess<FanOutHandlers>, generator: Generator) => Promise<void>,
   ): Promise<void> => {
-    const server = new BenchProcess<FanOutHandlers>({ program: programs[name], nodeOptions: ['--expose-gc'] })
+    const profiling =
+      profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profileDir, name.replace(' ', '-'))}`]
+    const server = new BenchProcess<FanOutHandlers>({
+      program: programs[name],
+      nodeOptions: ['--expose-gc', ...profiling],
+    })
     try {
       const port = await server.ask('start', { service, endpoints })
       const atRest = await server.ask('memory', { collect: true })
@@ -79,27 +90,35 @@ const measure = async (
     }
   }
 
+  const window: ProfileWindow = { from: 0, to: 0 }
   await withServer('raw grpc-js', async (raw, rawGenerator) => {
     await withServer('xDS server', async (ours, ourGenerator) => {
       for (let turn = 0; turn <= rounds; turn += 1) {
+        if (turn === 1) window.from = machineTime()
         // The first round warms up.
         await round('raw grpc-js', raw, rawGenerator, turn > 0)
         await round('xDS server', ours, ourGenerator, turn > 0)
         progress(`${streams} streams: round ${turn} of ${rounds}`)
       }
+      window.to = machineTime()
     })
   })
+  if (profileDir !== null)
+    for (const name of contenders)
+      progress(`${name}: ${await topFunctions(join(profileDir, name.replace(' ', '-')), window)}`)
   return results
 }
 
 /** One changed endpoint of 100 to N subscribers, our xDS server beside raw grpc-js that writes the same bytes. */
-export const fanout = async ({ small }: BenchOptions): Promise<string> => {
+export const fanout = async ({ small, profile }: BenchOptions): Promise<string> => {
   const sizes = small ? [200, 1_000] : [1_000, 5_000, 10_000]
   const rows: string[][] = []
   for (const streams of sizes) {
     // So that a round is some 50,000 updates, whatever the size.
     const changes = Math.max(3, Math.round((small ? 5_000 : 50_000) / streams))
-    const results = await measure(streams, { rounds: small ? 3 : 7, changes })
+    const profileDir = profile ? await mkdtemp(join(tmpdir(), 'waymark-fanout-')) : null
+    const results = await measure(streams, { rounds: small ? 3 : 7, changes }, profileDir)
+    if (profileDir !== null) await rm(profileDir, { recursive: true })
     const floor = median(results['raw grpc-js'].cpu)
     for (const name of contenders) {
       const { cpu, first, last, connected, loaded, uncollected } = results[name]

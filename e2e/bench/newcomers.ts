@@ -1,5 +1,6 @@
 import { machineTime } from '../harness/machine-time.ts'
 import { progress, type BenchOptions } from './bench-options.ts'
+import type { ProfileWindow } from './cpu-profile.ts'
 import { Generator } from './generator/generator.ts'
 import { withRig } from './rig.ts'
 import { figure, median, percentile } from './statistics.ts'
@@ -15,11 +16,17 @@ interface Measured {
 }
 
 /** So many sidecars connect at once, several times over; each begins with nothing. */
-const measure = (sidecars: number, rounds: number): Promise<readonly Measured[]> => {
+const measure = (
+  sidecars: number,
+  rounds: number,
+  window: ProfileWindow | null,
+): Promise<readonly Measured[]> => {
   const services = 1_000
   const plan = { count: sidecars, upstreams: { services, each: upstreams }, instancesOf: services }
-  return withRig({ load: { services, instances: 3 * services } }, async rig => {
+  const load = { services, instances: 3 * services }
+  return withRig({ load, ...(window && { profile: { window } }) }, async rig => {
     const results: Measured[] = []
+    if (window !== null) window.from = machineTime()
     await Generator.with({ plan, order: 'envoy' }, async generator => {
       for (let round = 0; round <= rounds; round += 1) {
         const before = rig.cpuMs()
@@ -38,16 +45,18 @@ const measure = (sidecars: number, rounds: number): Promise<readonly Measured[]>
         progress(`${sidecars} sidecars: round ${round} of ${rounds}`)
       }
     })
+    if (window !== null) window.to = machineTime()
     return results
   })
 }
 
 /** Many sidecars that connect at the same moment, until each has its first config. */
-export const newcomers = async ({ small }: BenchOptions): Promise<string> => {
+export const newcomers = async ({ small, profile }: BenchOptions): Promise<string> => {
   const sizes = small ? [20, 200] : [100, 1_000]
   const rounds = small ? 2 : 5
   const all = []
-  for (const sidecars of sizes) all.push({ sidecars, results: await measure(sidecars, rounds) })
+  for (const sidecars of sizes)
+    all.push({ sidecars, results: await measure(sidecars, rounds, profile ? { from: 0, to: 0 } : null) })
   const perSidecar = (results: readonly Measured[], sidecars: number): number =>
     median(results.map(({ times }) => times.at(-1) ?? Number.NaN)) / sidecars
   const [first] = all

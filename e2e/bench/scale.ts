@@ -67,7 +67,11 @@ const withMesh = async (
   await withRig({ load: size, ...(profile && { profile }) }, async rig => {
     await Generator.with({ plan, order: 'envoy', numbered: true }, async generator => {
       const started = machineTime()
-      const configured = await generator.connect({ addresses: rig.addresses, atOnce: 200 })
+      const configured = await generator.connect({
+        addresses: rig.addresses,
+        atOnce: 200,
+        timeoutMs: 300_000,
+      })
       progress(
         `${size.sidecars} sidecars configured in ${figure(((configured.at(-1) ?? started) - started) / 1_000)} s`,
       )
