@@ -5,7 +5,7 @@ import { clusterType, endpointType, listenerType, routeType } from '../xds/type-
 import { LiveSet } from './live-set.ts'
 import type { Policies, PolicyScope } from './policies.ts'
 import { callerOf } from './proxyless-node.ts'
-import { listenerNames, ProxylessResources } from './proxyless-resources.ts'
+import { ProxylessResources } from './proxyless-resources.ts'
 
 /** What depends on who calls. */
 class CallerSets {
@@ -33,6 +33,7 @@ class CallerSets {
 export class ProxylessViews {
   readonly #resources: ProxylessResources
   readonly #callers = new Map<string, CallerSets>()
+  /** Constant. */
   readonly #listeners: LiveSet
   readonly #endpoints: LiveSet
 
@@ -76,7 +77,6 @@ export class ProxylessViews {
     const endpoints = services.flatMap(service => this.#resources.touchEndpoints(service))
     if (endpoints.length > 0) this.#endpoints.notify({ revision, names: endpoints })
     if (ofAllCallers.length > 0) {
-      this.#listeners.notify({ revision, names: ofAllCallers.flatMap(listenerNames) })
       for (const sets of this.#callers.values()) sets.notify({ revision, names: ofAllCallers })
     }
     for (const { destination, caller } of shapes) {

@@ -32,6 +32,9 @@ const open = (id: string, { agent = 'gRPC Go/1.80.0', cluster = '' } = {}): XdsV
 const register = (service: string, id: string, overrides: Parameters<typeof instanceSpec>[0] = {}) =>
   pure.registry.register({ service, id, spec: instanceSpec(overrides) }, context)
 
+const deregister = (service: string, id: string) =>
+  pure.registry.deregister({ service, id, incarnation: null, drainMs: null }, context)
+
 const apply = (name: string, spec: object) =>
   pure.registry.applyDocument({ kind: 'TrafficPolicy', name, spec, ifMatch: null }, context)
 
@@ -62,12 +65,13 @@ describe('a gRPC program without a sidecar', () => {
       const set = setOf(view, typeUrl)
       expect(set.get('payments')?.name).toBe('payments')
       expect(set.get('payments')?.dependsOn).toBeUndefined()
-      expect(set.get('orders')).toBeUndefined()
+      expect(set.get('No service')).toBeUndefined()
       expect([...set.names()]).toEqual([])
       expect(set.covers?.('payments')).toBe(false)
     }
     expect(Listener.decode(body(view, listenerType, 'payments')).apiListener).toBeDefined()
-    expect(setOf(view, listenerType).get('payments.mesh')?.name).toBe('payments.mesh')
+    for (const name of ['payments.mesh', 'payments:8080', 'payments.mesh:80'])
+      expect(setOf(view, listenerType).get(name)?.name).toBe(name)
   })
 
   it('is told apart from a sidecar, which gets no API listener', async () => {
@@ -91,20 +95,18 @@ describe('a gRPC program without a sidecar', () => {
     expect(() => open('x'.repeat(401))).toThrow(/node.id has 401 characters/)
   })
 
-  it('hears of a service that comes after it has asked, and of one that goes', async () => {
+  it('finds a service without instances where there is none, and hears when one comes and goes', async () => {
     const view = open('web/w-1')
-    const listeners = record(view, listenerType)
-    expect(setOf(view, listenerType).get('payments')).toBeUndefined()
+    const types = [listenerType, routeType, clusterType]
+    const kept = types.map(typeUrl => setOf(view, typeUrl).get('payments')?.version)
+    const localities = () =>
+      ClusterLoadAssignment.decode(body(view, endpointType, 'payments')).endpoints.length
+    const seen: number[] = [localities()]
+    setOf(view, endpointType).watch(() => seen.push(localities()))
     await register('payments', 'p-1')
-    expect(listeners).toEqual([['payments', 'payments.mesh']])
-    expect(setOf(view, listenerType).get('payments')).toBeDefined()
-    await pure.registry.deregister(
-      { service: 'payments', id: 'p-1', incarnation: null, drainMs: null },
-      context,
-    )
-    expect(listeners).toHaveLength(2)
-    for (const typeUrl of [listenerType, routeType, clusterType, endpointType])
-      expect(setOf(view, typeUrl).get('payments')).toBeUndefined()
+    await deregister('payments', 'p-1')
+    expect(seen).toEqual([0, 1, 0])
+    expect(types.map(typeUrl => setOf(view, typeUrl).get('payments')?.version)).toEqual(kept)
   })
 
   it('hears of instances by endpoints only, and gets the same object while nothing changes', async () => {
