@@ -94,6 +94,10 @@ class ForcedSet implements ResourceSet {
     return this.#set.names()
   }
 
+  asked(names: readonly string[]): void {
+    this.#set.asked?.(names)
+  }
+
   covers(name: string): boolean {
     return this.#set.covers?.(name) ?? true
   }

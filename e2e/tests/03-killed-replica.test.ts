@@ -136,8 +136,9 @@ it('50 simulated sidecars go to the other replica, say what they hold, and get n
   mesh.onClose(() => Promise.all(before.map(client => client.close())))
   await Promise.all(before.map(({ configured }) => configured))
   for (const { resources, resourceBytes } of before) {
-    // Three clusters with their endpoints, the listener, its routes; the inbound listener needs a registration.
-    expect(resources).toBe(8)
+    // Three clusters with their endpoints and virtual hosts, the virtual host of unknown hosts, the listener, its
+    // routes; the inbound listener needs a registration.
+    expect(resources).toBe(12)
     expect(resourceBytes).toBeGreaterThan(500)
   }
 
