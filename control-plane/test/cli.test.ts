@@ -48,7 +48,11 @@ interface Ran {
 
 const waymark = async (
   argv: readonly string[],
-  { env = { WAYMARK_API: url }, files = {} }: { env?: Terminal['env']; files?: Record<string, string> } = {},
+  {
+    env = { WAYMARK_API: url },
+    files = {},
+    ...screen
+  }: Partial<Pick<Terminal, 'env' | 'colours' | 'width'>> & { files?: Record<string, string> } = {},
 ): Promise<Ran> => {
   const out: string[] = []
   const err: string[] = []
@@ -57,6 +61,7 @@ const waymark = async (
     out: text => void out.push(text),
     err: text => void err.push(text),
     env,
+    ...screen,
     clock: systemClock,
     read: file => {
       const content = files[file]
@@ -180,11 +185,17 @@ describe('waymark sync', () => {
     node,
     replica: 'replica-1',
     seenAt: new Date().toISOString(),
+    endedAt: null,
+    lost: false,
+    rivals: [],
     status: {
       node,
       agent: 'envoy/1.40.0',
       stream: 1,
       connectedAt: Date.now() - 60_000,
+      address: '10.0.0.9:4711',
+      heardAt: Date.now() - 3_000,
+      rivals: [],
       syncedRevision: 5,
       answeredRevision: 5,
       inSync: true,
@@ -200,7 +211,7 @@ describe('waymark sync', () => {
     const ran = await waymark(['sync'])
     expect(ran.code).toBe(0)
     expect(ran.out).toMatch(/; 2 of 2 sidecars in sync$/m)
-    expect(ran.out).toMatch(/^web\/web-1 +5 +60s +replica-1 +in sync$/m)
+    expect(ran.out).toMatch(/^web\/web-1 +in-sync +3s +5 +60s +replica-1$/m)
   })
 
   it('shows what was refused, in the words of Envoy', async () => {
@@ -215,12 +226,47 @@ describe('waymark sync', () => {
     sidecars.splice(0, Infinity, entry('web/web-1', { nacks: [nack], inSync: false }))
     const all = await waymark(['sync'])
     expect(all.code).toBe(1)
-    expect(all.out).toMatch(/^web\/web-1 .* REFUSED: refused orders$/m)
+    expect(all.out).toMatch(/^web\/web-1 +REJECTED +0s /m)
     expect(all.out).toContain('web/web-1 refused Cluster orders 0s ago: Proto constraint failed')
     const one = await waymark(['sync', 'web/web-1'])
     expect(one.code).toBe(1)
     expect(one.out).toContain('Proto constraint failed')
     expect((await waymark(['sync', 'web/web-9'])).code).toBe(3)
+  })
+
+  it('shows the worst first, in colours to a person, with long words broken into lines', async () => {
+    const message = 'the first of many words '.repeat(8).trim()
+    const nack = { typeUrl, names: ['orders'], version: 'v', revision: 5, message, at: Date.now() }
+    const silent = { typeUrl, wildcard: true, subscribed: 0, sent: 2, acked: 1, waiting: 0 }
+    sidecars.splice(
+      0,
+      Infinity,
+      entry('web/web-1'),
+      { ...entry('web/web-2'), endedAt: new Date().toISOString() },
+      entry('web/web-3', { inSync: false, types: [{ ...silent, unansweredSince: Date.now() - 12_000 }] }),
+      { ...entry('web/web-4'), rivals: [{ replica: 'r2', address: '10.0.0.8:1', connectedAt: 0 }] },
+      entry('web/web-5', { nacks: [nack], inSync: false }),
+    )
+    const ran = await waymark(['sync'], { colours: true, width: 60 })
+    expect(ran.code).toBe(1)
+    const lines = ran.out.split('\n')
+    expect(lines[0]).toMatch(/; 2 of 5 sidecars in sync, 1 rejected, 1 stuck, 1 disconnected$/)
+    const rows = lines.filter(line => line.startsWith('web/web-'))
+    expect(rows.map(row => row.slice(0, 9))).toEqual([5, 3, 2, 1, 4].map(n => `web/web-${n}`))
+    expect(rows[0]).toContain('\u001b[31mREJECTED')
+    expect(rows[3]).toContain('\u001b[32min-sync')
+    expect(ran.out).toContain('web/web-3 has not answered Cluster for 12s')
+    expect(ran.out).toContain('web/web-4 is the name of several Envoys')
+    const words = lines.slice(lines.findIndex(line => line.startsWith('  web/web-5 refused')))
+    expect(words.slice(0, 4).every(line => line.length <= 60 && line.startsWith('  '))).toBe(true)
+    const few = await waymark(['sync', '--state', 'stuck,pending', '--limit', '1', '--json'])
+    expect(JSON.parse(few.out)).toMatchObject({
+      next: null,
+      sidecars: [{ node: 'web/web-3', state: 'stuck' }],
+    })
+    const page = await waymark(['sync', '--limit', '2'])
+    expect(page.out).toContain('There are more')
+    expect((await waymark(['sync', '--state', 'odd'])).code).toBe(3)
   })
 
   it('waits for those who are behind, and says when it was in vain', async () => {

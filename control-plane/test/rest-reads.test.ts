@@ -11,11 +11,17 @@ const entry: SidecarEntry = {
   node: 'payments/payments-1',
   replica: 'replica-1',
   seenAt: '2026-01-01T00:00:00.000Z',
+  endedAt: null,
+  lost: false,
+  rivals: [],
   status: {
     node: 'payments/payments-1',
     agent: 'envoy/1.40.0',
     stream: 1,
     connectedAt: Date.parse('2026-01-01T00:00:00Z'),
+    address: '10.0.0.9:4711',
+    heardAt: Date.parse('2026-01-01T00:00:02Z'),
+    rivals: [],
     syncedRevision: 3,
     answeredRevision: 4,
     inSync: false,
@@ -159,6 +165,10 @@ describe('what else there is to read', () => {
     expect(list.sidecars).toEqual([
       expect.objectContaining({
         node: 'payments/payments-1',
+        state: 'rejected',
+        since: '2026-01-01T00:00:02.000Z',
+        address: '10.0.0.9:4711',
+        duplicate: false,
         inSync: false,
         nacks: [expect.objectContaining({ message: 'no such thing', at: '2026-01-01T00:00:02.000Z' })],
       }),

@@ -7,7 +7,7 @@ interface ServicesAnswer {
   readonly services: readonly { readonly name: string; readonly verdicts: Readonly<Record<string, number>> }[]
 }
 interface SidecarsAnswer {
-  readonly sidecars: readonly { readonly node: string; readonly inSync: boolean }[]
+  readonly sidecars: readonly { readonly node: string; readonly state: string; readonly inSync: boolean }[]
 }
 interface StatusAnswer {
   readonly revision: number
@@ -53,7 +53,10 @@ export class Observer {
       revision: status?.revision ?? null,
       modes: status?.modes ?? [],
       services: [...names].map((service): ServiceRow => {
-        const own = sidecars?.sidecars.filter(({ node }) => node.startsWith(`${service}/`)) ?? null
+        const own =
+          sidecars?.sidecars.filter(
+            ({ node, state }) => state !== 'disconnected' && node.startsWith(`${service}/`),
+          ) ?? null
         const verdicts = this.#services.find(({ name }) => name === service)?.verdicts ?? {}
         return {
           service,

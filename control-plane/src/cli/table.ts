@@ -1,5 +1,10 @@
 /** Control characters and escape sequences out of answers must not reach a terminal. */
-const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+
+export interface TableOptions {
+  /** Colours a cell, padded already; rows and columns count from 0. */
+  readonly paint?: (text: string, at: { readonly row: number; readonly column: number }) => string
+}
 
 /**
  * Rows under headings, columns aligned by two spaces, the last one as long as it is. Without rows: `empty`.
@@ -8,13 +13,22 @@ export const table = (
   headings: readonly string[],
   rows: readonly (readonly string[])[],
   empty = 'none',
+  { paint }: TableOptions = {},
 ): string => {
   if (rows.length === 0) return empty
   const cells = [headings.map(heading => heading.toUpperCase()), ...rows.map(row => row.map(printable))]
   const widths = headings.map((_, column) => Math.max(...cells.map(row => (row[column] ?? '').length)))
   return cells
-    .map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-    .map(line => line.trimEnd())
+    .map((row, n) => {
+      const last = row.length - 1
+      return row
+        .map((cell, column) => {
+          const padded = column === last ? cell : cell.padEnd(widths[column] ?? 0)
+          return n === 0 || paint === undefined ? padded : paint(padded, { row: n - 1, column })
+        })
+        .join('  ')
+        .trimEnd()
+    })
     .join('\n')
 }
 

@@ -8,6 +8,10 @@ export interface Terminal {
   err(text: string): void
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
+  /** A person looks at it. */
+  readonly colours?: boolean
+  /** Characters of a line; absent where lines are not broken. */
+  readonly width?: number
   /** `-` is the standard input. */
   read(file: string): Promise<string>
   write(file: string, content: string): Promise<void>
@@ -32,6 +36,7 @@ export const systemTerminal = ({
     },
     env,
     clock: systemClock,
+    ...(stdout.isTTY ? { colours: env.NO_COLOR === undefined, width: stdout.columns } : {}),
     read: file => (file === '-' ? text(stdin) : readFile(file, 'utf8')),
     write: (file, content) => writeFile(file, content),
   }

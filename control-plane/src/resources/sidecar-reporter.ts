@@ -14,8 +14,8 @@ export interface Streams {
 /** Where statuses are shared between replicas: store/sidecar-table.ts. */
 export interface SidecarStore {
   save(entries: readonly { readonly node: string; readonly status: StreamStatus }[]): Promise<void>
-  remove(nodes: readonly string[]): Promise<void>
-  removeOrphans(): Promise<void>
+  end(nodes: readonly string[]): Promise<void>
+  forget(): Promise<void>
 }
 
 export interface SidecarReporterOptions {
@@ -57,7 +57,7 @@ export class SidecarReporter implements Component {
       if (clock.monotonic() >= refreshAt) {
         refreshAt = clock.monotonic() + refreshMs
         for (const { node } of streams.streams()) this.#dirty.add(node)
-        await this.#attempt(() => this.#options.store.removeOrphans())
+        await this.#attempt(() => this.#options.store.forget())
       }
       await this.#attempt(() => this.step())
       await clock.sleep(pauseMs, signal)
@@ -81,7 +81,7 @@ export class SidecarReporter implements Component {
     const gone = nodes.filter(node => streams.stream(node) === undefined)
     try {
       await store.save(entries)
-      await store.remove(gone)
+      await store.end(gone)
     } catch (error) {
       for (const node of nodes) this.#dirty.add(node)
       throw error

@@ -49,7 +49,7 @@ export interface PulseReader {
   readPulse(service: string, id: string): Promise<Pulse>
 }
 
-/** One connected sidecar, as the replica that serves it last wrote it down. */
+/** One sidecar, as the replica that serves it last wrote it down. */
 export interface SidecarEntry {
   /** `{service}/{instance}` */
   readonly node: string
@@ -57,12 +57,32 @@ export interface SidecarEntry {
   /** ISO 8601, Postgres time. */
   readonly seenAt: string
   readonly status: StreamStatus
+  /** When its last stream ended, ISO 8601; null: it is connected. */
+  readonly endedAt: string | null
+  /** Its replica no longer runs, or has long not confirmed it. */
+  readonly lost: boolean
+  /** Other clients that call themselves the same and are alive; times in milliseconds since the epoch. */
+  readonly rivals: readonly {
+    readonly replica: string
+    readonly address: string
+    readonly connectedAt: number
+  }[]
+}
+
+export interface SidecarListing {
+  /** In no particular order; those that left are remembered for some minutes. */
+  readonly entries: readonly SidecarEntry[]
+  /** Replicas of whose sidecars nothing can be told, because the database cannot be asked. */
+  readonly missing: readonly string[]
 }
 
 export interface SidecarReader {
-  /** In order of their nodes. Rejects with WaymarkError `database_unavailable`. */
-  list(): Promise<readonly SidecarEntry[]>
-  /** `resources` is null when another replica serves the sidecar. */
+  /** Of one service, or all. Never rejects. */
+  list(filter: { readonly service?: string }): Promise<SidecarListing>
+  /**
+   * `resources` is null when another replica serves the sidecar. Rejects with WaymarkError `database_unavailable`
+   * when this replica does not serve it and nobody can say who does.
+   */
   get(
     node: string,
   ): Promise<

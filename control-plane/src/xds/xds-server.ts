@@ -128,7 +128,12 @@ export class XdsServer implements Component {
   }
 
   stream(node: string): StreamStatus | undefined {
-    return streamStatus(this.#registry.find(node), this.#options.source.revision(), this.#options.clock)
+    const { source, clock } = this.#options
+    return streamStatus(
+      { streams: this.#registry.find(node), rivals: this.#registry.rivals(node) },
+      source.revision(),
+      clock,
+    )
   }
 
   /** What this node has been sent and what it has ACKed; empty when it has no stream here. */

@@ -64,7 +64,7 @@ export const startRest = async (
     changes: replica.log,
     pulses: new Pulses(test.database),
     sidecars: {
-      list: () => Promise.resolve(entries),
+      list: () => Promise.resolve({ entries, missing: [] }),
       get: node => {
         const entry = entries.find(one => one.node === node)
         return Promise.resolve(entry === undefined ? undefined : { entry, resources: [] })

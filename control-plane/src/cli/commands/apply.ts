@@ -1,11 +1,20 @@
 import { Command } from 'commander'
 import type { DocumentView } from '../../rest/schemas/document.ts'
+import type { RevisionSidecarsView } from '../../rest/schemas/revision-sidecars.ts'
 import { ApiRefusedError, type ApiClient } from '../api-client.ts'
 import { collect, type Run } from '../command-context.ts'
 import { parseDocumentFile, type FileDocument } from '../document-file.ts'
 import { reasonOf } from '../reason-of.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
 import type { Terminal } from '../terminal.ts'
+import {
+  addWaitOptions,
+  parseWait,
+  waitAcked,
+  waitedCode,
+  waitedText,
+  type WaitOptions,
+} from '../wait-acked.ts'
 
 interface Applied {
   readonly document: DocumentView
@@ -60,26 +69,34 @@ export const applyCommand = (run: Run): Command => {
   const command = new Command('apply')
     .description('apply the documents of files, one write each, up to the first that is refused')
     .requiredOption('-f, --file <file>', 'YAML or JSON; - reads the standard input; several', collect)
-  return command.action(({ file }: { readonly file: readonly string[] }) =>
-    run(command, async ({ api, terminal, print }) => {
+  addWaitOptions(command)
+  return command.action((options: WaitOptions & { readonly file: readonly string[] }) =>
+    run(command, async context => {
+      const { api, terminal, print } = context
+      const { file } = options
+      const waitMs = parseWait(options)
       const documents = await readFiles(file, terminal)
       if (documents.length === 0) throw new CliError(exitCodes.usage, 'there is no document in these files')
       const applied: Applied[] = []
+      const waited: RevisionSidecarsView[] = []
       try {
         for (const document of documents) applied.push(await applyOne(api, document))
+        const revisions = applied.map(({ document: { revision } }) => revision)
+        if (waitMs !== null) waited.push(...(await waitAcked(context, revisions, waitMs)))
       } finally {
         if (applied.length > 0) {
-          print(applied, () =>
-            applied
-              .map(
+          print(waitMs === null ? applied : { applied, sidecars: waited }, () =>
+            [
+              ...applied.map(
                 ({ document: { kind, name }, revision, outcome }) =>
                   `${kind}/${name} ${outcome} (revision ${revision})`,
-              )
-              .join('\n'),
+              ),
+              ...waited.map(view => waitedText(view, context)),
+            ].join('\n'),
           )
         }
       }
-      return exitCodes.ok
+      return waitedCode(waited)
     }),
   )
 }

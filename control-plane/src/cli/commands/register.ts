@@ -2,8 +2,16 @@ import { Command } from 'commander'
 import type { InstanceView } from '../../rest/schemas/instance.ts'
 import { collect, instancePath, parseInstance, parsePort, type Run } from '../command-context.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
+import {
+  addWaitOptions,
+  parseWait,
+  waitAcked,
+  waitedCode,
+  waitedText,
+  type WaitOptions,
+} from '../wait-acked.ts'
 
-interface RegisterOptions {
+interface RegisterOptions extends WaitOptions {
   readonly address: string
   readonly port: string
   readonly version?: string
@@ -51,16 +59,23 @@ export const registerCommand = (run: Run): Command => {
     .option('--metadata <key=value>', 'may be given several times', collect)
     .option('--sidecar-port <port>', "inbound port of the instance's sidecar")
     .option('--no-lease', 'the instance never beats')
+  addWaitOptions(command)
   return command.action((instance: string, options: RegisterOptions) =>
-    run(command, async ({ api, print }) => {
+    run(command, async context => {
+      const waitMs = parseWait(options)
       const path = instancePath(parseInstance(instance))
-      const body = registrationOf(options)
-      const { status, revision, body: registered } = await api.send<InstanceView>('PUT', path, { body })
-      print(
-        registered,
-        () => `${instance} ${status === 201 ? 'registered' : 'updated'} (revision ${revision})`,
+      const { status, revision, body } = await context.api.send<InstanceView>('PUT', path, {
+        body: registrationOf(options),
+      })
+      const waited = waitMs === null ? [] : await waitAcked(context, [body.revision], waitMs)
+      const [sidecars] = waited
+      context.print(sidecars === undefined ? body : { ...body, sidecars }, () =>
+        [
+          `${instance} ${status === 201 ? 'registered' : 'updated'} (revision ${revision})`,
+          ...waited.map(view => waitedText(view, context)),
+        ].join('\n'),
       )
-      return exitCodes.ok
+      return waited.length === 0 ? exitCodes.ok : waitedCode(waited)
     }),
   )
 }
@@ -71,17 +86,25 @@ export const deregisterCommand = (run: Run): Command => {
     .description('deregister an instance')
     .argument('<service/id>')
     .option('--drain <duration>', 'first draining for this long, such as 30s')
-  return command.action((instance: string, { drain }: { readonly drain?: string }) =>
-    run(command, async ({ api, print }) => {
+  addWaitOptions(command)
+  return command.action((instance: string, options: WaitOptions & { readonly drain?: string }) =>
+    run(command, async context => {
+      const { drain } = options
+      const waitMs = parseWait(options)
       const query = drain === undefined ? '' : `?drain=${encodeURIComponent(drain)}`
       const path = `${instancePath(parseInstance(instance))}${query}`
-      const { revision, body } = await api.send<InstanceView | undefined>('DELETE', path)
-      print(body ?? null, () =>
-        body === undefined
-          ? `${instance} is gone (revision ${revision})`
-          : `${instance} is draining until ${body.removeAt ?? 'somebody ends it'} (revision ${revision})`,
+      const { revision, body } = await context.api.send<InstanceView | undefined>('DELETE', path)
+      const waited = waitMs === null ? [] : await waitAcked(context, [body?.revision ?? revision], waitMs)
+      const [sidecars] = waited
+      context.print(sidecars === undefined ? (body ?? null) : { ...body, sidecars }, () =>
+        [
+          body === undefined
+            ? `${instance} is gone (revision ${revision})`
+            : `${instance} is draining until ${body.removeAt ?? 'somebody ends it'} (revision ${revision})`,
+          ...waited.map(view => waitedText(view, context)),
+        ].join('\n'),
       )
-      return exitCodes.ok
+      return waited.length === 0 ? exitCodes.ok : waitedCode(waited)
     }),
   )
 }

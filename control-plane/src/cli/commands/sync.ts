@@ -3,52 +3,114 @@ import { Command } from 'commander'
 import type { SidecarDetailView, SidecarListView, SidecarView } from '../../rest/schemas/sidecar.ts'
 import type { CommandContext, Run } from '../command-context.ts'
 import { CliError, exitCodes, type ExitCode } from '../exit-code.ts'
-import { isFinding, judgeSidecar } from '../sidecar-state.ts'
-import { ago, shortType, table } from '../table.ts'
+import { paintFor, type Colour } from '../paint.ts'
+import { ago, printable, shortType, table } from '../table.ts'
+import type { Terminal } from '../terminal.ts'
+import { wrap } from '../wrap.ts'
 
 interface SyncOptions {
   readonly wait?: string
+  readonly state?: string
+  readonly service?: string
+  readonly replica?: string
+  readonly limit?: string
 }
 
 const pollMs = 250
 
-const nackLines = (sidecar: SidecarView, at: string): string[] =>
-  sidecar.nacks.map(
-    ({ typeUrl, names, message, at: when }) =>
-      `  ${sidecar.node} refused ${shortType(typeUrl)} ${names.join(', ')} ${ago(when, at)} ago: ${message}`,
-  )
-
-const stateCell = (sidecar: SidecarView, at: string): string => {
-  const { state, words } = judgeSidecar(sidecar, at)
-  return `${isFinding(state) ? state.toUpperCase() : state}${words === '' ? '' : `: ${words}`}`
+const colours: Readonly<Record<SidecarView['state'], Colour>> = {
+  rejected: 'red',
+  stuck: 'red',
+  stale: 'red',
+  disconnected: 'yellow',
+  pending: 'yellow',
+  'in-sync': 'green',
 }
 
-export const syncText = ({ revision, at, sidecars }: SidecarListView): string => {
-  const synced = sidecars.filter(sidecar => judgeSidecar(sidecar, at).state === 'in sync').length
+/** These need somebody; `pending` resolves itself or becomes `stuck`, and who leaves has its reasons. */
+const isFinding = ({ state, duplicate }: SidecarView): boolean =>
+  duplicate || state === 'rejected' || state === 'stuck' || state === 'stale'
+
+const stateCell = (sidecar: SidecarView): string =>
+  `${isFinding(sidecar) ? sidecar.state.toUpperCase() : sidecar.state}${sidecar.duplicate ? ', DUPLICATE' : ''}`
+
+/** What stands out about a sidecar, line by line, in the words of whoever knows. */
+const findings = (sidecar: SidecarView, at: string, { width }: Terminal): string[] => {
+  const { node, state, since, replica, nacks, rivals, address, types } = sidecar
+  const lines = nacks.map(
+    ({ typeUrl, names, message, at: when }) =>
+      `${node} refused ${shortType(typeUrl)} ${names.join(', ')} ${ago(when, at)} ago: ${message}`,
+  )
+  if (state === 'stale')
+    lines.push(`${node}: nothing heard of it from replica ${replica} for ${ago(since, at)}`)
+  if (state === 'stuck') {
+    const silent = types.filter(({ unansweredSince }) => unansweredSince !== null)
+    const what = silent.map(({ typeUrl }) => shortType(typeUrl)).join(', ')
+    lines.push(`${node} has not answered ${what} for ${ago(since, at)}`)
+  }
+  if (rivals.length > 0) {
+    const others = rivals.map(rival => `${rival.address} at ${rival.replica}`).join(', ')
+    lines.push(`${node} is the name of several Envoys: ${address} at ${replica}, ${others}`)
+  }
+  return lines.map(line => wrap(`  ${printable(line)}`, { width, indent: '    ' }))
+}
+
+export const syncText = (list: SidecarListView, terminal: Terminal): string => {
+  const { revision, at, states, sidecars, missing, next } = list
+  const paint = paintFor(terminal)
+  const total = Object.values(states).reduce((sum, count) => sum + count, 0)
+  const others = Object.entries(states).filter(([state, count]) => state !== 'in-sync' && count > 0)
+  const words = sidecars.flatMap(sidecar => findings(sidecar, at, terminal))
   return [
-    `revision ${revision}; ${synced} of ${sidecars.length} sidecars in sync`,
+    [
+      `revision ${revision}; ${states['in-sync']} of ${total} sidecars in sync`,
+      ...others.map(([state, count]) => `${count} ${state}`),
+    ].join(', '),
+    ...(missing.length === 0
+      ? []
+      : [
+          paint(
+            'red',
+            `nothing can be told of the sidecars of ${missing.join(', ')}: the database cannot be asked`,
+          ),
+        ]),
     '',
     table(
-      ['sidecar', 'acked', 'connected', 'replica', 'state'],
+      ['sidecar', 'state', 'for', 'acked', 'connected', 'replica'],
       sidecars.map(sidecar => [
         sidecar.node,
+        stateCell(sidecar),
+        ago(sidecar.since, at),
         `${sidecar.syncedRevision}`,
-        ago(sidecar.connectedAt, at),
+        sidecar.disconnectedAt === null ? ago(sidecar.connectedAt, at) : '',
         sidecar.replica,
-        stateCell(sidecar, at),
       ]),
       'no sidecar is connected',
+      {
+        paint: (text, { row, column }) => {
+          const sidecar = sidecars[row]
+          return column === 1 && sidecar !== undefined ? paint(colours[sidecar.state], text) : text
+        },
+      },
     ),
-    ...sidecars.flatMap(sidecar => nackLines(sidecar, at)).map((line, n) => (n === 0 ? `\n${line}` : line)),
+    ...(next === null
+      ? []
+      : ['', 'There are more: narrow it with --state, --service or --replica, or raise --limit.']),
+    ...(words.length === 0 ? [] : ['', ...words]),
   ].join('\n')
 }
 
-export const sidecarText = (sidecar: SidecarDetailView): string => {
-  const { at, revision, resources } = sidecar
+export const sidecarText = (sidecar: SidecarDetailView, terminal: Terminal): string => {
+  const { at, revision, resources, state, since, address, disconnectedAt } = sidecar
+  const connection =
+    disconnectedAt === null
+      ? `connected ${ago(sidecar.connectedAt, at)}`
+      : `disconnected ${ago(disconnectedAt, at)} ago`
   return [
-    `${sidecar.node} (${sidecar.agent}) on replica ${sidecar.replica}, connected ${ago(sidecar.connectedAt, at)}`,
-    `${stateCell(sidecar, at)}; ACKed up to revision ${sidecar.syncedRevision} of ${revision}`,
-    ...nackLines(sidecar, at),
+    `${sidecar.node} (${sidecar.agent}, ${address}) on replica ${sidecar.replica}, ${connection}`,
+    `${paintFor(terminal)(colours[state], stateCell(sidecar))} for ${ago(since, at)}; ` +
+      `ACKed up to revision ${sidecar.syncedRevision} of ${revision}`,
+    ...findings(sidecar, at, terminal),
     '',
     table(
       ['type', 'subscribed', 'sent', 'acked', 'waiting', 'unanswered for'],
@@ -80,29 +142,36 @@ export const sidecarText = (sidecar: SidecarDetailView): string => {
   ].join('\n')
 }
 
-const findingCode = (sidecars: readonly SidecarView[], at: string, waited: boolean): ExitCode => {
-  const bad = sidecars.some(sidecar => {
-    const { state } = judgeSidecar(sidecar, at)
-    return isFinding(state) || (waited && state !== 'in sync')
-  })
-  return bad ? exitCodes.finding : exitCodes.ok
+const findingCode = (
+  sidecars: readonly SidecarView[],
+  missing: readonly string[],
+  waited: boolean,
+): ExitCode => {
+  const bad = sidecars.some(sidecar => isFinding(sidecar) || (waited && sidecar.state === 'pending'))
+  return bad || missing.length > 0 ? exitCodes.finding : exitCodes.ok
 }
 
 /** Asks again until nobody is merely behind, or the time is over. */
 const settle = async <T>(
   ask: () => Promise<T>,
-  sidecarsOf: (answer: T) => { readonly sidecars: readonly SidecarView[]; readonly at: string },
+  sidecarsOf: (answer: T) => readonly SidecarView[],
   { terminal }: CommandContext,
   waitMs: number,
 ): Promise<T> => {
   const end = terminal.clock.monotonic() + waitMs
   for (;;) {
     const answer = await ask()
-    const { sidecars, at } = sidecarsOf(answer)
-    const behind = sidecars.some(sidecar => judgeSidecar(sidecar, at).state === 'behind')
+    const behind = sidecarsOf(answer).some(({ state }) => state === 'pending')
     if (!behind || terminal.clock.monotonic() >= end) return answer
     await terminal.clock.sleep(pollMs)
   }
+}
+
+const queryOf = ({ state, service, replica, limit }: SyncOptions): string => {
+  const pairs = Object.entries({ state, service, replica, limit }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+  )
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
 const waitMsOf = ({ wait }: SyncOptions): number => {
@@ -118,28 +187,35 @@ export const syncCommand = (run: Run): Command => {
     .description('which sidecar has ACKed which revision, what it refused and why')
     .argument('[node]', 'one sidecar, by its node id: SERVICE/INSTANCE')
     .option('--wait <duration>', 'wait this long for sidecars that are behind, such as 30s')
+    .option(
+      '--state <states>',
+      'only these, joined by commas: rejected, stuck, stale, disconnected, pending, in-sync',
+    )
+    .option('--service <service>', 'only the sidecars of a service')
+    .option('--replica <replica>', 'only those that a replica serves')
+    .option('--limit <count>', 'how many at most, worst first (default 500)')
   return command.action((node: string | undefined, options: SyncOptions) =>
     run(command, async context => {
       const waitMs = waitMsOf(options)
       const waited = options.wait !== undefined
       if (node === undefined) {
         const list = await settle(
-          () => context.api.get<SidecarListView>('/sidecars'),
-          answer => answer,
+          () => context.api.get<SidecarListView>(`/sidecars${queryOf(options)}`),
+          answer => answer.sidecars,
           context,
           waitMs,
         )
-        context.print(list, () => syncText(list))
-        return findingCode(list.sidecars, list.at, waited)
+        context.print(list, () => syncText(list, context.terminal))
+        return findingCode(list.sidecars, list.missing, waited)
       }
       const one = await settle(
         () => context.api.get<SidecarDetailView>(`/sidecars/${encodeURIComponent(node)}`),
-        answer => ({ sidecars: [answer], at: answer.at }),
+        answer => [answer],
         context,
         waitMs,
       )
-      context.print(one, () => sidecarText(one))
-      return findingCode([one], one.at, waited)
+      context.print(one, () => sidecarText(one, context.terminal))
+      return findingCode([one], [], waited)
     }),
   )
 }

@@ -1,39 +1,57 @@
 import { WaymarkError } from '../../domain/errors.ts'
-import type { ResourceStatus, StreamStatus } from '../../xds/status/status.ts'
+import type { ResourceStatus } from '../../xds/status/status.ts'
 import { goneSignal, stampRead, type RestApp, type RestContext } from '../context.ts'
-import type { SidecarEntry } from '../ports.ts'
 import { problems } from '../schemas/problem.ts'
 import {
   NodeParams,
   NodePathParams,
   SidecarDetail,
   SidecarList,
+  SidecarListQuery,
   SidecarQuery,
   type SidecarDetailView,
   type SidecarView,
 } from '../schemas/sidecar.ts'
+import {
+  after,
+  cursorOf,
+  judgeSidecar,
+  sidecarStates,
+  worstFirst,
+  type JudgedSidecar,
+  type SidecarState,
+} from '../sidecar-state.ts'
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
-const streamView = ({ agent, connectedAt, types, nacks, ...stream }: StreamStatus) => ({
-  agent,
-  connectedAt: time(connectedAt),
-  syncedRevision: stream.syncedRevision,
-  answeredRevision: stream.answeredRevision,
-  inSync: stream.inSync,
-  types: types.map(({ unansweredSince, ...type }) => ({
-    ...type,
-    unansweredSince: unansweredSince === null ? null : time(unansweredSince),
-  })),
-  nacks: nacks.map(nack => ({ ...nack, names: [...nack.names], at: time(nack.at) })),
-})
+const sidecarView = ({ entry, state, since }: JudgedSidecar): SidecarView => {
+  const { node, replica, status, seenAt, endedAt, rivals } = entry
+  const { agent, address, connectedAt, heardAt, syncedRevision, answeredRevision, types, nacks } = status
+  return {
+    node,
+    state,
+    since: time(since),
+    replica,
+    agent,
+    address,
+    connectedAt: time(connectedAt),
+    disconnectedAt: endedAt,
+    heardAt: time(heardAt),
+    seenAt,
+    syncedRevision,
+    answeredRevision,
+    inSync: state === 'in-sync',
+    types: types.map(({ unansweredSince, ...type }) => ({
+      ...type,
+      unansweredSince: unansweredSince === null ? null : time(unansweredSince),
+    })),
+    nacks: nacks.map(nack => ({ ...nack, names: [...nack.names], at: time(nack.at) })),
+    duplicate: rivals.length > 0,
+    rivals: rivals.map(rival => ({ ...rival, connectedAt: time(rival.connectedAt) })),
+  }
+}
 
-const sidecarView = ({ node, replica, seenAt, status }: SidecarEntry): SidecarView => ({
-  node,
-  replica,
-  seenAt,
-  ...streamView(status),
-})
+const defaultLimit = 500
 
 const resourceView = ({ nack, ...resource }: ResourceStatus) => ({
   ...resource,
@@ -44,29 +62,42 @@ const resourceView = ({ nack, ...resource }: ResourceStatus) => ({
 export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
   const { mesh, sidecars, reads, clock } = context
   const tags = ['sidecars']
-  const errors = problems(
-    'invalid_request',
-    'not_ready',
-    'revision_not_reached',
-    'database_unavailable',
-    'overloaded',
-  )
+  const errors = ['invalid_request', 'not_ready', 'revision_not_reached', 'overloaded'] as const
 
   app.get(
     '/sidecars',
     {
       schema: {
         tags,
-        summary: 'Every connected sidecar with what it has ACKed and refused',
-        querystring: SidecarQuery,
-        response: { 200: SidecarList, ...errors },
+        summary: 'Every sidecar with what it has ACKed and refused, worst first',
+        querystring: SidecarListQuery,
+        response: { 200: SidecarList, ...problems(...errors) },
       },
     },
     async (request, reply) => {
       await reads.pass(request.query, 'mesh', goneSignal(reply))
-      const entries = await sidecars.list()
+      const { service, replica, state, after: cursor, limit = defaultLimit } = request.query
+      const { entries, missing } = await sidecars.list(service === undefined ? {} : { service })
+      const now = clock.now()
+      const judged = entries
+        .filter(entry => replica === undefined || entry.replica === replica)
+        .map(entry => judgeSidecar(entry, now))
+      const states = Object.fromEntries(sidecarStates.map(each => [each, 0])) as Record<SidecarState, number>
+      for (const one of judged) states[one.state] += 1
+      const wanted = state?.split(',')
+      const sorted = worstFirst(judged.filter(one => wanted?.includes(one.state) !== false))
+      const rest = cursor === undefined ? sorted : after(sorted, cursor)
+      const page = rest.slice(0, limit)
+      const last = page.at(-1)
       stampRead(reply, context)
-      return { revision: mesh.revision, at: time(clock.now()), sidecars: entries.map(sidecarView) }
+      return {
+        revision: mesh.revision,
+        at: time(now),
+        states,
+        missing: [...missing],
+        next: last === undefined || page.length === rest.length ? null : cursorOf(last),
+        sidecars: page.map(sidecarView),
+      }
     },
   )
 
@@ -74,7 +105,7 @@ export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
     const found = await sidecars.get(node)
     if (found === undefined) throw new WaymarkError('sidecar_not_found', `no sidecar ${node} is known`)
     return {
-      ...sidecarView(found.entry),
+      ...sidecarView(judgeSidecar(found.entry, clock.now())),
       revision: mesh.revision,
       at: time(clock.now()),
       resources: found.resources?.map(resourceView) ?? null,
@@ -84,7 +115,7 @@ export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
     tags,
     summary: 'One sidecar; resource by resource where this replica serves it',
     querystring: SidecarQuery,
-    response: { 200: SidecarDetail, ...errors, ...problems('sidecar_not_found') },
+    response: { 200: SidecarDetail, ...problems(...errors, 'sidecar_not_found', 'database_unavailable') },
   }
 
   app.get('/sidecars/:node', { schema: { ...schema, params: NodeParams } }, async (request, reply) => {

@@ -29,12 +29,24 @@ export interface TypeStatus {
   readonly unansweredSince: number | null
 }
 
+/** A second client with the same node id. */
+export interface RivalStatus {
+  readonly address: string
+  readonly connectedAt: number
+}
+
 export interface StreamStatus {
   readonly node: string
   readonly agent: string
   /** Unique within this replica. */
   readonly stream: number
   readonly connectedAt: number
+  /** Where its client is: address and port. */
+  readonly address: string
+  /** When its last message came; milliseconds since the epoch. */
+  readonly heardAt: number
+  /** Other clients that call themselves the same and are alive. */
+  readonly rivals: readonly RivalStatus[]
   /** Everything that touched this sidecar up to this revision has been sent and ACKed. */
   readonly syncedRevision: Revision
   /** Everything that touched this sidecar up to this revision has been sent and answered: ACKed or NACKed. */

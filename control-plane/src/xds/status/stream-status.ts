@@ -6,11 +6,11 @@ import type { XdsStream } from '../transport/xds-stream.ts'
 import type { NackStatus, ResourceStatus, StreamStatus, TypeStatus } from './status.ts'
 
 /**
- * `streams`: those that speak for one node, newest first. `revision`: the current one of the source. Undefined
- * without a stream that has named its node.
+ * `streams`: those that speak for one node, newest first; `rivals`: others of the same name. `revision`: the current
+ * one of the source. Undefined without a stream that has named its node.
  */
 export function streamStatus(
-  streams: readonly XdsStream[],
+  { streams, rivals }: { readonly streams: readonly XdsStream[]; readonly rivals: readonly XdsStream[] },
   revision: Revision,
   clock: Clock,
 ): StreamStatus | undefined {
@@ -32,6 +32,9 @@ export function streamStatus(
     agent: node.agent,
     stream: newest.id,
     connectedAt: newest.connectedAt,
+    address: newest.peer,
+    heardAt: Math.max(...streams.map(({ heardAt }) => heardAt)),
+    rivals: rivals.map(({ peer, connectedAt }) => ({ address: peer, connectedAt })),
     syncedRevision: synced,
     answeredRevision: answered,
     inSync: synced === revision,

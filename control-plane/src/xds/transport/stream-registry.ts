@@ -41,6 +41,18 @@ export class StreamRegistry {
     return [...found.values()]
   }
 
+  /**
+   * Streams of a node beside those that speak for it, whose client has said something since: two clients that call
+   * themselves the same, and not one that has connected again.
+   */
+  rivals(node: string): XdsStream[] {
+    const all = this.#byNode.get(node)
+    if (all === undefined || all.size < 2) return []
+    const found = this.find(node)
+    const since = Math.max(...found.map(({ connectedAt }) => connectedAt))
+    return [...all].filter(stream => !found.includes(stream) && stream.heardAt > since)
+  }
+
   /** Of every stream that has named its node. */
   *marks(): Iterable<StreamMark> {
     for (const { mark } of this.#streams) if (mark !== undefined) yield mark

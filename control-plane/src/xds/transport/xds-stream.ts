@@ -73,6 +73,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #session: Session<Request> | undefined
   #mark: StreamMark | undefined
   #closed = false
+  #heardAt: number
   #queued = 0
   #queuedSince = 0
   #lastSequence = 0
@@ -91,6 +92,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#form = options.form
     this.#context = options.context
     this.connectedAt = options.context.clock.now()
+    this.#heardAt = this.connectedAt
     this.#onWritten = () => {
       this.#queued -= 1
       this.#queuedSince = this.#context.clock.monotonic()
@@ -118,6 +120,11 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   get peer(): string {
     return this.#call.getPeer()
+  }
+
+  /** When its last message came; milliseconds since the epoch. */
+  get heardAt(): number {
+    return this.#heardAt
   }
 
   get deliveries(): readonly Delivery[] {
@@ -196,6 +203,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #receive(message: Request | MalformedRequest): void {
     if (this.#closed) return
     this.#context.counters.requests += 1
+    this.#heardAt = this.#context.clock.now()
     try {
       if ('malformed' in message) throw new SessionError(3, `malformed request: ${message.malformed}`)
       this.#request(message)
