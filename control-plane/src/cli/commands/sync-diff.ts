@@ -8,13 +8,13 @@ import { reasonOf } from '../reason-of.ts'
 import { table } from '../table.ts'
 
 export interface SyncDiffOptions {
-  /** Of the sidecar's admin listener. */
-  readonly admin: string
+  /** URL of the sidecar's admin listener. Default: port 15000 of this host. */
+  readonly admin?: string | undefined
   /** How long to wait for differences to go away. */
   readonly waitMs: number
 }
 
-export const defaultAdmin = 'http://127.0.0.1:15000'
+const defaultAdmin = 'http://127.0.0.1:15000'
 
 const timeoutMs = 20_000
 const pollMs = 250
@@ -79,9 +79,10 @@ export const diffText = (node: string, { resources, differences, notes }: Compar
 /** `waymark sync --diff NODE`: what the sidecar should have against its own config dump; exit code 1 for differences. */
 export const syncDiff = async (
   context: CommandContext,
-  node: string,
-  { admin, waitMs }: SyncDiffOptions,
+  node: string | undefined,
+  { admin = defaultAdmin, waitMs }: SyncDiffOptions,
 ): Promise<ExitCode> => {
+  if (node === undefined) throw new CliError(exitCodes.usage, '--diff needs a node: SERVICE/INSTANCE')
   const { clock } = context.terminal
   const end = clock.monotonic() + waitMs
   let comparison = await compareNow(context, node, admin)

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import type { SidecarDetailView, SidecarListView, SidecarView } from '../../rest/schemas/sidecar.ts'
 import type { CommandContext, Run } from '../command-context.ts'
 import { CliError, exitCodes, type ExitCode } from '../exit-code.ts'
+import { syncDiff } from './sync-diff.ts'
 import { paintFor, type Colour } from '../paint.ts'
 import { ago, printable, shortType, table } from '../table.ts'
 import type { Terminal } from '../terminal.ts'
@@ -10,6 +11,8 @@ import { wrap } from '../wrap.ts'
 
 interface SyncOptions {
   readonly wait?: string
+  readonly diff?: boolean
+  readonly admin?: string
   readonly state?: string
   readonly service?: string
   readonly replica?: string
@@ -187,6 +190,8 @@ export const syncCommand = (run: Run): Command => {
     .description('which sidecar has ACKed which revision, what it refused and why')
     .argument('[node]', 'one sidecar, by its node id: SERVICE/INSTANCE')
     .option('--wait <duration>', 'wait this long for sidecars that are behind, such as 30s')
+    .option('--diff', 'compare what the sidecar should have with its own config dump')
+    .option('--admin <url>', "the sidecar's admin listener, for --diff (default http://127.0.0.1:15000)")
     .option(
       '--state <states>',
       'only these, joined by commas: rejected, stuck, stale, disconnected, pending, in-sync',
@@ -198,6 +203,7 @@ export const syncCommand = (run: Run): Command => {
     run(command, async context => {
       const waitMs = waitMsOf(options)
       const waited = options.wait !== undefined
+      if (options.diff === true) return syncDiff(context, node, { admin: options.admin, waitMs })
       if (node === undefined) {
         const list = await settle(
           () => context.api.get<SidecarListView>(`/sidecars${queryOf(options)}`),
