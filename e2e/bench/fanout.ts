@@ -13,12 +13,18 @@ import { renderRows } from './table.ts'
 
 const service = 'payments'
 const endpoints = 100
-const programs = {
-  'raw grpc-js': fileURLToPath(import.meta.resolve('./servers/raw-server-process.ts')),
-  'xDS server': fileURLToPath(import.meta.resolve('./servers/xds-server-process.ts')),
-}
-type Contender = keyof typeof programs
-const contenders = Object.keys(programs) as readonly Contender[]
+const floor = 'raw grpc-js'
+const programOf = (path: string): string => fileURLToPath(import.meta.resolve(path))
+
+/** Server -> its program. The anchor needs Go, and modules from Go's proxy. */
+const contendersFor = (anchor: boolean): ReadonlyMap<string, string> =>
+  new Map([
+    [floor, programOf('./servers/raw-server-process.ts')],
+    ['xDS server', programOf('./servers/xds-server-process.ts')],
+    ...(anchor
+      ? [['go-control-plane LinearCache', programOf('./servers/go-server-process.ts')] as const]
+      : []),
+  ])
 
 interface Measured {
   /** Microseconds of server CPU per delivered and ACKed update, a figure per round. */
@@ -32,102 +38,133 @@ interface Measured {
   uncollected: number
 }
 
-/** Both servers at once, changed in turn, so that they share the same minutes. */
-const measure = async (
-  streams: number,
-  { rounds, changes }: { readonly rounds: number; readonly changes: number },
-  profileDir: string | null,
-): Promise<Record<Contender, Measured>> => {
-  const blank = (): Measured => ({ cpu: [], first: [], last: [], connected: 0, loaded: 0, uncollected: 0 })
-  const results: Record<Contender, Measured> = { 'raw grpc-js': blank(), 'xDS server': blank() }
-  const plan = { count: streams, upstreams: [service] }
-  const setup = { plan, order: 'endpoints', watch: service } as const
-
-  const withServer = async (
-    name: Contender,
-    work: (server: BenchProcess<FanOutHandlers>, generator: Generator) => Promise<void>,
-  ): Promise<void> => {
-    const profiling =
-      profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profileDir, name.replace(' ', '-'))}`]
-    const server = new BenchProcess<FanOutHandlers>({
-      program: programs[name],
-      nodeOptions: ['--expose-gc', ...profiling],
-    })
-    try {
-      const port = await server.ask('start', { service, endpoints })
-      const atRest = await server.ask('memory', { collect: true })
-      const perStream = async (collect: boolean): Promise<number> =>
-        ((await server.ask('memory', { collect })).rss - atRest.rss) / 1_024 / streams
-      await Generator.with(setup, async generator => {
-        await generator.connect({ addresses: [{ host: '127.0.0.1', port }], atOnce: 200 })
-        results[name].connected = await perStream(true)
-        await work(server, generator)
-        results[name].uncollected = await perStream(false)
-        results[name].loaded = await perStream(true)
-      })
-    } finally {
-      await server.stop()
-    }
-  }
-
-  const round = async (
-    name: Contender,
-    server: BenchProcess<FanOutHandlers>,
-    generator: Generator,
-    counted: boolean,
-  ): Promise<void> => {
-    await generator.expect()
-    const done = server.ask('round', { changes, streams })
-    const receipts = []
-    for (let turn = 0; turn < changes; turn += 1) receipts.push(await generator.next())
-    const { at, cpuUs } = await done
-    if (!counted) return
-    results[name].cpu.push(cpuUs / changes / streams)
-    for (const [turn, changedAt] of at.entries()) {
-      const times = receipts[turn]?.at ?? []
-      results[name].first.push((times[0] ?? Number.NaN) - changedAt)
-      results[name].last.push((times.at(-1) ?? Number.NaN) - changedAt)
-    }
-  }
-
-  const window: ProfileWindow = { from: 0, to: 0 }
-  await withServer('raw grpc-js', async (raw, rawGenerator) => {
-    await withServer('xDS server', async (ours, ourGenerator) => {
-      for (let turn = 0; turn <= rounds; turn += 1) {
-        if (turn === 1) window.from = machineTime()
-        // The first round warms up.
-        await round('raw grpc-js', raw, rawGenerator, turn > 0)
-        await round('xDS server', ours, ourGenerator, turn > 0)
-        progress(`${streams} streams: round ${turn} of ${rounds}`)
-      }
-      window.to = machineTime()
-    })
-  })
-  if (profileDir !== null)
-    for (const name of contenders)
-      progress(`${name}: ${await topFunctions(join(profileDir, name.replace(' ', '-')), window)}`)
-  return results
+interface Rounds {
+  readonly rounds: number
+  readonly changes: number
 }
 
-/** One changed endpoint of 100 to N subscribers, our xDS server beside raw grpc-js that writes the same bytes. */
+interface Contender {
+  readonly name: string
+  readonly server: BenchProcess<FanOutHandlers>
+  readonly generator: Generator
+  readonly measured: Measured
+}
+
+const profileName = (name: string): string => name.replaceAll(' ', '-')
+
+/** Runs `work` with a server that has all its streams. */
+const withContender = async (
+  {
+    name,
+    program,
+    streams,
+    profileDir,
+  }: { name: string; program: string; streams: number; profileDir: string | null },
+  work: (contender: Contender) => Promise<void>,
+): Promise<void> => {
+  const profiling =
+    profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profileDir, profileName(name))}`]
+  const server = new BenchProcess<FanOutHandlers>({ program, nodeOptions: ['--expose-gc', ...profiling] })
+  const measured: Measured = { cpu: [], first: [], last: [], connected: 0, loaded: 0, uncollected: 0 }
+  const setup = {
+    plan: { count: streams, upstreams: [service] },
+    order: 'endpoints',
+    watch: service,
+  } as const
+  try {
+    const port = await server.ask('start', { service, endpoints })
+    const atRest = await server.ask('memory', { collect: true })
+    const perStream = async (collect: boolean): Promise<number> =>
+      ((await server.ask('memory', { collect })).rss - atRest.rss) / 1_024 / streams
+    await Generator.with(setup, async generator => {
+      await generator.connect({ addresses: [{ host: '127.0.0.1', port }], atOnce: 200 })
+      measured.connected = await perStream(true)
+      await work({ name, server, generator, measured })
+      measured.uncollected = await perStream(false)
+      measured.loaded = await perStream(true)
+    })
+  } finally {
+    await server.stop()
+  }
+}
+
+const runRound = async (
+  { server, generator, measured }: Contender,
+  changes: number,
+  counted: boolean,
+): Promise<void> => {
+  await generator.expect()
+  const done = server.ask('round', { changes, streams: generator.sidecars })
+  const receipts = []
+  for (let turn = 0; turn < changes; turn += 1) receipts.push(await generator.next())
+  const { at, cpuUs } = await done
+  if (!counted) return
+  measured.cpu.push(cpuUs / changes / generator.sidecars)
+  for (const [turn, changedAt] of at.entries()) {
+    const times = receipts[turn]?.at ?? []
+    measured.first.push((times[0] ?? Number.NaN) - changedAt)
+    measured.last.push((times.at(-1) ?? Number.NaN) - changedAt)
+  }
+}
+
+/** All servers at once, changed in turn, so that they share the same minutes. */
+const measure = async (
+  contenders: ReadonlyMap<string, string>,
+  streams: number,
+  { rounds, changes }: Rounds,
+  profileDir: string | null,
+): Promise<ReadonlyMap<string, Measured>> => {
+  const window: ProfileWindow = { from: 0, to: 0 }
+  const all: Contender[] = []
+  const withAll = async (left: readonly (readonly [string, string])[]): Promise<void> => {
+    const [next, ...others] = left
+    if (next !== undefined) {
+      const [name, program] = next
+      await withContender({ name, program, streams, profileDir }, async contender => {
+        all.push(contender)
+        await withAll(others)
+      })
+      return
+    }
+    for (let turn = 0; turn <= rounds; turn += 1) {
+      if (turn === 1) window.from = machineTime()
+      // The first round warms up.
+      for (const contender of all) await runRound(contender, changes, turn > 0)
+      progress(`${streams} streams: round ${turn} of ${rounds}`)
+    }
+    window.to = machineTime()
+  }
+  await withAll([...contenders])
+  if (profileDir !== null)
+    for (const name of contenders.keys())
+      progress(
+        `${name}: ${await topFunctions(join(profileDir, profileName(name)), window).catch(() => 'no profile')}`,
+      )
+  return new Map(all.map(({ name, measured }) => [name, measured]))
+}
+
+/**
+ * One changed endpoint of 100 to N subscribers, our xDS server beside raw grpc-js that writes the same bytes, and with
+ * WAYMARK_BENCH_ANCHOR=go beside go-control-plane.
+ */
 export const fanout = async ({ small, profile }: BenchOptions): Promise<string> => {
   const sizes = small ? [200, 1_000] : [1_000, 5_000, 10_000]
+  const contenders = contendersFor(process.env['WAYMARK_BENCH_ANCHOR'] === 'go')
   const rows: string[][] = []
   for (const streams of sizes) {
     // So that a round is some 50,000 updates, whatever the size.
     const changes = Math.max(3, Math.round((small ? 5_000 : 50_000) / streams))
     const profileDir = profile ? await mkdtemp(join(tmpdir(), 'waymark-fanout-')) : null
-    const results = await measure(streams, { rounds: small ? 3 : 7, changes }, profileDir)
+    const results = await measure(contenders, streams, { rounds: small ? 3 : 7, changes }, profileDir)
     if (profileDir !== null) await rm(profileDir, { recursive: true })
-    const floor = median(results['raw grpc-js'].cpu)
-    for (const name of contenders) {
-      const { cpu, first, last, connected, loaded, uncollected } = results[name]
+    const floorCpu = median(results.get(floor)?.cpu ?? [])
+    for (const [name, { cpu, first, last, connected, loaded, uncollected }] of results) {
       rows.push([
         figure(streams),
         name,
         `${figure(median(cpu))} us`,
         `${figure(Math.min(...cpu))} to ${figure(Math.max(...cpu))}`,
-        `${(median(cpu) / floor).toFixed(2)}x`,
+        `${(median(cpu) / floorCpu).toFixed(2)}x`,
         milliseconds(median(first)),
         milliseconds(median(last)),
         `${figure(connected)} / ${figure(loaded)} / ${figure(uncollected)}`,

@@ -62,6 +62,8 @@ export class Rig {
   }
 }
 
+const profileGraceMs = 60_000
+
 /** Runs `work` with a fresh Postgres as `npm run up` has it (fsync on) and replicas; stops all of it afterwards. */
 export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promise<T>): Promise<T> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'waymark-bench-'))
@@ -91,8 +93,11 @@ export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promis
       },
     })
     closers.push(async () => {
+      if (options.profile === undefined) return mesh.close()
+      // A profile is written when the process ends, which takes its time.
+      await Promise.all(mesh.replicas.map(({ process }) => process.stop({ graceMs: profileGraceMs })))
       await mesh.close()
-      if (options.profile !== undefined) progress(await topFunctions(profileDir, options.profile.window))
+      progress(await topFunctions(profileDir, options.profile.window).catch(String))
     })
     return await work(new Rig(mesh, postgres.url))
   } finally {

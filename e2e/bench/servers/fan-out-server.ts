@@ -24,5 +24,5 @@ export interface FanOutHandlers extends Record<string, (argument: never) => unkn
   readonly start: (setup: FanOutSetup) => Promise<number>
   /** Makes changes one after the other, each when all streams have ACKed the last. */
   readonly round: (options: { readonly changes: number; readonly streams: number }) => Promise<FanOutRound>
-  readonly memory: (options: { readonly collect: boolean }) => ServerMemory
+  readonly memory: (options: { readonly collect: boolean }) => ServerMemory | Promise<ServerMemory>
 }
