@@ -1,6 +1,6 @@
 /** Virtual hosts one by one, and on demand: what a real Envoy asks for, gets and answers. */
 import { request } from 'node:http'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { startTestMesh } from '../harness/story.ts'
 import type { TestInstance } from '../harness/test-instance.ts'
@@ -45,7 +45,7 @@ const inSync = (mesh: TestMesh, node: string) =>
     return sidecars.find(sidecar => sidecar.node === node)?.inSync
   })
 
-it('X7 a sidecar is ready although the mesh has no service', async () => {
+test('X7 a sidecar is ready although the mesh has no service', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
   const sidecars = await Promise.all(
     [web, { service: 'shop', id: 'shop-1', onDemand: true }].map(each =>
@@ -55,7 +55,7 @@ it('X7 a sidecar is ready although the mesh has no service', async () => {
   for (const sidecar of sidecars) expect((await sidecar.get('payments')).status).toBe(404)
 })
 
-it('a new service and a changed policy cost a sidecar one virtual host', async () => {
+test('a new service and a changed policy cost a sidecar one virtual host', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
   for (const service of ['orders', 'payments'])
     await mesh.instance({ service, id: `${service}-1`, sidecar: false })
@@ -97,7 +97,7 @@ it('a new service and a changed policy cost a sidecar one virtual host', async (
   ).toEqual(['CDS -refunds', 'VHDS -outbound/refunds'])
 })
 
-it('X7 X8 on demand: a first request gets through, an unknown host is answered, a service comes and goes', async () => {
+test('X7 X8 on demand: a first request gets through, an unknown host is answered, a service comes and goes', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
   for (const service of ['orders', 'payments', 'refunds', 'rates'])
     await mesh.instance({ service, id: `${service}-1`, sidecar: false })
@@ -149,7 +149,7 @@ it('X7 X8 on demand: a first request gets through, an unknown host is answered, 
   expect(tap.requests.filter(({ nack }) => nack !== null)).toEqual([])
 })
 
-it('on demand: a sidecar that goes to another replica keeps what it has, and gets nothing twice', async () => {
+test('on demand: a sidecar that goes to another replica keeps what it has, and gets nothing twice', async () => {
   const mesh = await startTestMesh()
   for (const service of ['orders', 'payments'])
     await mesh.instance({ service, id: `${service}-1`, sidecar: false })
@@ -173,7 +173,7 @@ it('on demand: a sidecar that goes to another replica keeps what it has, and get
   expect((await load.stop()).failed).toBe(0)
 })
 
-it('X7 on demand: who asks for random hosts gets every service, and is bounded', async () => {
+test('X7 on demand: who asks for random hosts gets every service, and is bounded', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
   const { tap, instance } = await tapped(mesh, onDemand)
   const asked = () => tap.requests.flatMap(({ type, subscribe }) => (type === 'VHDS' ? subscribe : [])).length
@@ -195,7 +195,7 @@ it('X7 on demand: who asks for random hosts gets every service, and is bounded',
   expect((await instance.get('payments')).status).toBe(200)
 })
 
-it('on demand: without a control plane what is known works, and a new host is answered in time', async () => {
+test('on demand: without a control plane what is known works, and a new host is answered in time', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
   await mesh.instance({ service: 'payments', id: 'payments-1', sidecar: false })
   const instance = await mesh.instance(onDemand)

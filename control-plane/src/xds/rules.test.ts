@@ -13,7 +13,7 @@ const titles = folders
   .flatMap(file => [...readFileSync(file, 'utf8').matchAll(/^ *test\(\s*'([^']+)'/gm)])
   .map(([, title]) => title ?? '')
 const rows = [...page.matchAll(/^- \*\*(X\d+)\*\* .*\n((?: {2}- `.*`\n)*)/gm)]
-const numbers = [1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 25].map(
+const numbers = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 25].map(
   number => `X${number}`,
 )
 
