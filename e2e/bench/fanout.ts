@@ -14,15 +14,19 @@ import { renderRows } from './table.ts'
 const service = 'payments'
 const endpoints = 100
 const floor = 'raw grpc-js'
-const programOf = (path: string): string => fileURLToPath(import.meta.resolve(path))
 
 /** Server -> its program. The anchor needs Go, and modules from Go's proxy. */
 const contendersFor = (anchor: boolean): ReadonlyMap<string, string> =>
   new Map([
-    [floor, programOf('./servers/raw-server-process.ts')],
-    ['xDS server', programOf('./servers/xds-server-process.ts')],
+    [floor, fileURLToPath(import.meta.resolve('./servers/raw-server-process.ts'))],
+    ['xDS server', fileURLToPath(import.meta.resolve('./servers/xds-server-process.ts'))],
     ...(anchor
-      ? [['go-control-plane LinearCache', programOf('./servers/go-server-process.ts')] as const]
+      ? [
+          [
+            'go-control-plane LinearCache',
+            fileURLToPath(import.meta.resolve('./servers/go-server-process.ts')),
+          ] as const,
+        ]
       : []),
   ])
 
