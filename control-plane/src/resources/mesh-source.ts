@@ -9,6 +9,7 @@ import { clusterType, endpointType, listenerType, routeType, virtualHostType } f
 import { asResource } from './built.ts'
 import { CallScopes } from './call-scopes.ts'
 import { LiveSet } from './live-set.ts'
+import { OwnResources } from './own-resources.ts'
 import { Policies, type PolicyScope } from './policies.ts'
 import { isProxyless } from './proxyless-node.ts'
 import { ProxylessViews } from './proxyless-views.ts'
@@ -61,6 +62,7 @@ export class MeshSource implements XdsSource {
   readonly #routes = new LiveSet({ get: routeConfiguration })
   /** By the key of the instance that the sidecar fronts. */
   readonly #views = new Map<string, Set<SidecarView>>()
+  readonly #own = new OwnResources()
   readonly #shared = new Map<string, SharedView>()
   readonly #proxyless: ProxylessViews
   readonly #listeners = new Set<(revision: Revision) => void>()
@@ -137,6 +139,7 @@ export class MeshSource implements XdsSource {
       mesh: this.#mesh,
       services: this.#services,
       scope,
+      own: this.#own,
       tracing: this.#tracing,
       otlp: this.#otlp,
     })

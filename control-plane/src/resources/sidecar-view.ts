@@ -1,28 +1,20 @@
-import { buildInboundCluster, buildInboundListener } from '@waymark/sidecar-config/envoy/inbound.ts'
 import {
   inboundCluster,
   inboundListener,
   otlpCluster,
   outboundListener,
 } from '@waymark/sidecar-config/envoy/names.ts'
-import { buildOutboundListener } from '@waymark/sidecar-config/envoy/outbound.ts'
-import { packCluster, packListener } from '@waymark/sidecar-config/envoy/resource.ts'
 import type { TracingInput } from '@waymark/sidecar-config/envoy/tracing.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshState } from '../mesh/mesh-state.ts'
-import type { ResourceRef, XdsResource } from '../xds/port.ts'
-import { clusterType } from '../xds/type-urls.ts'
-import { asResource } from './built.ts'
+import type { XdsResource } from '../xds/port.ts'
 import type { CallScope } from './call-scope.ts'
 import { LiveSet } from './live-set.ts'
+import type { OwnResources } from './own-resources.ts'
 import { protocolOf, type ServiceResources } from './service-resources.ts'
 import type { SidecarNode } from './sidecar-node.ts'
 
 const defaultInboundPort = 15_006
-
-/** Envoy refuses a listener that names a cluster which it does not have yet, and would be left without it. */
-const needs = (clusters: readonly string[]): readonly ResourceRef[] =>
-  clusters.map(name => ({ typeUrl: clusterType, name }))
 
 /**
  * Callers come from other hosts, except to an instance that says it is reached on loopback. What it is reached at
@@ -33,7 +25,7 @@ const bindAddressFor = (address: string): string => {
   return address.startsWith('127.') ? address : '0.0.0.0'
 }
 
-interface OwnResources {
+interface Own {
   readonly clusters: ReadonlyMap<string, XdsResource>
   readonly listeners: ReadonlyMap<string, XdsResource>
 }
@@ -43,6 +35,7 @@ export interface SidecarViewOptions {
   readonly mesh: MeshState
   readonly services: ServiceResources
   readonly scope: CallScope
+  readonly own: OwnResources
   readonly tracing: Omit<TracingInput, 'serviceName'> | null
   /** The cluster of the collector; null without tracing. */
   readonly otlp: XdsResource | null
@@ -55,7 +48,7 @@ export class SidecarView {
   readonly clusters: LiveSet
   readonly listeners: LiveSet
   readonly #options: SidecarViewOptions
-  #own: OwnResources = { clusters: new Map(), listeners: new Map() }
+  #own: Own = { clusters: new Map(), listeners: new Map() }
 
   constructor(options: SidecarViewOptions) {
     this.#options = options
@@ -104,52 +97,34 @@ export class SidecarView {
     yield* this.#options.scope.services()
   }
 
-  #build(revision: Revision, before: OwnResources): OwnResources {
-    const { mesh, otlp } = this.#options
+  #build(revision: Revision, before: Own): Own {
+    const { mesh, otlp, own } = this.#options
     const { service, instance: id, outboundPort, inboundPort, onDemand } = this.node
     const tracing = this.#options.tracing && { ...this.#options.tracing, serviceName: service }
     const clusters = new Map<string, XdsResource>()
     const listeners = new Map<string, XdsResource>()
     if (otlp !== null) clusters.set(otlpCluster, otlp)
-    const forTracing = otlp === null ? [] : [otlpCluster]
-    listeners.set(
-      outboundListener,
-      asResource({
-        packed: packListener(buildOutboundListener({ port: outboundPort, tracing, onDemand })),
-        revision,
-        dependsOn: needs(forTracing),
-        before: before.listeners.get(outboundListener),
-      }),
-    )
+    const outbound = own.outboundListener({ port: outboundPort, tracing, onDemand }, revision)
+    listeners.set(outboundListener, unchanged(before.listeners.get(outboundListener), outbound))
     // Until the instance has registered there is nothing behind an inbound listener. Once it is gone, callers may
     // not have heard of it yet: what they still send is served as before.
     const instance = mesh.instance(service, id)
     if (instance === undefined) {
       for (const [name, resource] of before.clusters) clusters.set(name, resource)
       for (const [name, resource] of before.listeners) listeners.set(name, resource)
-    } else {
-      const port = instance.spec.sidecar?.port ?? inboundPort ?? defaultInboundPort
-      const protocol = protocolOf(mesh.service(service))
-      clusters.set(
-        inboundCluster,
-        asResource({
-          packed: packCluster(buildInboundCluster({ protocol, appPort: instance.spec.port })),
-          revision,
-          before: before.clusters.get(inboundCluster),
-        }),
-      )
-      listeners.set(
-        inboundListener,
-        asResource({
-          packed: packListener(
-            buildInboundListener({ port, bindAddress: bindAddressFor(instance.spec.address), tracing }),
-          ),
-          revision,
-          dependsOn: needs([inboundCluster, ...forTracing]),
-          before: before.listeners.get(inboundListener),
-        }),
-      )
+      return { clusters, listeners }
     }
+    const port = instance.spec.sidecar?.port ?? inboundPort ?? defaultInboundPort
+    const bindAddress = bindAddressFor(instance.spec.address)
+    const protocol = protocolOf(mesh.service(service))
+    const cluster = own.inboundCluster({ protocol, appPort: instance.spec.port }, revision)
+    const listener = own.inboundListener({ port, bindAddress, tracing }, revision)
+    clusters.set(inboundCluster, unchanged(before.clusters.get(inboundCluster), cluster))
+    listeners.set(inboundListener, unchanged(before.listeners.get(inboundListener), listener))
     return { clusters, listeners }
   }
 }
+
+/** The very object of before, if it says the same. */
+const unchanged = (before: XdsResource | undefined, now: XdsResource): XdsResource =>
+  before?.version === now.version ? before : now
