@@ -1,9 +1,3 @@
-import { createApp } from '@waymark/control-plane/app.ts'
-import { readConfig } from '@waymark/control-plane/config.ts'
-import { systemClock } from '@waymark/control-plane/runtime/clock.ts'
-import { silentLogger } from '@waymark/control-plane/runtime/logger.ts'
-import { systemRandom } from '@waymark/control-plane/runtime/random.ts'
-import type { XdsSource } from '@waymark/control-plane/xds/port.ts'
 import { clusterType, endpointType } from '@waymark/control-plane/xds/type-urls.ts'
 import {
   Cluster,
@@ -17,35 +11,8 @@ import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { eventually } from '../harness/eventually.ts'
-import { ForcedSource } from '../harness/forced-source.ts'
+import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
-
-/** A replica in this process, whose resources the test can replace. */
-const startForcedReplica = async (databaseUrl: string) => {
-  const config = readConfig(
-    {
-      DATABASE_URL: databaseUrl,
-      WAYMARK_HTTP_LISTEN: '127.0.0.1:0',
-      WAYMARK_XDS_LISTEN: '127.0.0.1:0',
-      WAYMARK_REPLICA_ID: 'forced',
-    },
-    'forced',
-  )
-  let forced: ForcedSource | null = null
-  const wrapSource = (source: XdsSource): XdsSource => (forced = new ForcedSource(source))
-  const app = await createApp({
-    config,
-    clock: systemClock,
-    logger: silentLogger,
-    random: systemRandom,
-    wrapSource,
-  })
-  const { xds } = await app.start()
-  onTestFinished(() => app.stop())
-  const source = await eventually('the source', () => forced)
-  await source.ready()
-  return { xds, source }
-}
 
 const waymark = async (url: string, ...args: string[]) => {
   const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))

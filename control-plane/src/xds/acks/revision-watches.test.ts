@@ -149,6 +149,25 @@ test('a sidecar that has what the revision says already is not touched by it', a
   expect(await client.settle()).toEqual([])
 })
 
+test('what is held back because it was refused before is refused', async () => {
+  await using fixture = await ServerFixture.start()
+  fixture.put(resource(endpointType, 'a'))
+  const client = await subscribed(fixture, 'web/1', endpointType)
+  const bad = fixture.source.revision() + 1
+  fixture.put(resource(endpointType, 'a', 'bad'))
+  client.nack(await client.next(), 'no')
+  await client.settle()
+  const followed = [bad, bad + 1].map(revision => follow(fixture, revision).followed)
+  // The name is touched again, and its resource is as before.
+  fixture.source.apply({
+    put: [resource(endpointType, 'a', 'other'), resource(endpointType, 'a', 'bad')],
+  })
+  for (const { complete, report } of followed) {
+    expect(complete).toBe(true)
+    expect(report()).toMatchObject({ touched: 1, nacked: 1, nacks: [{ node: 'web/1', message: 'no' }] })
+  }
+})
+
 test('a sidecar with a stream for each type counts once, and is done when all of them are', async () => {
   await using fixture = await ServerFixture.start()
   fixture.put(resource(clusterType, 'a'), resource(endpointType, 'a'))

@@ -169,7 +169,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       sent = true
     }
     if (this.#mark?.undecided === true) {
-      this.#mark.flushed(sent || session.deliveries.some(({ hasWork }) => hasWork))
+      // What is held back because it was refused is not what the client has.
+      const owes = ({ hasWork, refusals }: Delivery): boolean => hasWork || refusals.length > 0
+      this.#mark.flushed(sent || session.deliveries.some(owes))
     }
     this.#schedule(session, now)
     // Also without a response: what has become equal to what the client has is no longer refused or waiting.
