@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 import type { Component } from './component.ts'
 import type { Logger } from './logger.ts'
 
-export interface ReloadedFilesOptions<Value> {
+export interface ReloadedFilesOptions<Value extends object> {
   /** For the log and as the component's name: `certificate`. */
   readonly name: string
   readonly paths: readonly string[]
@@ -22,16 +22,20 @@ const maxBytes = 8 * 1024 * 1024
  * secrets are exchanged by links, and network file systems announce nothing. Files that are no good change nothing:
  * the last good value stays, and the log says so once for every change.
  */
-export class ReloadedFiles<Value> implements Component {
+export class ReloadedFiles<Value extends object> implements Component {
   readonly name: string
   readonly #options: ReloadedFilesOptions<Value>
   readonly #listeners = new Set<(value: Value) => void>()
   #seen: readonly Buffer[]
+  /** The last one told. */
   #problem = ''
+  #unreadable = false
   #value: Value
 
   /** Rejects when the files cannot be read or are no good: there is no last good value yet. */
-  static async open<Value>(options: ReloadedFilesOptions<Value>): Promise<ReloadedFiles<Value>> {
+  static async open<Value extends object>(
+    options: ReloadedFilesOptions<Value>,
+  ): Promise<ReloadedFiles<Value>> {
     const contents = await readAll(options.paths)
     return new ReloadedFiles(options, contents, options.parse(contents))
   }
@@ -67,21 +71,34 @@ export class ReloadedFiles<Value> implements Component {
   /** The single step of the loop. Never rejects. */
   async check(): Promise<void> {
     const { paths, parse, logger, name } = this.#options
+    const contents = await this.#try(() => readAll(paths))
+    if (contents === undefined) {
+      this.#unreadable = true
+      return
+    }
+    if (this.#unreadable) this.#problem = ''
+    this.#unreadable = false
+    if (contents.every((content, index) => this.#seen[index]?.equals(content))) return
+    this.#seen = contents
+    const value = await this.#try(() => parse(contents))
+    if (value === undefined) return
+    this.#problem = ''
+    this.#value = value
+    logger.info({ name, paths }, 'changed files were loaded')
+    for (const listener of this.#listeners) listener(value)
+  }
+
+  /** Tells a problem when it is not the last one told. */
+  async #try<Result>(step: () => Result | Promise<Result>): Promise<Result | undefined> {
     try {
-      const contents = await readAll(paths)
-      const same = contents.every((content, index) => this.#seen[index]?.equals(content))
-      if (!same) {
-        this.#seen = contents
-        this.#problem = ''
-        this.#value = parse(contents)
-        logger.info({ name, paths }, 'changed files were loaded')
-        for (const listener of this.#listeners) listener(this.#value)
-      } else if (this.#problem.startsWith('unreadable')) this.#problem = ''
+      return await step()
     } catch (error) {
-      const reason = `${error instanceof Error && 'code' in error ? 'unreadable: ' : ''}${String(error)}`
-      if (reason === this.#problem) return
+      const reason = String(error)
+      if (reason === this.#problem) return undefined
       this.#problem = reason
+      const { logger, name, paths } = this.#options
       logger.error({ name, paths, reason }, 'changed files are no good; what was loaded before stays')
+      return undefined
     }
   }
 }
