@@ -1,5 +1,5 @@
 import type { Answer, Batch } from './batch.ts'
-import { ContentVersion } from './content-version.ts'
+import { contentVersion } from './content-version.ts'
 import { DeltaSession } from './delta-session.ts'
 import type { Delivery } from './delivery.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
@@ -15,8 +15,8 @@ interface SotwType {
   readonly names: SotwNames
   /** Of the last response; undefined: none yet. */
   nonce: string | undefined
-  /** What the client has once it has taken the last response; kept for types without full state only. */
-  content: ContentVersion
+  /** The client has taken a response, or said that it has what there is. */
+  taken: boolean
 }
 
 const noActions: SubscriptionActions = { wildcard: undefined, added: [], again: [], dropped: [] }
@@ -31,7 +31,7 @@ const silentNonce = ''
  * (what the client has, with the changes in it), for all other types as the changed resources alone. So order,
  * merging, limits and the handling of refusals are those of delta.
  *
- * Only the last response of a type can be answered; an answer to an older one says nothing about names.
+ * The names of a request count only if it answers the last response of its type, or none.
  */
 export class SotwSession implements Session<SotwRequest> {
   readonly #delta: DeltaSession
@@ -58,6 +58,7 @@ export class SotwSession implements Session<SotwRequest> {
     const known = this.#types.get(typeUrl)
     if (known !== undefined && isStale(known, nonce)) {
       const { delivery } = known
+      known.names.doubt(message.names)
       return this.#answered({ delivery, actions: noActions, answer: delivery.answer(nonce, error, now) })
     }
     const names = known?.names ?? new SotwNames({ legacy: hasLegacyWildcard(typeUrl) })
@@ -66,7 +67,7 @@ export class SotwSession implements Session<SotwRequest> {
     const outcome = this.#delta.request({ node, typeUrl, ...lists, initialVersions, nonce, error }, now)
     if (known !== undefined) return this.#answered(outcome)
     const { delivery } = outcome
-    this.#types.set(typeUrl, { delivery, names, nonce: undefined, content: contentOf(delivery) })
+    this.#types.set(typeUrl, { delivery, names, nonce: undefined, taken: initialVersions.size > 0 })
     return outcome
   }
 
@@ -76,9 +77,10 @@ export class SotwSession implements Session<SotwRequest> {
       if (batch === undefined) return undefined
       const delivery = this.deliveries.find(({ typeUrl }) => typeUrl === batch.typeUrl)
       if (delivery === undefined) return undefined
-      const response = hasFullState(batch.typeUrl) ? fullState(delivery, batch) : this.#changes(batch)
+      const full = hasFullState(batch.typeUrl)
+      const response = full ? fullState(delivery, batch) : changes(batch)
       if (response !== undefined) {
-        this.#next = batch
+        this.#next = full ? withUnanswered(delivery, batch) : batch
         return response
       }
       this.#delta.sent(batch, silentNonce, now)
@@ -102,48 +104,64 @@ export class SotwSession implements Session<SotwRequest> {
     return this.#delta.assumeClusters(now)
   }
 
-  /** The changed resources; undefined: nothing that could be said. */
-  #changes(batch: Batch): Batch | undefined {
-    const resources = batch.resources.filter(({ body }) => body !== null)
-    if (resources.length === 0 && batch.resources.length + batch.removed.length > 0) return undefined
-    const content = this.#types.get(batch.typeUrl)?.content ?? new ContentVersion()
-    for (const { name, version } of resources) content.set(name, version)
-    return { ...batch, resources, removed: [], version: batch.version ?? content.text }
-  }
-
-  /** What the client has is looked at anew when it may have less than it was sent. */
+  /**
+   * A client whose first state was refused may go on with what it has of an earlier stream: it is sent the state
+   * without what it refused.
+   */
   #answered(outcome: RequestOutcome): RequestOutcome {
-    const { delivery, actions, answer } = outcome
+    const { delivery, answer } = outcome
     const type = this.#types.get(delivery.typeUrl)
-    const lost = isRefusal(answer) || actions.dropped.length > 0 || actions.wildcard === 'stop'
-    if (type !== undefined && lost) type.content = contentOf(delivery)
+    if (type === undefined) return outcome
+    if (answer === 'acked') type.taken = true
+    else if (isRefusal(answer) && !type.taken && hasFullState(delivery.typeUrl)) {
+      delivery.owesResponse ||= answer.names.length > 0
+    }
     return outcome
   }
 
   /**
-   * The current versions of what a returning client asks for, if that is what it has: the version that it names is
-   * of exactly this content (X11). A version of the source's own says so of a whole type only.
+   * The current versions of a type, if a returning client names the version of just this content (X11). For a wildcard
+   * only: whether a client still has what it asks for by name, the version cannot tell.
    */
   #matching({ typeUrl, version }: SotwRequest, { wildcard, listed }: SotwNames): ReadonlyMap<string, string> {
     const set = this.#setOf(typeUrl)
-    if (set === undefined || version === '') return noVersions
-    set.asked?.([...listed])
-    if (set.version !== undefined && (version !== set.version || !wildcard || listed.size > 0))
-      return noVersions
-    const current = new Map<string, XdsResource>()
-    for (const name of new Set([...listed, ...(wildcard ? set.names() : [])])) {
+    if (set === undefined || version === '' || !wildcard || listed.size > 0) return noVersions
+    const current: XdsResource[] = []
+    for (const name of set.names()) {
       const resource = set.get(name)
-      if (resource !== undefined && resource.body !== null) current.set(name, resource)
+      if (resource !== undefined && resource.body !== null) current.push(resource)
     }
-    if (set.version === undefined && ContentVersion.of(current.values()) !== version) return noVersions
-    return new Map([...current].map(([name, resource]) => [name, resource.version]))
+    if (version !== (set.version ?? contentVersion(current))) return noVersions
+    return new Map(current.map(resource => [resource.name, resource.version]))
   }
 }
 
 const isStale = (type: SotwType, nonce: string): boolean =>
   nonce !== '' && type.nonce !== undefined && nonce !== type.nonce
 
-const isRefusal = (answer: Answer | undefined): boolean => typeof answer === 'object'
+const isRefusal = (answer: Answer | undefined): answer is Refusal => typeof answer === 'object'
+
+/** A full state also says all that was said before and has no answer yet: it is refused for that too. */
+function withUnanswered({ unanswered }: Delivery, batch: Batch): Batch {
+  if (unanswered.size === 0) return batch
+  const said = new Set([...batch.resources.map(({ name }) => name), ...batch.removed])
+  const resources = [...batch.resources]
+  const removed = [...batch.removed]
+  for (const name of unanswered.names()) {
+    if (said.has(name)) continue
+    const resource = unanswered.last(name)
+    if (resource) resources.push(resource)
+    else removed.push(name)
+  }
+  return { ...batch, resources, removed }
+}
+
+/** The changed resources; undefined: nothing that could be said. */
+function changes(batch: Batch): Batch | undefined {
+  const resources = batch.resources.filter(({ body }) => body !== null)
+  if (resources.length === 0 && batch.resources.length + batch.removed.length > 0) return undefined
+  return { ...batch, resources, removed: [], version: batch.version ?? contentVersion(resources) }
+}
 
 /** What the client has, with the changes of the batch in it. */
 function fullState(delivery: Delivery, batch: Batch): Batch {
@@ -152,13 +170,7 @@ function fullState(delivery: Delivery, batch: Batch): Batch {
   for (const resource of batch.resources) state.set(resource.name, resource)
   for (const name of batch.removed) state.delete(name)
   const resources = [...state.values()].filter(({ body }) => body !== null)
-  return { ...batch, resources, removed: [], version: batch.version ?? ContentVersion.of(resources) }
-}
-
-function contentOf(delivery: Delivery): ContentVersion {
-  const content = new ContentVersion()
-  for (const { name, version } of holdings(delivery)) content.set(name, version)
-  return content
+  return { ...batch, resources, removed: [], version: batch.version ?? contentVersion(resources) }
 }
 
 /** What the client has once it has taken everything that is on its way. */
