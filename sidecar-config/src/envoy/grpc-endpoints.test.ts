@@ -20,14 +20,19 @@ const build = (endpoints: Iterable<EndpointInput>, panicThreshold = 0): ClusterL
   buildGrpcEndpoints({ service: 'payments', endpoints, weighting: 'locality', panicThreshold })
 
 /** The share of the calls that each address gets of a client that does as gRPC does, by priority. */
-const shares = ({ endpoints }: ClusterLoadAssignment, rule: 'roundRobin' | 'ring') => {
+const shares = ({ endpoints }: ClusterLoadAssignment, rule: 'roundRobin' | 'product' | 'shared') => {
   const priorities: Map<string, number>[] = []
-  for (const { priority, loadBalancingWeight = 0, lbEndpoints } of endpoints) {
+  for (const { priority, loadBalancingWeight: whole = 0, lbEndpoints } of endpoints) {
     const weights = (priorities[priority] ??= new Map())
+    const sum = lbEndpoints.reduce((total, { loadBalancingWeight: own = 1 }) => total + own, 0)
     for (const { endpoint: host, loadBalancingWeight: own = 1 } of lbEndpoints) {
       const address = host?.address?.socketAddress
-      const weight = rule === 'ring' ? loadBalancingWeight * own : loadBalancingWeight / lbEndpoints.length
-      weights.set(`${address?.address ?? ''} ${address?.portValue ?? 0}`, weight)
+      const weight = {
+        roundRobin: whole / lbEndpoints.length,
+        product: whole * own,
+        shared: (whole * own) / sum,
+      }
+      weights.set(`${address?.address ?? ''} ${address?.portValue ?? 0}`, weight[rule])
     }
   }
   return priorities
@@ -41,22 +46,21 @@ describe('buildGrpcEndpoints', () => {
     fc.assert(
       fc.property(fc.array(arbitraryEndpoint, { maxLength: 12 }), endpoints => {
         const healthy = endpoints.map(each => ({ ...each, health: 'HEALTHY' as const }))
-        const expected = distinctEndpoints(healthy).map(({ address, port, weight }) => [
-          `${address} ${port}`,
-          Math.max(1, weight),
-        ])
-        for (const weighting of ['locality', 'endpoint'] as const) {
+        const distinct = distinctEndpoints(healthy)
+        const sum = distinct.reduce((total, { weight }) => total + Math.max(1, weight), 0)
+        for (const rule of ['roundRobin', 'product', 'shared'] as const) {
+          const weighting = rule === 'roundRobin' ? 'locality' : 'endpoint'
           const built = buildGrpcEndpoints({
             service: 'payments',
             endpoints: healthy,
             weighting,
             panicThreshold: 50,
           })
-          const [only = new Map<string, number>()] = shares(
-            built,
-            weighting === 'endpoint' ? 'ring' : 'roundRobin',
-          )
-          expect([...only].sort()).toEqual(expected.sort())
+          const [only = new Map<string, number>()] = shares(built, rule)
+          const all = [...only.values()].reduce((total, weight) => total + weight, 0)
+          expect(only.size).toBe(distinct.length)
+          for (const { address, port, weight } of distinct)
+            expect((only.get(`${address} ${port}`) ?? 0) / all).toBeCloseTo(Math.max(1, weight) / sum)
         }
       }),
     )

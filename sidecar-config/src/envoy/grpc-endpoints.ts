@@ -6,7 +6,7 @@ import { distinctEndpoints, type EndpointInput } from './endpoints.ts'
 
 /**
  * How weights of instances reach a gRPC client. `locality`: for round robin, which takes all endpoints of a locality
- * alike, but localities by weight. `endpoint`: for ring hash, which takes locality times endpoint.
+ * alike, but localities by weight. `endpoint`: for ring hash, which knows weights of endpoints.
  */
 export type GrpcWeighting = 'locality' | 'endpoint'
 
@@ -42,14 +42,16 @@ const priorities = ({ endpoints, panicThreshold }: GrpcEndpointsInput): Endpoint
   return [healthy, degraded].filter(({ length }) => length > 0)
 }
 
-/** One per region, zone and weight for round robin, one per region and zone for ring hash. */
-const localities = (endpoints: readonly EndpointInput[], weighting: GrpcWeighting): LocalityLbEndpoints[] => {
+const lbEndpoint = (endpoint: EndpointInput, weight: number) => ({
+  endpoint: { hostname: endpoint.id, address: socketAddress(endpoint.address, endpoint.port) },
+  healthStatus: HealthStatus.HEALTHY,
+  loadBalancingWeight: weight,
+})
+
+/** One for each region, zone and weight. */
+const weightedLocalities = (endpoints: readonly EndpointInput[]): LocalityLbEndpoints[] => {
   const groups = Map.groupBy(endpoints, endpoint =>
-    JSON.stringify([
-      endpoint.locality.region,
-      endpoint.locality.zone,
-      weighting === 'locality' ? weightOf(endpoint) : 0,
-    ]),
+    JSON.stringify([endpoint.locality.region, endpoint.locality.zone, weightOf(endpoint)]),
   )
   return [...groups.entries()]
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
@@ -59,25 +61,35 @@ const localities = (endpoints: readonly EndpointInput[], weighting: GrpcWeightin
       const { region, zone } = first.locality
       const weight = weightOf(first)
       return LocalityLbEndpoints.fromPartial({
-        locality: { region, zone, subZone: weighting === 'locality' && weight > 1 ? `weight-${weight}` : '' },
-        loadBalancingWeight: weighting === 'locality' ? weight * group.length : 1,
-        lbEndpoints: group.map(endpoint => ({
-          endpoint: { hostname: endpoint.id, address: socketAddress(endpoint.address, endpoint.port) },
-          healthStatus: HealthStatus.HEALTHY,
-          loadBalancingWeight: weighting === 'locality' ? 1 : weightOf(endpoint),
-        })),
+        locality: { region, zone, subZone: weight > 1 ? `weight-${weight}` : '' },
+        loadBalancingWeight: weight * group.length,
+        lbEndpoints: group.map(endpoint => lbEndpoint(endpoint, 1)),
       })
     })
 }
 
 /**
+ * A single one, whatever the zones: some libraries multiply the weights of locality and endpoint, others share out
+ * that of the locality (gRFC A113).
+ */
+const ring = (endpoints: readonly EndpointInput[]): LocalityLbEndpoints[] => [
+  LocalityLbEndpoints.fromPartial({
+    locality: {},
+    loadBalancingWeight: 1,
+    lbEndpoints: endpoints.map(endpoint => lbEndpoint(endpoint, weightOf(endpoint))),
+  }),
+]
+
+/**
  * The endpoints of a service for gRPC clients: those that may be called, each address once. gRPC would not
  * call degraded ones at all; here they are what it falls back to. Equal sets give equal bytes.
  */
-export const buildGrpcEndpoints = (input: GrpcEndpointsInput): ClusterLoadAssignment =>
-  ClusterLoadAssignment.fromPartial({
+export const buildGrpcEndpoints = (input: GrpcEndpointsInput): ClusterLoadAssignment => {
+  const localities = input.weighting === 'locality' ? weightedLocalities : ring
+  return ClusterLoadAssignment.fromPartial({
     clusterName: grpcEndpointsName(input.service, input.weighting),
     endpoints: priorities(input).flatMap((endpoints, priority) =>
-      localities(endpoints, input.weighting).map(locality => ({ ...locality, priority })),
+      localities(endpoints).map(locality => ({ ...locality, priority })),
     ),
   })
+}
