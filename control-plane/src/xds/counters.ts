@@ -1,5 +1,7 @@
+import type { AdmissionFigures } from './push/admission.ts'
+
 /** What the xDS server has counted since it was built; plain numbers that telemetry reads. */
-export interface XdsCounters {
+export interface XdsCounters extends AdmissionFigures {
   /** Streams that are open now. */
   streams: number
   opened: number
@@ -32,4 +34,7 @@ export const newXdsCounters = (): XdsCounters => ({
   nacks: 0,
   staleAnswers: 0,
   encodes: 0,
+  waiting: 0,
+  delayed: 0,
+  longestWaitMs: 0,
 })

@@ -11,6 +11,7 @@ import { SotwSession } from './subscription/sotw-session.ts'
 import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
 import { addDiscoveryServices } from './transport/discovery-services.ts'
 import { XdsStream, type StreamContext, type XdsCall, type XdsForm } from './transport/xds-stream.ts'
+import { Admission } from './push/admission.ts'
 import { FanOut } from './push/fan-out.ts'
 import {
   defaultLimits,
@@ -85,6 +86,7 @@ export class XdsServer implements Component {
       source,
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
+      admission: new Admission({ clock, figures: counters }),
       journal,
       clock,
       logger,

@@ -15,14 +15,17 @@ import {
 } from '../subscription/session.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
 import type { Delivery } from '../subscription/delivery.ts'
+import type { Admission } from '../push/admission.ts'
 import type { FanOut, Flushable } from '../push/fan-out.ts'
 import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from '../port.ts'
 import { describeRefusal } from '../subscription/refusals.ts'
-import type { ResourceHub, Subscriber } from '../push/resource-hub.ts'
+import type { ResourceHub } from '../push/resource-hub.ts'
 import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { peerOf } from './peer.ts'
 import { clusterType } from '../type-urls.ts'
+import { readWhenAdmitted } from './read-when-admitted.ts'
+import { TypeSubscriber } from './type-subscriber.ts'
 
 /** The form of a service: how its sessions work and how its responses are written. */
 export interface XdsForm<Request extends XdsRequest> {
@@ -37,6 +40,7 @@ export interface StreamContext {
   readonly source: XdsSource
   readonly hub: ResourceHub
   readonly fanOut: FanOut
+  readonly admission: Admission
   /** Told which streams a revision touches. */
   readonly journal: RevisionJournal
   readonly clock: Clock
@@ -140,7 +144,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   run(): void {
     if (this.#closed) return
     this.#idleSince = this.#context.clock.monotonic()
-    this.#call.on('data', (message: Request | MalformedRequest) => {
+    readWhenAdmitted(this.#call, this.#context.admission, (message: Request | MalformedRequest) => {
       this.#receive(message)
     })
   }
@@ -336,25 +340,5 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#subscribers.clear()
     this.#view?.close()
     this.#context.onEnd(this)
-  }
-}
-
-/** One type of one stream in the index of its resource set. */
-class TypeSubscriber implements Subscriber {
-  readonly #stream: XdsStream
-  readonly #delivery: Delivery
-
-  constructor(stream: XdsStream, delivery: Delivery) {
-    this.#stream = stream
-    this.#delivery = delivery
-  }
-
-  touch(name: string, revision: Revision): void {
-    this.#stream.touched(this.#delivery, name, revision)
-  }
-
-  leave(hub: ResourceHub, { set, subscription }: Delivery): void {
-    for (const name of subscription.names) hub.find(set)?.remove(name, this)
-    hub.find(set)?.removeWildcard(this)
   }
 }
