@@ -13,6 +13,8 @@ export interface NumberedChange {
 }
 
 const clients = 16
+const attempts = 100
+const againMs = 200
 /** An instance is left alone for so many changes: a port that is overwritten at once would never be seen. */
 const rest = 256
 
@@ -28,6 +30,8 @@ export interface ChangeLoadOptions {
  * numbers grow with the revision.
  */
 export class ChangeLoad {
+  /** Code of a 503 -> how often it was the answer. Such a change is sent again. */
+  readonly refused = new Map<string, number>()
   readonly #options: ChangeLoadOptions
   readonly #random: () => number
   #free: HttpClient[] = []
@@ -96,13 +100,26 @@ export class ChangeLoad {
       locality: { region: 'r1', zone: 'z1' },
       lease: null,
     })
-    const status = await client.send('PUT', `/api/v1/services/${service}/instances/${id}`, body)
+    const path = `/api/v1/services/${service}/instances/${id}`
+    let status = await client.send('PUT', path, body)
+    for (let attempt = 1; status === 503 && attempt < attempts; attempt += 1) {
+      this.#refuse(client.lastBody)
+      await new Promise(resolve => setTimeout(resolve, againMs))
+      status = await client.send('PUT', path, body)
+    }
     const answered = machineTime()
     const next = this.#waiting.shift()
     if (next === undefined) this.#free.push(client)
     else next(client)
-    if (status !== 200) throw new Error(`a change of an instance was answered with ${status}`)
+    if (status !== 200)
+      throw new Error(`a change was answered with ${status}: ${client.lastBody.toString('utf8', 0, 500)}`)
     return answered
+  }
+
+  /** The server may say that it cannot just now; the time until it can is part of the figures. */
+  #refuse(problem: Buffer): void {
+    const code = /"code":"(\w+)"/.exec(problem.toString('utf8'))?.[1] ?? 'unknown'
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
   }
 
   #pick(): ReturnType<typeof instanceAt> {

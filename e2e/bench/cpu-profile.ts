@@ -23,20 +23,26 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[]
 }
 
-const shown = 40
+const shown = 30
 
 const placeOf = ({ url, lineNumber }: ProfileNode['callFrame']): string =>
   url === '' ? '' : `${url.replace(/^.*\/(?=[^/]+\/[^/]+$)/, '')}:${lineNumber + 1}`
+
+const nameOf = (frame: ProfileNode['callFrame']): string =>
+  `${frame.functionName === '' ? '(anonymous)' : frame.functionName} ${placeOf(frame)}`.trim()
 
 /** Self time and total time of the functions in all profiles of a directory, within the window, as a table. */
 export const topFunctions = async (directory: string, window: ProfileWindow): Promise<string> => {
   const self = new Map<string, number>()
   const total = new Map<string, number>()
+  const ours = new Set<string>()
   let all = 0
   let idle = 0
   for (const file of (await readdir(directory)).filter(name => name.endsWith('.cpuprofile'))) {
     const profile = JSON.parse(await readFile(join(directory, file), 'utf8')) as CpuProfile
     const stacks = stacksOf(profile)
+    for (const { callFrame } of profile.nodes)
+      if (/\/(control-plane|sidecar-config)\/src\//.test(callFrame.url)) ours.add(nameOf(callFrame))
     let at = profile.startTime
     for (const [index, id] of profile.samples.entries()) {
       const delta = profile.timeDeltas[index] ?? 0
@@ -54,14 +60,27 @@ export const topFunctions = async (directory: string, window: ProfileWindow): Pr
     }
   }
   const share = (us: number): string => `${((100 * us) / all).toFixed(1)} %`
-  const rows = [...self]
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, shown)
-    .map(([name, us]) => [name, `${figure(us / 1_000)} ms`, share(us), share(total.get(name) ?? 0)])
-  return (
-    `${figure(all / 1e6)} s of work, ${figure(idle / 1e6)} s idle\n` +
-    renderRows(['function', 'self', 'self', 'with what it calls'], rows)
-  )
+  const table = (
+    title: string,
+    by: ReadonlyMap<string, number>,
+    include: (name: string) => boolean,
+  ): string =>
+    renderRows(
+      [title, 'self', 'self', 'with what it calls'],
+      [...by]
+        .filter(([name]) => include(name))
+        .sort(([, a], [, b]) => b - a)
+        .slice(0, shown)
+        .map(([name]) => {
+          const own = self.get(name) ?? 0
+          return [name, `${figure(own / 1_000)} ms`, share(own), share(total.get(name) ?? 0)]
+        }),
+    )
+  return [
+    `${figure(all / 1e6)} s of work, ${figure(idle / 1e6)} s idle`,
+    table('function, by its own time', self, () => true),
+    table("the project's functions, with what they call", total, name => ours.has(name)),
+  ].join('\n')
 }
 
 /** Node id -> names of the functions from the innermost outwards. */
@@ -71,9 +90,7 @@ const stacksOf = ({ nodes }: CpuProfile): ReadonlyMap<number, readonly string[]>
   const visit = (id: number, outer: readonly string[]): void => {
     const node = byId.get(id)
     if (node === undefined) return
-    const { functionName } = node.callFrame
-    const name = `${functionName === '' ? '(anonymous)' : functionName} ${placeOf(node.callFrame)}`.trim()
-    const stack = [name, ...outer]
+    const stack = [nameOf(node.callFrame), ...outer]
     stacks.set(id, stack)
     for (const child of node.children ?? []) visit(child, stack)
   }

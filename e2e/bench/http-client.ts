@@ -49,8 +49,9 @@ export class HttpClient {
     })
   }
 
-  /** The headers of the last answer, as they came. */
+  /** The headers and the body of the last answer, as they came. */
   lastHead = ''
+  lastBody: Buffer = Buffer.alloc(0)
 
   close(): void {
     this.#reject = () => undefined
@@ -64,6 +65,7 @@ export class HttpClient {
     const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0)
     const total = end + 4 + length
     if (this.#buffer.length < total) return
+    this.lastBody = this.#buffer.subarray(end + 4, total)
     this.#buffer = this.#buffer.subarray(total)
     this.lastHead = head
     const resolve = this.#resolve

@@ -33,6 +33,7 @@ interface Contender {
   /** Cores that the replica takes while nothing changes. */
   readonly idleCores: number
   readonly residentMb: number
+  readonly refused: ReadonlyMap<string, number>
 }
 
 const subscribersOf = ({ services, sidecars }: ScaleSize): ReadonlyMap<string, number> => {
@@ -70,7 +71,7 @@ const withMesh = async (
       const configured = await generator.connect({
         addresses: rig.addresses,
         atOnce: 200,
-        timeoutMs: 300_000,
+        timeoutMs: 600_000,
       })
       progress(
         `${size.sidecars} sidecars configured in ${figure(((configured.at(-1) ?? started) - started) / 1_000)} s`,
@@ -99,7 +100,14 @@ const withMesh = async (
       }
       await round(perSecond)
       const idleCores = await idle(rig)
-      await work({ size, rounds: [], round, idleCores, residentMb: rig.residentBytes() / 1e6 })
+      await work({
+        size,
+        rounds: [],
+        round,
+        idleCores,
+        residentMb: rig.residentBytes() / 1e6,
+        refused: load.refused,
+      })
     })
   })
 }
@@ -147,12 +155,13 @@ export const scale = async ({ small, profile }: BenchOptions): Promise<string> =
       'idle cores',
       'RSS',
       'not everywhere',
+      'answers 503',
     ],
     rows,
   )
 }
 
-const rowOf = ({ size, rounds, idleCores, residentMb }: Contender, base: Contender): string[] => {
+const rowOf = ({ size, rounds, idleCores, residentMb, refused }: Contender, base: Contender): string[] => {
   const each = rounds.map(cpuPerDelivery)
   const sum = (of: (round: ScaleRound) => number): number =>
     rounds.reduce((total, round) => total + of(round), 0)
@@ -172,5 +181,6 @@ const rowOf = ({ size, rounds, idleCores, residentMb }: Contender, base: Contend
     idleCores.toFixed(3),
     `${figure(residentMb)} MB`,
     String(sum(({ missing }) => missing)),
+    [...refused].map(([code, times]) => `${code}: ${times}`).join(', ') || '0',
   ]
 }

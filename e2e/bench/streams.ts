@@ -38,7 +38,7 @@ const measure = async (
     const setup = { plan: { count: streams, upstreams }, order: 'envoy', watch: 'payments' } as const
     return Generator.with(setup, async generator => {
       const connecting = machineTime()
-      const times = await generator.connect({ addresses: rig.addresses, atOnce: 400, timeoutMs: 300_000 })
+      const times = await generator.connect({ addresses: rig.addresses, atOnce: 400, timeoutMs: 600_000 })
       const connected = ((times.at(-1) ?? connecting) - connecting) / 1_000
       progress(`${streams} streams at ${replicas} replicas after ${figure(connected)} s`)
       await delay(quietMs / 2)
