@@ -162,9 +162,9 @@ test('what is held back because it was refused before is refused', async () => {
   fixture.source.apply({
     put: [resource(endpointType, 'a', 'other'), resource(endpointType, 'a', 'bad')],
   })
-  for (const { complete, report } of followed) {
-    expect(complete).toBe(true)
-    expect(report()).toMatchObject({ touched: 1, nacked: 1, nacks: [{ node: 'web/1', message: 'no' }] })
+  for (const one of followed) {
+    expect(one.complete).toBe(true)
+    expect(one.report()).toMatchObject({ touched: 1, nacked: 1, nacks: [{ node: 'web/1', message: 'no' }] })
   }
 })
 
