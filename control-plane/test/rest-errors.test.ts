@@ -11,6 +11,7 @@ import { silentLogger } from '../src/runtime/logger.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { startRest, type RestRequest, type TestRest } from './support/rest.ts'
+import { sidecarEntry } from './support/sidecar-entry.ts'
 
 let test: TestDatabase
 let rest: TestRest
@@ -284,6 +285,19 @@ describe('what Waymark itself cannot do', () => {
     })
     await clock.advance(500)
     expect((await answer).body).toMatchObject({ id: 'a', freshness: 'log' })
+  })
+
+  it('when only another replica knows, and does not run', async () => {
+    const entry = sidecarEntry('web/web-1', 'replica-2')
+    const alone = await other({
+      sidecars: {
+        list: () => Promise.reject(new Error()),
+        get: () => Promise.resolve({ entry, resources: null }),
+      },
+    })
+    const { code, detail } = await problem('GET', '/sidecars/web/web-1/config', {}, alone)
+    expect(code).toBe('replica_unreachable')
+    expect(detail).toContain('replica-2')
   })
 
   it('when the log has been compacted', async () => {

@@ -81,7 +81,9 @@ export class ApiChecker {
         wanted.length === parts.length && wanted.every((part, n) => part.startsWith('{') || part === parts[n])
       )
     }
-    const path = Object.keys(this.#description.paths ?? {}).find(fits)
+    // OpenAPI matches the concrete path before the templated one.
+    const templates = Object.keys(this.#description.paths ?? {}).filter(fits)
+    const [path] = templates.toSorted((a, b) => variables(a) - variables(b))
     return this.#description.paths?.[path ?? '']?.[method.toLowerCase()]?.responses
   }
 
@@ -92,3 +94,5 @@ export class ApiChecker {
     return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message ?? ''}`)
   }
 }
+
+const variables = (template: string): number => template.split('{').length

@@ -68,7 +68,7 @@ export const diffText = (node: string, { resources, differences, notes }: Compar
   return [
     differences.length === 0
       ? `${node} has what it should have: ${resources} resources, no difference`
-      : `${node}: ${differences.length} differences in ${changed} of ${resources} resources`,
+      : `${node}: ${differences.length} ${differences.length === 1 ? 'difference' : 'differences'} in ${changed} of ${resources} resources`,
     ...(differences.length === 0
       ? []
       : ['', table(['resource', 'field', 'ours', 'theirs'], differences.map(row))]),

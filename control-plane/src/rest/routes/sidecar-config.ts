@@ -41,10 +41,6 @@ const resourceView = (
   }
 }
 
-const unlessDatabaseGone = (error: unknown): undefined => {
-  if (!(error instanceof WaymarkError && error.code === 'database_unavailable')) throw error
-}
-
 const wantedOf = (client: ClientView, { type, name, state = 'acked' }: Query): HeldResource[] => {
   const typeUrl = type === undefined ? undefined : `type.googleapis.com/${configTypes[type]}`
   return [...client.resources()].filter(
@@ -115,8 +111,7 @@ export const sidecarConfigRoutes = (app: RestApp, context: RestContext, peers: R
       const gone = goneSignal(reply)
       await reads.pass(query, 'mesh', gone)
       const forwarded = headers[forwardedHeader] !== undefined
-      // Without the database this replica's own sidecars can still be asked about.
-      const found = forwarded ? undefined : await sidecars.get(node).catch(unlessDatabaseGone)
+      const found = forwarded ? undefined : await sidecars.get(node)
       const replica = found?.entry.replica ?? replicaId
       const client = clients.client(node)
       if (replica !== replicaId) await sendOther(url, reply, replica, gone)
@@ -139,6 +134,7 @@ export const sidecarConfigRoutes = (app: RestApp, context: RestContext, peers: R
         'not_ready',
         'revision_not_reached',
         'overloaded',
+        'database_unavailable',
         'replica_unreachable',
       ),
     },
