@@ -54,10 +54,10 @@ export class Http2Frames {
 
 /** Puts the messages of gRPC streams together (length-prefixed, uncompressed). */
 export class GrpcMessages {
-  readonly #onMessage: (message: Buffer) => void
+  readonly #onMessage: (message: Buffer, stream: number) => void
   readonly #streams = new Map<number, Buffer>()
 
-  constructor(onMessage: (message: Buffer) => void) {
+  constructor(onMessage: (message: Buffer, stream: number) => void) {
     this.#onMessage = onMessage
   }
 
@@ -68,7 +68,7 @@ export class GrpcMessages {
       if (rest[0] !== 0) throw new Error('a compressed gRPC message')
       const length = rest.readUInt32BE(1)
       if (rest.length < 5 + length) break
-      this.#onMessage(rest.subarray(5, 5 + length))
+      this.#onMessage(rest.subarray(5, 5 + length), stream)
       rest = rest.subarray(5 + length)
     }
     this.#streams.set(stream, rest)

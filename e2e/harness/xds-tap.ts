@@ -107,11 +107,15 @@ export class XdsTap {
       from.on('end', () => to.end())
       from.on('drain', () => to.resume())
     }
-    const toServer = this.#reader('client', message => {
-      this.#request(connection, message)
+    // Load reports go over the same connection. Each stream begins with a message of the client, of which only a
+    // discovery request has a type.
+    const discovery = new Map<number, boolean>()
+    const toServer = this.#reader('client', (message, stream) => {
+      if (!discovery.has(stream)) discovery.set(stream, isDiscovery(message))
+      if (discovery.get(stream) === true) this.#request(connection, message)
     })
-    const toClient = this.#reader('server', message => {
-      this.#response(connection, message)
+    const toClient = this.#reader('server', (message, stream) => {
+      if (discovery.get(stream) === true) this.#response(connection, message)
     })
     client.on('data', chunk => {
       this.bytesToServer += chunk.length
@@ -126,7 +130,10 @@ export class XdsTap {
   }
 
   /** A reader that fails is reported at the end and does not disturb the traffic. */
-  #reader(side: 'client' | 'server', onMessage: (message: Buffer) => void): (chunk: Buffer) => void {
+  #reader(
+    side: 'client' | 'server',
+    onMessage: (message: Buffer, stream: number) => void,
+  ): (chunk: Buffer) => void {
     const messages = new GrpcMessages(onMessage)
     const frames = new Http2Frames({
       side,
@@ -165,3 +172,6 @@ export class XdsTap {
     })
   }
 }
+
+const isDiscovery = (message: Buffer): boolean =>
+  DeltaDiscoveryRequest.decode(message).typeUrl.startsWith('type.googleapis.com/')
