@@ -72,8 +72,18 @@ it('a gRPC client spreads its calls over zones by the weights of the instances',
     for (const [id, share] of Object.entries({ 'payments-1': 0.2, 'payments-2': 0.6, 'payments-3': 0.2 }))
       expect(Math.abs((tally[id] ?? 0) - share * 1_000)).toBeLessThan(80)
   })
-  const { sidecars } = await mesh.api.sidecars()
-  expect(sidecars.map(({ node }) => node)).toEqual(['web/web-1'])
+  const policy = { spec: { timeouts: { request: '7s' } } }
+  const { body } = await mesh.api.ok(
+    'PUT',
+    '/documents/TrafficPolicy/payments?wait=acked&timeout=30s',
+    policy,
+  )
+  expect(body).toMatchObject({ sidecars: { complete: true, touched: 1, acked: 1, nacked: 0 } })
+  await eventuallyHolds('the client to show in sync', async () => {
+    const { sidecars } = await mesh.api.sidecars()
+    const agent = expect.stringMatching(/^gRPC /) as string
+    expect(sidecars).toMatchObject([{ node: 'web/web-1', agent, inSync: true, nacks: [] }])
+  })
 })
 
 it('a gRPC client follows instances that come, drain and go, and fails no call', async () => {

@@ -14,7 +14,7 @@ import { grpcEndpointsName, type GrpcWeighting } from './grpc-endpoints.ts'
 type Balancing = ClusterPolicy['loadBalancing']
 
 /** gRPC libraries have in common round robin and ring hash; one that is asked for another refuses the cluster. */
-export const grpcWeighting = ({ policy }: Balancing): GrpcWeighting =>
+const grpcWeighting = ({ policy }: Balancing): GrpcWeighting =>
   policy === 'ringHash' || policy === 'maglev' ? 'endpoint' : 'locality'
 
 const balancer = (balancing: Balancing) => {

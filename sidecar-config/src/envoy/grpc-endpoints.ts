@@ -22,7 +22,7 @@ export const parseGrpcEndpointsName = (name: string): { service: string; weighti
     ? { service: name.slice(0, -ringSuffix.length), weighting: 'endpoint' }
     : { service: name, weighting: 'locality' }
 
-export interface GrpcEndpointsInput {
+interface GrpcEndpointsInput {
   readonly service: string
   readonly endpoints: Iterable<EndpointInput>
   readonly weighting: GrpcWeighting
