@@ -10,6 +10,8 @@ import { shortType } from './xds-types.ts'
 export interface TappedResponse {
   /** Counted from 1 in the order in which connections were opened. */
   readonly connection: number
+  /** The HTTP/2 stream of that connection. */
+  readonly stream: number
   readonly type: string
   readonly names: readonly string[]
   readonly removed: readonly string[]
@@ -19,12 +21,16 @@ export interface TappedResponse {
 
 export interface TappedRequest {
   readonly connection: number
+  /** The HTTP/2 stream of that connection. */
+  readonly stream: number
   readonly type: string
   readonly subscribe: readonly string[]
   /** How many resources the client said it holds. */
   readonly initialVersions: number
   readonly nack: string | null
 }
+
+type StreamId = Pick<TappedRequest, 'connection' | 'stream'>
 
 export interface XdsTapOptions {
   /** Where the control plane's xDS listener is. */
@@ -112,10 +118,10 @@ export class XdsTap {
     const discovery = new Map<number, boolean>()
     const toServer = this.#reader('client', (message, stream) => {
       if (!discovery.has(stream)) discovery.set(stream, isDiscovery(message))
-      if (discovery.get(stream) === true) this.#request(connection, message)
+      if (discovery.get(stream) === true) this.#request({ connection, stream }, message)
     })
     const toClient = this.#reader('server', (message, stream) => {
-      if (discovery.get(stream) === true) this.#response(connection, message)
+      if (discovery.get(stream) === true) this.#response({ connection, stream }, message)
     })
     client.on('data', chunk => {
       this.bytesToServer += chunk.length
@@ -150,10 +156,10 @@ export class XdsTap {
     }
   }
 
-  #request(connection: number, message: Buffer): void {
+  #request(from: StreamId, message: Buffer): void {
     const request = DeltaDiscoveryRequest.decode(message)
     this.requests.push({
-      connection,
+      ...from,
       type: shortType(request.typeUrl),
       subscribe: request.resourceNamesSubscribe,
       initialVersions: Object.keys(request.initialResourceVersions).length,
@@ -161,10 +167,10 @@ export class XdsTap {
     })
   }
 
-  #response(connection: number, message: Buffer): void {
+  #response(to: StreamId, message: Buffer): void {
     const response = DeltaDiscoveryResponse.decode(message)
     this.responses.push({
-      connection,
+      ...to,
       type: shortType(response.typeUrl),
       names: response.resources.map(({ name }) => name),
       removed: response.removedResources,
