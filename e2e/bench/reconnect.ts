@@ -33,9 +33,13 @@ const move = async (rig: Rig, generator: Generator, to: number): Promise<Measure
   await generator.connect({ addresses: [addressOf(rig, to)] })
   const wanted = before.get('waymark_xds_requests_total') + requestsEach * generator.sidecars
   // What equals the sidecar's versions is not answered, so that only the server can tell when it has read all.
-  await until('the replica to have read every request', async () => {
-    return (await rig.metrics(to)).get('waymark_xds_requests_total') >= wanted
-  })
+  await until(
+    'the replica to have read every request',
+    async () => {
+      return (await rig.metrics(to)).get('waymark_xds_requests_total') >= wanted
+    },
+    { everyMs: 100 },
+  )
   const seconds = (machineTime() - started) / 1_000
   const counts = await generator.counts()
   return {
