@@ -67,6 +67,12 @@ it('a write waits for the sidecars of both replicas, and names one that stands s
       { replica: other.name, state: 'applied' },
     ],
   })
+  // One of another replica is told of resource by resource all the same.
+  const far = await first.api.sidecar(web.node)
+  expect(far).toMatchObject({ replica: other.name, state: 'in-sync', duplicate: false })
+  const endpoints = far.resources?.filter(({ typeUrl }) => typeUrl === endpointType)
+  expect(endpoints?.map(({ name }) => name)).toContain('payments')
+
   // What nobody calls touches nobody: the answer does not wait.
   const policy = { spec: { destination: 'nobody-calls-it', outlierDetection: {} } }
   const untouched = await first.api.ok<Written>('PUT', '/documents/TrafficPolicy/q?wait=acked', policy)

@@ -125,7 +125,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       effectiveRoutes(scope, context)
       changeRoutes(scope, context)
       watchRoutes(scope, context, watches)
-      sidecarRoutes(scope, context)
+      sidecarRoutes(scope, context, peers)
       sidecarConfigRoutes(scope, context, peers)
       loadRoutes(scope, context, peers)
       revisionRoutes(scope, context)

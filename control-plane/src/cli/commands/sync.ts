@@ -130,7 +130,7 @@ export const sidecarText = (sidecar: SidecarDetailView, terminal: Terminal): str
     ),
     '',
     resources === null
-      ? `The resources are known to replica ${sidecar.replica} only: ask its API.`
+      ? `The resources are known to replica ${sidecar.replica} only, which cannot be asked.`
       : table(
           ['resource', 'name', 'revision', 'sent', 'acked', 'refused'],
           resources.map(({ typeUrl, name, revision: changed, sentVersion, ackedVersion, nack }) => [

@@ -1,5 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import { WaymarkError } from '../../domain/errors.ts'
 import type { ResourceStatus } from '../../xds/status/status.ts'
+import { forwardedHeader, type ReplicaPeers } from '../replica-peers.ts'
 import { goneSignal, stampRead, type RestApp, type RestContext } from '../context.ts'
 import { problems } from '../schemas/problem.ts'
 import {
@@ -59,7 +61,7 @@ const resourceView = ({ nack, ...resource }: ResourceStatus) => ({
 })
 
 /** `/sidecars` and `/sidecars/{node}`: which sidecar has ACKed what, and what it refused. */
-export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
+export const sidecarRoutes = (app: RestApp, context: RestContext, peers: ReplicaPeers): void => {
   const { mesh, sidecars, reads, clock } = context
   const tags = ['sidecars']
   const errors = ['invalid_request', 'not_ready', 'revision_not_reached', 'overloaded'] as const
@@ -101,26 +103,55 @@ export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
     },
   )
 
-  const detail = async (node: string): Promise<SidecarDetailView> => {
+  /** What the replica that serves it says of its resources; null when it cannot be asked. */
+  const resourcesAt = async (
+    replica: string,
+    node: string,
+    gone: AbortSignal,
+  ): Promise<SidecarDetailView['resources']> => {
+    const path = `/api/v1/sidecars/${encodeURIComponent(node)}`
+    try {
+      const response = await peers.ask(replica, path, gone)
+      return response.ok ? ((await response.json()) as SidecarDetailView).resources : null
+    } catch {
+      return null
+    }
+  }
+
+  const detail = async (
+    node: string,
+    { headers }: FastifyRequest,
+    gone: AbortSignal,
+  ): Promise<SidecarDetailView> => {
     const found = await sidecars.get(node)
     if (found === undefined) throw new WaymarkError('sidecar_not_found', `no sidecar ${node} is known`)
+    const judged = judgeSidecar(found.entry, clock.now())
+    const elsewhere =
+      found.resources === null &&
+      judged.state !== 'disconnected' &&
+      judged.state !== 'stale' &&
+      headers[forwardedHeader] === undefined
+    const resources = elsewhere
+      ? await resourcesAt(found.entry.replica, node, gone)
+      : (found.resources?.map(resourceView) ?? null)
     return {
-      ...sidecarView(judgeSidecar(found.entry, clock.now())),
+      ...sidecarView(judged),
       revision: mesh.revision,
       at: time(clock.now()),
-      resources: found.resources?.map(resourceView) ?? null,
+      resources,
     }
   }
   const schema = {
     tags,
-    summary: 'One sidecar; resource by resource where this replica serves it',
+    summary: 'One sidecar, resource by resource; another replica that serves it is asked',
     querystring: SidecarQuery,
     response: { 200: SidecarDetail, ...problems(...errors, 'sidecar_not_found', 'database_unavailable') },
   }
 
   app.get('/sidecars/:node', { schema: { ...schema, params: NodeParams } }, async (request, reply) => {
-    await reads.pass(request.query, 'mesh', goneSignal(reply))
-    return detail(request.params.node)
+    const gone = goneSignal(reply)
+    await reads.pass(request.query, 'mesh', gone)
+    return detail(request.params.node, request, gone)
   })
 
   // Node ids hold a slash: the plain path reads as well as the escaped one.
@@ -128,8 +159,9 @@ export const sidecarRoutes = (app: RestApp, context: RestContext): void => {
     '/sidecars/:service/:id',
     { schema: { ...schema, params: NodePathParams } },
     async (request, reply) => {
-      await reads.pass(request.query, 'mesh', goneSignal(reply))
-      return detail(`${request.params.service}/${request.params.id}`)
+      const gone = goneSignal(reply)
+      await reads.pass(request.query, 'mesh', gone)
+      return detail(`${request.params.service}/${request.params.id}`, request, gone)
     },
   )
 }

@@ -117,7 +117,7 @@ const SidecarDetailSchema = define(
       resources: Type.Unsafe<Static<typeof ResourceState>[] | null>({
         type: ['array', 'null'],
         items: ResourceState,
-        description: 'null: another replica serves this sidecar',
+        description: 'null: the replica that serves it cannot be asked, or none does',
       }),
     },
     closed,
