@@ -1,6 +1,7 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { RegistrationBody } from '@waymark/control-plane/rest/schemas/registration.ts'
-import { expect, it, onTestFinished } from 'vitest'
+import { Sidecar } from '@waymark/deploy/local/sidecar.ts'
+import { expect, inject, it, onTestFinished } from 'vitest'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { serveGreeter, type GreeterBehaviour } from '../harness/grpc-greeter.ts'
 import { GrpcProgram } from '../harness/grpc-program.ts'
@@ -106,8 +107,14 @@ it('a gRPC client follows instances that come, drain and go, and fails no call',
   await answers('payments-2', 'payments-3')
   await mesh.api.deregister('payments', 'payments-2')
   await answers('payments-3')
+  // A degraded instance is called as long as there is no better one.
+  await mesh.api.ok('PUT', '/services/payments/instances/payments-3/heartbeat', { status: 'warning' })
+  await startServer(mesh, 'payments-4')
+  await answers('payments-4')
+  await mesh.api.deregister('payments', 'payments-4')
+  await answers('payments-3')
   const tally = await web.report()
-  expect(Object.keys(tally).sort()).toEqual(['payments-1', 'payments-2', 'payments-3'])
+  expect(Object.keys(tally).sort()).toEqual(['payments-1', 'payments-2', 'payments-3', 'payments-4'])
 })
 
 it('a gRPC client waits for a service that does not exist yet, and hears when one goes and comes back', async () => {
@@ -170,8 +177,8 @@ it('a gRPC client leaves out a failing instance and limits its calls', async () 
     outlierDetection: {
       consecutiveGatewayFailures: 5,
       interval: '500ms',
-      baseEjectionTime: '2s',
-      maxEjectionTime: '2s',
+      baseEjectionTime: '5s',
+      maxEjectionTime: '5s',
     },
     connectionLimits: { requests: 3 },
   })
@@ -243,4 +250,26 @@ it('an xDS-enabled gRPC server serves on the address that it has bound', async (
   const web = await startProgram(mesh)
   expect(await web.call({ target: 'xds:///payments.mesh', count: 5 })).toEqual({ 'payments-1': 5 })
   await server.stop()
+})
+
+it('a gRPC client calls an instance with a sidecar at its sidecar', async () => {
+  const mesh = await startTestMesh({ replicas: 1 })
+  const [outbound = 0, inbound = 0, admin = 0] = await mesh.ports(3)
+  await mesh.api.apply('Service', 'payments', { protocol: 'grpc' })
+  await startServer(mesh, 'payments-1', { registration: { sidecar: { port: inbound } } })
+  const sidecar = new Sidecar({
+    supervisor: mesh.supervisor,
+    envoy: inject('envoy'),
+    service: 'payments',
+    instance: 'payments-1',
+    ports: { outbound, inbound, admin },
+    controlPlane: [mesh.replica(0).process.xds],
+    configDir: mesh.directory,
+  })
+  sidecar.start()
+  await sidecar.waitUntilReady()
+  const web = await startProgram(mesh)
+  expect(await web.call({ target, count: 5 })).toEqual({ 'payments-1': 5 })
+  const stats = await sidecar.admin.stats('^http\\.inbound\\.downstream_rq_completed$')
+  expect([...stats.values()]).toEqual([5])
 })
