@@ -14,26 +14,6 @@ interface ControlPlaneInput extends SecurityInput {
 
 const typeUrl = (name: string) => `type.googleapis.com/envoy.extensions.${name}`
 
-/** A replica that refuses or does not answer is left alone for a while, so that a reconnect does not try it first. */
-const leaveOutTheDead = {
-  common_lb_config: {
-    // Only when all are left out, all are tried. The default would try the dead as soon as they are the majority.
-    healthy_panic_threshold: { value: 1 },
-  },
-  outlier_detection: {
-    split_external_local_origin_errors: true,
-    consecutive_local_origin_failure: 1,
-    interval: '1s',
-    base_ejection_time: '10s',
-    max_ejection_time: '60s',
-    max_ejection_time_jitter: '5s',
-    max_ejection_percent: 100,
-    // Success rates mean nothing with one stream.
-    enforcing_success_rate: 0,
-    enforcing_local_origin_success_rate: 0,
-  },
-}
-
 /**
  * How the names of replicas are resolved. A name that does not resolve keeps its last addresses; the first name
  * that resolves lets the sidecar start. So each question is short, and asked again soon.
@@ -61,7 +41,10 @@ const codec = {
 }
 
 /**
- * The replicas, all equal, in turn from a random one on. Envoy finds a silent one by HTTP/2 pings within 20 s.
+ * The replicas, all equal, in turn from a random one on: an attempt that fails is followed by one at the next. An address
+ * that does not answer costs a second; Envoy finds a replica that has become silent by HTTP/2 pings within 20 s.
+ * Outlier detection would make it worse: a replica that restarts is left out while an address that accepts and
+ * answers nothing, such as a load balancer without backends, is not.
  */
 export const controlPlaneCluster = (input: ControlPlaneInput, files: SecretFiles) => {
   const { controlPlane, tls, tokenFile } = input
@@ -71,7 +54,6 @@ export const controlPlaneCluster = (input: ControlPlaneInput, files: SecretFiles
     ...(dns ? resolution : { type: 'STATIC' }),
     connect_timeout: '1s',
     lb_policy: 'ROUND_ROBIN',
-    ...leaveOutTheDead,
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
         '@type': typeUrl('upstreams.http.v3.HttpProtocolOptions'),
