@@ -62,14 +62,17 @@ export class StreamRegistry {
     this.#streams.add(stream)
   }
 
-  /** The stream has named its node, or something of it has changed. */
-  update(stream: XdsStream): void {
-    const node = stream.node?.id
-    if (node === undefined) return
+  /** The stream has named its node. */
+  named(stream: XdsStream, node: string): void {
     const streams = this.#byNode.get(node)
     if (streams === undefined) this.#byNode.set(node, new Set([stream]))
     else streams.add(stream)
     this.#tell(node)
+  }
+
+  /** Something of the stream has changed. Called for every push and every answer. */
+  update({ node }: XdsStream): void {
+    if (node !== undefined) this.#tell(node.id)
   }
 
   remove(stream: XdsStream): void {

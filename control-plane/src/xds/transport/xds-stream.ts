@@ -48,7 +48,8 @@ export interface StreamContext {
   readonly counters: XdsCounters
   readonly limits: SessionLimits
   readonly timings: SessionTimings
-  /** The stream has learned its node, its state has changed, or it has ended. */
+  onNamed(stream: XdsStream, node: string): void
+  /** The stream's state has changed. */
   onStatus(stream: XdsStream): void
   onEnd(stream: XdsStream): void
 }
@@ -251,6 +252,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       this.#refuse(error)
     })
     this.#node = node
+    this.#context.onNamed(this, node.id)
     this.#view = view
     const session = this.#form.open({
       setOf: typeUrl => view.set(typeUrl),
