@@ -56,6 +56,8 @@ export class ControlPlane {
       // A young generation of 8 MB a half: grown to its default it would hold 100 MB, for nothing that shows in CPU.
       args: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8', main],
       env: {
+        // glibc's own first value; fixed, it does not keep the room of large responses once they are sent.
+        MALLOC_MMAP_THRESHOLD_: '131072',
         ...process.env,
         ...env,
         DATABASE_URL: databaseUrl,
