@@ -29,6 +29,8 @@ export interface XdsServerOptions {
   readonly listen: ListenAddress
   /** Without: plain text. */
   readonly tls?: ReloadedTls
+  /** Delta responses carry the TTLs of resources, and heartbeats keep these from running out (X22). */
+  readonly heartbeats?: boolean
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
   /** Served on the same port. */

@@ -265,6 +265,18 @@ test('X20 the waits end by time over the wire, too', async () => {
   expect((await client.next()).typeUrl).toBe(routeType)
 })
 
+test('X22 over the wire: a heartbeat has the TTL, the same version and no body', async () => {
+  await using fixture = await ServerFixture.start({ heartbeats: true })
+  fixture.put({ ...resource(endpointType, 'a'), ttlMs: 60 })
+  const client = fixture.connect()
+  client.send({ typeUrl: endpointType, resourceNamesSubscribe: ['a'] })
+  const [first] = (await client.take()).resources
+  const [heartbeat] = (await client.take()).resources
+  const version = first?.version
+  expect(first).toMatchObject({ name: 'a', ttl: { nanos: 60_000_000 } })
+  expect(heartbeat).toMatchObject({ name: 'a', version, ttl: { nanos: 60_000_000 }, resource: undefined })
+})
+
 test('one change to many streams is encoded once, reaches all, and leaves the others alone', async () => {
   await using fixture = await ServerFixture.start()
   fixture.put(resource(endpointType, 'a'), resource(endpointType, 'b'))

@@ -6,6 +6,7 @@ import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.
 import { newXdsCounters, type XdsCounters } from './counters.ts'
 import { deltaWire, sotwWire } from './push/encode-response.ts'
 import { DeltaSession } from './subscription/delta-session.ts'
+import { Heartbeats, HeartbeatSession } from './subscription/heartbeat-session.ts'
 import { SharedState } from './subscription/shared-state.ts'
 import { SotwSession } from './subscription/sotw-session.ts'
 import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
@@ -192,10 +193,21 @@ export class XdsServer implements Component {
   #addDiscovery(): void {
     const { counters } = this
     const shared = new SharedState()
+    const { heartbeats = false } = this.#options
+    const beats = new Heartbeats()
     const noncePrefix = `${this.#options.clock.now().toString(36)}-`
     const delta: XdsForm<DeltaRequest> = {
-      open: options => new DeltaSession({ ...options, shared }),
-      encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: false }) }),
+      open: heartbeats
+        ? options => {
+            const inner = new DeltaSession({ ...options, shared })
+            return new HeartbeatSession({
+              inner,
+              heartbeats: beats,
+              maxBytes: options.limits.maxResponseBytes,
+            })
+          }
+        : options => new DeltaSession({ ...options, shared }),
+      encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: heartbeats }) }),
     }
     const sotw: XdsForm<SotwRequest> = {
       open: options => new SotwSession({ ...options, shared }),

@@ -1,4 +1,4 @@
-import type { MemorySource} from '../memory-source.ts';
+import type { MemorySource } from '../memory-source.ts'
 import { type MemoryChange } from '../memory-source.ts'
 import type { DeltaRequest } from '../subscription/xds-request.ts'
 import { ManualClock } from '../../../test/support/manual-clock.ts'

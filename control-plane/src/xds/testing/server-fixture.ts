@@ -17,6 +17,7 @@ export interface FixtureOptions {
   readonly listen?: ListenAddress
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
+  readonly heartbeats?: boolean
   readonly services?: readonly ExtraService[]
   readonly tls?: ReloadedTls
   /** Puts something between the source and the server. */
@@ -41,6 +42,7 @@ export class ServerFixture implements AsyncDisposable {
       listen: options.listen ?? { host: '127.0.0.1', port: 0 },
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       timings: { stopMs: 200, ...options.timings },
+      heartbeats: options.heartbeats ?? false,
       ...(options.services === undefined ? {} : { services: options.services }),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
     })
