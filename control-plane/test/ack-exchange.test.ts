@@ -166,7 +166,7 @@ describe('the ACKs of a revision over two replicas', () => {
     const first = change('2', r1, r2)
     await far.take()
     expect(await rows()).toBe(0)
-    await r1.collect(first, 1)
+    await r1.collect(first, 20_000)
     await test.database
       .updateTable('ack_wanted')
       .set({ until: new Date(0).toISOString() })
@@ -195,8 +195,8 @@ it('a replica that is alone asks nobody and needs no database', async () => {
 
 it('only so many may wait at once', async () => {
   const r1 = await replica('r1', { running: false })
-  const places = Array.from({ length: 256 }, () => r1.exchange.reserve())
-  expect(() => r1.exchange.reserve()).toThrow('256 requests wait for ACKs already')
+  const places = Array.from({ length: 128 }, () => r1.exchange.reserve())
+  expect(() => r1.exchange.reserve()).toThrow('128 requests wait for ACKs already')
   places[0]?.()
   r1.exchange.reserve()
 })

@@ -49,7 +49,7 @@ export class AckExchange implements Component {
    * the call that gives it back, once.
    */
   reserve(): () => void {
-    const { maxWaits = 256 } = this.#options
+    const { maxWaits = 128 } = this.#options
     if (this.#places >= maxWaits) {
       throw new WaymarkError('overloaded', `${this.#places} requests wait for ACKs already`)
     }

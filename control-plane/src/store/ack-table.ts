@@ -30,7 +30,7 @@ export interface AckRow<R> {
 export type AckHint = 'wanted' | 'reported'
 
 /** Revisions that are read at once, of those that are wanted. */
-const wantedLimit = 256
+const wantedLimit = 128
 
 const channels = { wanted: 'waymark_ack_wanted', reported: 'waymark_ack_reported' } as const
 

@@ -63,7 +63,7 @@ export class RevisionWatch {
   /** What each sidecar has made of it, over all its streams: the worst of them, but a stream that is gone is none. */
   readonly #settled = new Map<string, Settled>()
   readonly #nacks = new Map<string, NackedSidecar>()
-  readonly #open = new Map<string, Map<StreamMark, readonly string[]>>()
+  readonly #open = new Map<string, StreamMark[]>()
 
   constructor(options: RevisionWatchOptions) {
     this.#options = options
@@ -99,7 +99,7 @@ export class RevisionWatch {
     const few = nodes.size < this.#open.size ? nodes : [...this.#open.keys()]
     for (const node of few) {
       if (!nodes.has(node)) continue
-      for (const mark of this.#open.get(node)?.keys() ?? []) answered = this.#note(mark, scope) || answered
+      for (const mark of [...(this.#open.get(node) ?? [])]) answered = this.#note(mark, scope) || answered
     }
     return answered
   }
@@ -127,7 +127,7 @@ export class RevisionWatch {
       nacks,
       waiting: [...this.#open]
         .slice(0, listed)
-        .map(([node, marks]) => ({ node, typeUrls: [...new Set([...marks.values()].flat())] })),
+        .map(([node, marks]) => ({ node, typeUrls: this.#unanswered(marks) })),
       gone,
     }
   }
@@ -143,17 +143,25 @@ export class RevisionWatch {
     const answer = mark.answer(scope)
     const known = this.#open.get(node)
     if (answer.state === 'pending') {
-      if (known === undefined) this.#open.set(node, new Map([[mark, answer.typeUrls]]))
-      else known.set(mark, answer.typeUrls)
+      if (known === undefined) this.#open.set(node, [mark])
+      else if (!known.includes(mark)) known.push(mark)
       return false
     }
-    known?.delete(mark)
-    if (known?.size === 0) this.#open.delete(node)
+    const left = known?.filter(other => other !== mark) ?? []
+    if (left.length > 0) this.#open.set(node, left)
+    else this.#open.delete(node)
     if (this.#found instanceof RevisionRecord && !this.#found.holds(mark)) return true
     const before = this.#settled.get(node)
     if (before === undefined || rank[answer.state] > rank[before]) this.#settled.set(node, answer.state)
     if (answer.state === 'nacked' && !this.#nacks.has(node)) this.#nacks.set(node, this.#nackOf(node, answer))
     return true
+  }
+
+  #unanswered(marks: readonly StreamMark[]): string[] {
+    const scope = this.#scope
+    if (scope === undefined) return []
+    const answers = marks.map(mark => mark.answer(scope))
+    return [...new Set(answers.flatMap(answer => (answer.state === 'pending' ? answer.typeUrls : [])))]
   }
 
   #nackOf(node: string, { typeUrl, refusal }: StreamAnswer & { readonly state: 'nacked' }): NackedSidecar {

@@ -24,7 +24,11 @@ export interface RevisionWatchesOptions {
 /** The revisions that are being followed. While there is none, events cost nothing. */
 export class RevisionWatches {
   readonly #options: RevisionWatchesOptions
-  readonly #watches = new Map<RevisionWatch, () => void>()
+  /** Who follows the same revision shares a watch. */
+  readonly #watches = new Map<
+    Revision,
+    { readonly watch: RevisionWatch; readonly listeners: Set<() => void> }
+  >()
   #unlisten: (() => void) | undefined
 
   constructor(options: RevisionWatchesOptions) {
@@ -33,24 +37,21 @@ export class RevisionWatches {
 
   /** Calls `onChange` when the report has changed; how many follow is for the caller to bound. */
   follow(revision: Revision, onChange: () => void): FollowedRevision {
-    const { journal, marks, clock, listen } = this.#options
-    const watch = new RevisionWatch({
-      revision,
-      find: wanted => journal.find(wanted),
-      marks,
-      epoch: () => clock.now() - clock.monotonic(),
-    })
-    this.#watches.set(watch, onChange)
-    this.#unlisten ??= listen(nodes => {
-      for (const [each, changed] of this.#watches) if (each.update(nodes)) changed()
-    })
+    const followed = this.#watches.get(revision) ?? this.#open(revision)
+    const { watch, listeners } = followed
+    const listener = (): void => {
+      onChange()
+    }
+    listeners.add(listener)
     return {
       get complete() {
         return watch.complete
       },
       report: () => watch.report(),
       end: () => {
-        this.#watches.delete(watch)
+        listeners.delete(listener)
+        if (listeners.size > 0 || this.#watches.get(revision) !== followed) return
+        this.#watches.delete(revision)
         if (this.#watches.size > 0) return
         this.#unlisten?.()
         this.#unlisten = undefined
@@ -61,6 +62,26 @@ export class RevisionWatches {
   /** All up to `revision` has been applied. */
   applied(revision: Revision): void {
     this.#options.journal.close(revision)
-    for (const [watch, changed] of this.#watches) if (watch.look()) changed()
+    for (const { watch, listeners } of this.#watches.values()) {
+      if (watch.look()) for (const changed of listeners) changed()
+    }
+  }
+
+  #open(revision: Revision): { readonly watch: RevisionWatch; readonly listeners: Set<() => void> } {
+    const { journal, marks, clock, listen } = this.#options
+    const watch = new RevisionWatch({
+      revision,
+      find: wanted => journal.find(wanted),
+      marks,
+      epoch: () => clock.now() - clock.monotonic(),
+    })
+    const opened = { watch, listeners: new Set<() => void>() }
+    this.#watches.set(revision, opened)
+    this.#unlisten ??= listen(nodes => {
+      for (const { watch: each, listeners } of this.#watches.values()) {
+        if (each.update(nodes)) for (const changed of listeners) changed()
+      }
+    })
+    return opened
   }
 }
