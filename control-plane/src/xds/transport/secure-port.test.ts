@@ -3,11 +3,23 @@ import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
+import { credentials, Metadata } from '@grpc/grpc-js'
+import {
+  LoadReportingServiceClient,
+  LoadStatsRequest,
+} from '@envoyproxy/protos/envoy/service/load_stats/v3/lrs.ts'
+import {
+  ClientStatusDiscoveryServiceClient,
+  ClientStatusRequest,
+} from '@envoyproxy/protos/envoy/service/status/v3/csds.ts'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { newToken, type TokenEntry } from '../../domain/access-token.ts'
 import { systemClock, type Clock } from '../../runtime/clock.ts'
 import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { ReloadedFiles } from '../../runtime/reloaded-files.ts'
+import { ClientStatusService } from '../client-status/client-status-service.ts'
+import { LoadBook } from '../load-reports/load-book.ts'
+import { LoadReportService } from '../load-reports/load-report-service.ts'
 import { MemorySource } from '../memory-source.ts'
 import type { ClientAccess } from '../testing/delta-client.ts'
 import { resource, ServerFixture } from '../testing/server-fixture.ts'
@@ -208,7 +220,23 @@ const guarded = async (options: { entries?: readonly TokenEntry[]; clock?: Clock
     clock,
     logger,
   })
-  const fixture = await ServerFixture.start({ tls, source, guard: () => access, logger })
+  const services = [
+    new LoadReportService({
+      book: new LoadBook({ clock }),
+      source: access,
+      clock,
+      logger,
+      intervalMs: 60_000,
+    }),
+    new ClientStatusService({
+      clients: () => [],
+      clock,
+      authorize: peer => {
+        access.authorizeAll(peer)
+      },
+    }),
+  ]
+  const fixture = await ServerFixture.start({ tls, source, guard: () => access, logger, services })
   return { fixture, access, put, tokens }
 }
 
@@ -266,6 +294,57 @@ test('X25 a sidecar never gets the secret of another identity', async () => {
   expect((await other.take()).resources.map(({ resource: any }) => String(any?.value))).toEqual([
     'new key of orders',
   ])
+})
+
+test('X25 load reports and CSDS ask for a credential, too', async () => {
+  const [one, all] = [['web'], ['*']].map(services => newToken({ services, expiresAt: inAnHour() }))
+  if (one === undefined || all === undefined) throw new Error('no tokens')
+  const { fixture, access, put, tokens } = await guarded({ entries: [one.entry, all.entry] })
+  await using _ = fixture
+  const { host, port } = fixture.address
+  const channel = credentials.createSsl(Buffer.from(roots.pem))
+  const csds = new ClientStatusDiscoveryServiceClient(`${host}:${port}`, channel)
+  const lrs = new LoadReportingServiceClient(`${host}:${port}`, channel)
+  const metadata = (token?: string) => {
+    const made = new Metadata()
+    if (token !== undefined) made.set('authorization', `Bearer ${token}`)
+    return made
+  }
+  const see = (token?: string) =>
+    new Promise<number>(resolve => {
+      csds.fetchClientStatus(ClientStatusRequest.fromPartial({}), metadata(token), error => {
+        resolve(error?.code ?? 0)
+      })
+    })
+  expect(await Promise.all([see(), see(one.token), see(all.token)])).toEqual([16, 7, 0])
+
+  const report = (id: string, token?: string) => {
+    const call = lrs.streamLoadStats(metadata(token))
+    const ended = new Promise<number>(resolve => {
+      call.on('error', () => undefined)
+      call.on('status', ({ code }: { code: number }) => {
+        resolve(code)
+      })
+    })
+    const asked = new Promise<number>(resolve =>
+      call.once('data', () => {
+        resolve(0)
+      }),
+    )
+    const clientFeatures = ['envoy.lrs.supports_send_all_clusters']
+    call.write(LoadStatsRequest.fromPartial({ node: { id, clientFeatures } }))
+    return { first: Promise.race([asked, ended]), ended }
+  }
+  const reporting = report('web/1', one.token)
+  expect(await reporting.first).toBe(0)
+  expect(await report('orders/1', one.token).first).toBe(7)
+  expect(await report('web/1').first).toBe(16)
+  await put([])
+  await tokens.check()
+  await access.recheck()
+  expect(await reporting.ended).toBe(16)
+  csds.close()
+  lrs.close()
 })
 
 test('X25 a stream ends when its token is withdrawn or expires', async () => {
