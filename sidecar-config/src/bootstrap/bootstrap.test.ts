@@ -81,7 +81,10 @@ describe('TLS and tokens in the bootstrap', () => {
 
   it('a token is not sent in plain text, but on loopback', () => {
     const token = { tokenFile: '/etc/waymark/token', secretFilePrefix }
-    expect(() => buildBootstrap({ ...remote, ...token })).toThrow('A token needs TLS')
+    for (const host of ['waymark.example', '10.0.0.1', '127.evil.example']) {
+      const controlPlane = [...input.controlPlane, { host, port: 7_401 }]
+      expect(() => buildBootstrap({ ...input, ...token, controlPlane })).toThrow('A token needs TLS')
+    }
     expect(() => buildBootstrap({ ...remote, ...token, tls })).not.toThrow()
     expect(() => buildBootstrap({ ...input, ...token })).not.toThrow()
   })

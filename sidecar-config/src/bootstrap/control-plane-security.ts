@@ -57,7 +57,8 @@ const secretNames = {
 
 const typeUrl = (name: string) => `type.googleapis.com/envoy.extensions.${name}`
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIpAddress(host) && host.startsWith('127.'))
 
 /** Throws RangeError for what cannot be secure, or cannot work. */
 export const checkSecurity = (
