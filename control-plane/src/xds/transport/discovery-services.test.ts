@@ -23,9 +23,12 @@ async function untilMarker(client: StreamClient<DiscoveryRequest, DiscoveryRespo
   client.send({ typeUrl: 'test/marker', resourceNames: ['*'] })
   const seen: string[] = []
   for (;;) {
-    const { typeUrl, resources } = await client.next()
-    if (typeUrl === 'test/marker') return seen
-    seen.push(...bodies(resources))
+    const { typeUrl, resources, nonce } = await client.next()
+    if (typeUrl !== 'test/marker') seen.push(...bodies(resources))
+    else {
+      client.send({ typeUrl, resourceNames: ['*'], responseNonce: nonce })
+      return seen
+    }
   }
 }
 
