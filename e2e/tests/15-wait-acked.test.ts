@@ -68,6 +68,7 @@ it('a write waits for the sidecars of both replicas, and names one that stands s
     ],
   })
   // One of another replica is told of resource by resource all the same.
+  await eventually('both to be shown', async () => (await first.api.sidecars()).states['in-sync'] === 2)
   const far = await first.api.sidecar(web.node)
   expect(far).toMatchObject({ replica: other.name, state: 'in-sync', duplicate: false })
   const endpoints = far.resources?.filter(({ typeUrl }) => typeUrl === endpointType)
@@ -179,6 +180,8 @@ it('without Postgres a replica tells of its own sidecars, and of whom it cannot'
     async () => (await first.api.sidecars()).sidecars.length === 2,
   )
   const { revision } = await first.api.ok<Written>('PUT', `${second}?wait=acked&timeout=9s`, payments(1))
+
+  await eventually('both to be in sync', async () => (await first.api.sidecars()).states['in-sync'] === 2)
 
   await postgres.stop()
   const list = await first.api.sidecars()

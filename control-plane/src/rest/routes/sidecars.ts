@@ -103,18 +103,18 @@ export const sidecarRoutes = (app: RestApp, context: RestContext, peers: Replica
     },
   )
 
-  /** What the replica that serves it says of its resources; null when it cannot be asked. */
-  const resourcesAt = async (
+  /** What the replica that serves it says of it, as of now; undefined when it cannot be asked. */
+  const ask = async (
     replica: string,
     node: string,
     gone: AbortSignal,
-  ): Promise<SidecarDetailView['resources']> => {
-    const path = `/api/v1/sidecars/${encodeURIComponent(node)}`
+  ): Promise<SidecarDetailView | undefined> => {
     try {
-      const response = await peers.ask(replica, path, gone)
-      return response.ok ? ((await response.json()) as SidecarDetailView).resources : null
+      const response = await peers.ask(replica, `/api/v1/sidecars/${encodeURIComponent(node)}`, gone)
+      // Replicas run the same program.
+      return response.ok ? ((await response.json()) as SidecarDetailView) : undefined
     } catch {
-      return null
+      return undefined
     }
   }
 
@@ -126,20 +126,15 @@ export const sidecarRoutes = (app: RestApp, context: RestContext, peers: Replica
     const found = await sidecars.get(node)
     if (found === undefined) throw new WaymarkError('sidecar_not_found', `no sidecar ${node} is known`)
     const judged = judgeSidecar(found.entry, clock.now())
-    const elsewhere =
-      found.resources === null &&
-      judged.state !== 'disconnected' &&
-      judged.state !== 'stale' &&
-      headers[forwardedHeader] === undefined
-    const resources = elsewhere
-      ? await resourcesAt(found.entry.replica, node, gone)
-      : (found.resources?.map(resourceView) ?? null)
-    return {
+    const view = {
       ...sidecarView(judged),
       revision: mesh.revision,
       at: time(clock.now()),
-      resources,
+      resources: found.resources?.map(resourceView) ?? null,
     }
+    const elsewhere = found.resources === null && judged.state !== 'disconnected' && judged.state !== 'stale'
+    if (!elsewhere || headers[forwardedHeader] !== undefined) return view
+    return (await ask(view.replica, node, gone)) ?? view
   }
   const schema = {
     tags,
