@@ -12,12 +12,10 @@ const titles = folders
   .filter(file => file.endsWith('.test.ts'))
   .flatMap(file => [...readFileSync(file, 'utf8').matchAll(/^ *test\(\s*'([^']+)'/gm)])
   .map(([, title]) => title ?? '')
-const rows = [...page.matchAll(/^- \*\*(X\d+)\*\* .*\n((?: {2}- `.*`\n)*)/gm)]
-const numbers = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 23, 25].map(
-  number => `X${number}`,
-)
+const rows = [...page.matchAll(/^- \*\*(X\d+)\*\* .* Source: .+\.\n((?: {2}- `.*`\n)*)/gm)]
+const numbers = Array.from({ length: 25 }, (_, index) => `X${index + 1}`)
 
-test('the reference has an entry for each rule, and each test that it names exists and carries its number', () => {
+test('the reference has an entry and a source for each rule, and each test that it names exists and carries its number', () => {
   expect(rows.map(([, rule]) => rule)).toEqual(numbers)
   for (const [, rule, tests] of rows) {
     const named = [...(tests ?? '').matchAll(/`([^`]+)`/g)].map(([, title]) => title ?? '')
