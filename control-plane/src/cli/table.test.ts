@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, shortType, table } from './table.ts'
+import { ago, table } from './table.ts'
 
 describe('table', () => {
   it('aligns columns and leaves no trailing space', () => {
@@ -34,13 +34,5 @@ describe('ago', () => {
   ])('%s is %s ago', (then, text) => {
     expect(ago(then, '2026-01-01T00:00:00Z')).toBe(text)
     expect(ago(then, Date.parse('2026-01-01T00:00:00Z'))).toBe(text)
-  })
-})
-
-describe('shortType', () => {
-  it('is the name of the message', () => {
-    expect(shortType('type.googleapis.com/envoy.config.route.v3.RouteConfiguration')).toBe(
-      'RouteConfiguration',
-    )
   })
 })

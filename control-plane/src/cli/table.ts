@@ -41,6 +41,3 @@ export const ago = (then: string, now: string | number): string => {
   if (seconds < 172_800) return `${Math.round(seconds / 3_600)}h`
   return `${Math.round(seconds / 86_400)}d`
 }
-
-/** `type.googleapis.com/envoy.config.cluster.v3.Cluster` as `Cluster`. */
-export const shortType = (typeUrl: string): string => typeUrl.slice(typeUrl.lastIndexOf('.') + 1)

@@ -4,7 +4,8 @@ import type { RevisionSidecarsView } from '../rest/schemas/revision-sidecars.ts'
 import type { CommandContext } from './command-context.ts'
 import { CliError, exitCodes, type ExitCode } from './exit-code.ts'
 import { paintFor } from './paint.ts'
-import { printable, shortType } from './table.ts'
+import { shortType } from '../domain/short-type.ts'
+import { printable } from './table.ts'
 import { wrap } from './wrap.ts'
 
 /** `--wait` and `--timeout` of a command that writes. */

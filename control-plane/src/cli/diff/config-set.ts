@@ -1,4 +1,5 @@
 /** What `/sidecars/{node}/config` and Envoy's `/config_dump` say, brought into one form that can be compared. */
+import { shortType } from '../../domain/short-type.ts'
 import type { SidecarConfigView } from '../../rest/schemas/sidecar-config.ts'
 import { comparableEndpoints } from './endpoints.ts'
 import { canonical, isObject, objectIn, objectsIn, textIn, type Json, type JsonObject } from './json.ts'
@@ -19,15 +20,13 @@ export interface ConfigSet {
 }
 
 const kinds: Readonly<Record<string, ConfigKind>> = {
-  'envoy.config.cluster.v3.Cluster': 'cluster',
-  'envoy.config.endpoint.v3.ClusterLoadAssignment': 'endpoints',
-  'envoy.config.listener.v3.Listener': 'listener',
-  'envoy.config.route.v3.RouteConfiguration': 'routes',
-  'envoy.config.route.v3.VirtualHost': 'virtual host',
-  'envoy.extensions.transport_sockets.tls.v3.Secret': 'secret',
+  Cluster: 'cluster',
+  ClusterLoadAssignment: 'endpoints',
+  Listener: 'listener',
+  RouteConfiguration: 'routes',
+  VirtualHost: 'virtual host',
+  Secret: 'secret',
 }
-
-const shortType = (typeUrl: string): string => typeUrl.slice(typeUrl.lastIndexOf('/') + 1)
 
 class Items {
   readonly items = new Map<string, ConfigItem>()
@@ -79,7 +78,7 @@ export const dumpConfig = (dump: Json): ConfigSet => {
   const sections = new Map(
     objectsIn(canonical(dump), 'configs').map(config => [shortType(textIn(config, '@type')), config]),
   )
-  const section = (name: string): JsonObject | undefined => sections.get(`envoy.admin.v3.${name}`)
+  const section = (name: string): JsonObject | undefined => sections.get(name)
 
   const clusters = section('ClustersConfigDump')
   for (const entry of objectsIn(clusters, 'dynamicActiveClusters')) {
