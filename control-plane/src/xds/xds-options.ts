@@ -43,6 +43,7 @@ export const defaultLimits: XdsLimits = {
   maxNames: 200_000,
   maxTypes: 32,
   maxResponseBytes: 3 * mebibyte,
+  maxFirstResponseBytes: 64 * mebibyte,
   maxStreams: 20_000,
   maxConnections: 20_000,
   maxRequestBytes: 4 * mebibyte,

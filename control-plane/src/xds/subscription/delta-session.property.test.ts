@@ -192,7 +192,7 @@ class World {
     return new DeltaSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
-      limits: { maxNames: 100, maxTypes: 9, maxResponseBytes: 400 },
+      limits: { maxNames: 100, maxTypes: 9, maxResponseBytes: 400, maxFirstResponseBytes: 400 },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
       shared: this.#shared,
       aggregated: true,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { resource } from '../testing/server-fixture.ts'
-import { SessionFixture } from '../testing/session-fixture.ts'
+import { SessionFixture, type SentBatch } from '../testing/session-fixture.ts'
+import { limitsFor } from './session.ts'
 import { clusterType, endpointType, routeType } from '../type-urls.ts'
 
 test('X19 a long silence about clusters costs bounded memory', () => {
@@ -24,4 +25,20 @@ test('a stream may neither subscribe to too many names nor open too many types',
   const types = new SessionFixture({ limits: { maxTypes: 1 } })
   types.ask(endpointType)
   expect(() => types.ask(routeType)).toThrow('more than 1 resource types')
+})
+
+test('X19 the first response of a type goes whole to who takes any size, later ones are cut', () => {
+  const fixture = new SessionFixture({ limits: { maxResponseBytes: 1_000 } })
+  const big = 'x'.repeat(400)
+  const change = (text: string) => ({ put: ['a', 'b', 'c'].map(name => resource(endpointType, name, text)) })
+  fixture.source.apply(change(big))
+  const sizes = (batches: SentBatch[]) => fixture.ackAll(batches).map(({ resources }) => resources.length)
+  expect(sizes(fixture.ask(endpointType, { subscribe: ['a', 'b', 'c'] }))).toEqual([3])
+  expect(sizes(fixture.change(change(`${big}y`)))).toEqual([1, 1, 1])
+})
+
+test('only Envoy is known to take messages of any size', () => {
+  const limits = { maxNames: 1, maxTypes: 1, maxResponseBytes: 2, maxFirstResponseBytes: 3 }
+  expect(limitsFor('envoy/1.40.0', limits).maxFirstResponseBytes).toBe(3)
+  expect(limitsFor('gRPC Node Pure JS/1.14', limits).maxFirstResponseBytes).toBe(2)
 })

@@ -87,7 +87,9 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
       let settled = false
       for (const delivery of this.#ordered) {
         if (!delivery.hasWork || !this.#isOpen(delivery)) continue
-        const batch = delivery.take(this, this.#limits.maxResponseBytes)
+        const { maxFirstResponseBytes, maxResponseBytes } = this.#limits
+        const first = delivery.lastSentAt === -Infinity
+        const batch = delivery.take(this, first ? maxFirstResponseBytes : maxResponseBytes)
         if (batch !== undefined) return batch
         settled ||= !delivery.busy
       }

@@ -19,7 +19,7 @@ function open(source: MemorySource, maxBytes = 1_000_000) {
     inner: new DeltaSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
-      limits: { maxNames: 100, maxTypes: 8, maxResponseBytes: 1_000_000 },
+      limits: { maxNames: 100, maxTypes: 8, maxResponseBytes: 1_000_000, maxFirstResponseBytes: 1_000_000 },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
       aggregated: true,
     }),

@@ -14,7 +14,16 @@ export interface SessionLimits {
   readonly maxTypes: number
   /** Aimed at, not exact: a single larger resource still goes, alone. */
   readonly maxResponseBytes: number
+  /**
+   * The same for the first response of a type to an Envoy, which takes messages of any size: it starts to serve
+   * when it has one response, so what came in a second one would be missing for a moment.
+   */
+  readonly maxFirstResponseBytes: number
 }
+
+/** `agent`: as in `XdsNode`. Other clients than Envoy may refuse a message of more than 4 MiB, as gRPC does by default. */
+export const limitsFor = (agent: string, limits: SessionLimits): SessionLimits =>
+  agent.startsWith('envoy/') ? limits : { ...limits, maxFirstResponseBytes: limits.maxResponseBytes }
 
 export interface SessionTimings {
   /** How long CDS waits for an answer before it goes on without (X19). */

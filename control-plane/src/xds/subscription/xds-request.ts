@@ -26,7 +26,8 @@ export interface SotwRequest extends XdsRequest {
   readonly version: string
 }
 
-/** Bytes that are no request; ends the stream, not the connection. */
+/** Bytes that are no request, or one beyond the limits; ends the stream, not the connection. */
 export interface MalformedRequest {
   readonly malformed: string
+  readonly tooLarge: boolean
 }

@@ -33,7 +33,9 @@ export interface DriverOptions {
 export function sessionDriver({ source, maxResponseBytes }: DriverOptions): Promise<DeltaDriver> {
   const fixture = new SessionFixture({
     ...(source === undefined ? {} : { source }),
-    ...(maxResponseBytes === undefined ? {} : { limits: { maxResponseBytes } }),
+    ...(maxResponseBytes === undefined
+      ? {}
+      : { limits: { maxResponseBytes, maxFirstResponseBytes: maxResponseBytes } }),
   })
   const { session } = fixture
   return Promise.resolve({

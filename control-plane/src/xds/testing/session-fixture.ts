@@ -33,7 +33,13 @@ export class SessionFixture {
     this.session = new DeltaSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => this.source.revision(),
-      limits: { maxNames: 1000, maxTypes: 8, maxResponseBytes: 1_000_000, ...options.limits },
+      limits: {
+        maxNames: 1000,
+        maxTypes: 8,
+        maxResponseBytes: 1_000_000,
+        maxFirstResponseBytes: 1_000_000,
+        ...options.limits,
+      },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
       shared: new SharedState({ smallest: 1 }),
       aggregated: true,

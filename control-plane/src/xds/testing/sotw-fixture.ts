@@ -29,7 +29,7 @@ export class SotwFixture {
     this.session = new SotwSession({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => this.source.revision(),
-      limits: { maxNames: 1000, maxTypes: 8, maxResponseBytes: 1_000_000 },
+      limits: { maxNames: 1000, maxTypes: 8, maxResponseBytes: 1_000_000, maxFirstResponseBytes: 1_000_000 },
       timings: { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 },
       aggregated: options.aggregated ?? true,
     })

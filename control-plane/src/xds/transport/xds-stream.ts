@@ -1,12 +1,12 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Revision } from '../../domain/revision.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import type { Logger } from '../../runtime/logger.ts'
 import type { RevisionJournal } from '../acks/revision-journal.ts'
 import { StreamMark } from '../acks/stream-mark.ts'
 import type { Answer } from '../subscription/batch.ts'
 import type { XdsCounters } from '../counters.ts'
 import {
+  limitsFor,
   SessionError,
   type Session,
   type SessionLimits,
@@ -16,13 +16,16 @@ import {
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
 import type { Delivery } from '../subscription/delivery.ts'
 import type { Admission } from '../push/admission.ts'
+import type { Pace } from '../push/pace.ts'
 import type { FanOut, Flushable } from '../push/fan-out.ts'
 import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from '../port.ts'
 import { describeRefusal } from '../subscription/refusals.ts'
 import type { ResourceHub } from '../push/resource-hub.ts'
 import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
+import type { BoundedLog } from './bounded-log.ts'
 import { peerOf } from './peer.ts'
+import { statusDetails } from './status-details.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
 import { TypeSubscriber } from './type-subscriber.ts'
@@ -30,10 +33,12 @@ import { TypeSubscriber } from './type-subscriber.ts'
 /** The form of a service: how its sessions work and how its responses are written. */
 export interface XdsForm<Request extends XdsRequest> {
   open(options: SessionOptions): Session<Request>
+  /** Never throws. */
+  decode(bytes: Uint8Array): Request | MalformedRequest
   readonly encoder: ResponseEncoder
 }
 
-export type XdsCall<Request extends XdsRequest> = ServerDuplexStream<Request | MalformedRequest, Buffer>
+export type XdsCall = ServerDuplexStream<Buffer, Buffer>
 
 /** What all streams of a server share. */
 export interface StreamContext {
@@ -41,6 +46,7 @@ export interface StreamContext {
   readonly hub: ResourceHub
   readonly fanOut: FanOut
   readonly admission: Admission
+  readonly pace: Pace
   /** Told which streams a revision touches. */
   readonly journal: RevisionJournal
   readonly clock: Clock
@@ -66,7 +72,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   readonly connectedAt: number
   /** The only type of its service; undefined: all types of its client come by it. */
   readonly typeUrl: string | undefined
-  readonly #call: XdsCall<Request>
+  readonly #call: XdsCall
   readonly #form: XdsForm<Request>
   readonly #context: StreamContext
   readonly #subscribers = new Map<Delivery, TypeSubscriber>()
@@ -86,7 +92,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   constructor(options: {
     id: number
-    call: XdsCall<Request>
+    call: XdsCall
     form: XdsForm<Request>
     typeUrl: string | undefined
     context: StreamContext
@@ -145,8 +151,19 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   run(): void {
     if (this.#closed) return
     this.#idleSince = this.#context.clock.monotonic()
-    readWhenAdmitted(this.#call, this.#context.admission, (message: Request | MalformedRequest) => {
-      this.#receive(message)
+    readWhenAdmitted<Request>({
+      ...this.#context,
+      call: this.#call,
+      decode: bytes => this.#form.decode(bytes),
+      onFirst: () => {
+        this.#idleSince = undefined
+      },
+      onMessage: message => {
+        this.#receive(message)
+      },
+      onGreedy: () => {
+        this.#refuse(new SessionError(8, 'the requests of this stream take too much time'))
+      },
     })
   }
 
@@ -257,7 +274,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const session = this.#form.open({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
-      limits,
+      limits: limitsFor(node.agent, limits),
       timings,
       aggregated: this.typeUrl === undefined,
     })
