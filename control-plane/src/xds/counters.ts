@@ -1,7 +1,8 @@
 import type { AdmissionFigures } from './push/admission.ts'
+import type { PaceFigures } from './push/pace.ts'
 
 /** What the xDS server has counted since it was built; plain numbers that telemetry reads. */
-export interface XdsCounters extends AdmissionFigures {
+export interface XdsCounters extends AdmissionFigures, PaceFigures {
   /** Streams that are open now. */
   streams: number
   opened: number
@@ -37,4 +38,5 @@ export const newXdsCounters = (): XdsCounters => ({
   waiting: 0,
   delayed: 0,
   longestWaitMs: 0,
+  paced: 0,
 })

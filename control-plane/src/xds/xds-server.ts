@@ -10,9 +10,13 @@ import { Heartbeats, HeartbeatSession } from './subscription/heartbeat-session.t
 import { SharedState } from './subscription/shared-state.ts'
 import { SotwSession } from './subscription/sotw-session.ts'
 import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
+import { BoundedLog } from './transport/bounded-log.ts'
+import { decodeDeltaRequest, decodeSotwRequest } from './transport/decode-request.ts'
 import { addDiscoveryServices } from './transport/discovery-services.ts'
-import { XdsStream, type StreamContext, type XdsCall, type XdsForm } from './transport/xds-stream.ts'
+import type { StreamContext, XdsCall, XdsForm } from './transport/stream-context.ts'
+import { XdsStream } from './transport/xds-stream.ts'
 import { Admission } from './push/admission.ts'
+import { Pace } from './push/pace.ts'
 import { FanOut } from './push/fan-out.ts'
 import {
   defaultLimits,
@@ -46,7 +50,7 @@ export class XdsServer implements Component {
   readonly #listener: XdsListener
   readonly #registry: StreamRegistry
   readonly #watches: RevisionWatches
-  readonly #context: StreamContext
+  readonly #context: StreamContext<XdsStream>
   #bound: Promise<ListenAddress> | undefined
   #stopping = false
   #lastId = 0
@@ -88,9 +92,11 @@ export class XdsServer implements Component {
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
       admission: new Admission({ clock, figures: counters }),
+      pace: new Pace({ clock, figures: counters }),
       journal,
       clock,
       logger,
+      warnings: new BoundedLog({ logger, clock }),
       counters,
       limits: this.#limits,
       timings: this.#timings,
@@ -175,13 +181,16 @@ export class XdsServer implements Component {
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */
   closeStuck(): void {
-    const { clock, logger } = this.#options
+    const { clock } = this.#options
     const now = clock.monotonic()
     for (const stream of this.#registry.streams) {
       const since = stream.stuckSince
       if (since === undefined || now - since < this.#timings.stuckMs) continue
       this.counters.closedStuck += 1
-      logger.warn({ node: stream.node?.id, stream: stream.id }, 'closed an xDS stream that was stuck')
+      this.#context.warnings.warn(
+        { node: stream.node?.id, stream: stream.id },
+        'closed an xDS stream that was stuck',
+      )
       const { peer } = stream
       stream.close(status.RESOURCE_EXHAUSTED, 'the client took or answered nothing for too long')
       clock.timer(cutOffMs, () => {
@@ -207,10 +216,12 @@ export class XdsServer implements Component {
             })
           }
         : options => new DeltaSession({ ...options, shared }),
+      decode: bytes => decodeDeltaRequest(bytes, this.#limits),
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: heartbeats }) }),
     }
     const sotw: XdsForm<SotwRequest> = {
       open: options => new SotwSession({ ...options, shared }),
+      decode: bytes => decodeSotwRequest(bytes, this.#limits),
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: sotwWire }),
     }
     addDiscoveryServices(this.#server, {
@@ -224,7 +235,7 @@ export class XdsServer implements Component {
   }
 
   #accept<Request extends XdsRequest>(
-    call: XdsCall<Request>,
+    call: XdsCall,
     form: XdsForm<Request>,
     typeUrl: string | undefined,
   ): void {

@@ -8,6 +8,7 @@ import { XdsRefusedError, type XdsPeer } from '../port.ts'
 import type { ClientView } from '../status/held-resources.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
 import { peerOf } from '../transport/peer.ts'
+import { statusError } from '../transport/status-error.ts'
 import { encodeClientNode, encodeClientResource, joinResponse } from './encode-client.ts'
 import { nodePredicate } from './node-matchers.ts'
 
@@ -173,11 +174,11 @@ export class ClientStatusService implements ExtraService {
 }
 
 const end = (call: ServerDuplexStream<ClientStatusRequest, Buffer>, code: number, details: string): void => {
-  call.emit('error', Object.assign(new Error(details), { code, details }))
+  call.emit('error', statusError(code, details))
 }
 
 function statusOf(error: unknown): { code: number; details: string } {
-  if (error instanceof XdsRefusedError) return { code: error.status, details: error.message }
-  if (error instanceof AnswerTooLargeError) return { code: status.RESOURCE_EXHAUSTED, details: error.message }
-  return { code: status.INTERNAL, details: 'internal error' }
+  if (error instanceof XdsRefusedError) return statusError(error.status, error.message)
+  if (error instanceof AnswerTooLargeError) return statusError(status.RESOURCE_EXHAUSTED, error.message)
+  return statusError(status.INTERNAL, 'internal error')
 }

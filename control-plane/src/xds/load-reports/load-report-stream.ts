@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { XdsRefusedError, type XdsSource, type XdsView } from '../port.ts'
 import { peerOf } from '../transport/peer.ts'
+import { statusError } from '../transport/status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { decodeLoadNode, decodeLoadReport } from './decode-load-report.ts'
 import type { LoadBook } from './load-book.ts'
@@ -72,7 +73,7 @@ export class LoadReportStream {
   close(code: number, details: string): void {
     if (this.#closed) return
     this.#dispose()
-    this.#call.emit('error', Object.assign(new Error(details), { code, details }))
+    this.#call.emit('error', statusError(code, details))
   }
 
   #receive(bytes: Buffer): void {

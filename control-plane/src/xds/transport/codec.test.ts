@@ -11,6 +11,8 @@ import { deltaWire } from '../push/encode-response.ts'
 import { ResponseEncoder } from '../push/response-encoder.ts'
 import { clusterType } from '../type-urls.ts'
 
+const limits = { maxNames: 100 }
+
 const extensions = Array.from({ length: 516 }, (_, index) => ({
   name: `envoy.extension.${index}`,
   category: 'envoy.filters.http',
@@ -39,7 +41,7 @@ test('a node as large as that of Envoy is read for what matters', () => {
     }),
   ).finish()
   expect(bytes.length).toBeGreaterThan(50_000)
-  expect(decodeDeltaRequest(bytes)).toEqual({
+  expect(decodeDeltaRequest(bytes, limits)).toEqual({
     node: {
       id: 'web/1',
       cluster: 'web',
@@ -59,7 +61,10 @@ test('a node as large as that of Envoy is read for what matters', () => {
 
 test('X14 a request without error_detail has no error, one with an empty message has', () => {
   const decode = (request: Parameters<typeof DeltaDiscoveryRequest.fromPartial>[0]) =>
-    decodeDeltaRequest(DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial(request)).finish())
+    decodeDeltaRequest(
+      DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial(request)).finish(),
+      limits,
+    )
   expect(decode({ typeUrl: 't' })).toMatchObject({ error: undefined, node: undefined, nonce: '' })
   expect(decode({ errorDetail: { code: 13 } })).toMatchObject({ error: '' })
 })
@@ -75,19 +80,19 @@ test('any request survives the way through bytes, and any bytes give a request o
   fc.assert(
     fc.property(request, message => {
       const bytes = DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial(message)).finish()
-      expect(decodeDeltaRequest(bytes)).toMatchObject({
+      expect(decodeDeltaRequest(bytes, limits)).toMatchObject({
         typeUrl: message.typeUrl,
         subscribe: message.resourceNamesSubscribe,
         unsubscribe: message.resourceNamesUnsubscribe,
         nonce: message.responseNonce,
       })
-      const cut = decodeDeltaRequest(bytes.subarray(0, bytes.length - 1))
+      const cut = decodeDeltaRequest(bytes.subarray(0, bytes.length - 1), limits)
       if (bytes.length > 1 && message.responseNonce !== '') expect(cut).toHaveProperty('malformed')
     }),
   )
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
-      const decoded = decodeDeltaRequest(bytes)
+      const decoded = decodeDeltaRequest(bytes, limits)
       expect('malformed' in decoded || typeof decoded.typeUrl === 'string').toBe(true)
     }),
   )

@@ -8,23 +8,72 @@ import type { XdsNode } from '../port.ts'
 const nothing: readonly string[] = []
 const noVersions: ReadonlyMap<string, string> = new Map()
 
-/** Reads a DeltaDiscoveryRequest without the parts that nobody uses. Never throws: grpc-js would hide the reason. */
-export const decodeDeltaRequest = (bytes: Uint8Array): DeltaRequest | MalformedRequest =>
-  orMalformed(() => decodeDelta(new BinaryReader(bytes)))
+/** What one stream may hold. */
+export interface RequestLimits {
+  readonly maxNames: number
+}
+
+/** A request has three lists: what is asked for, what no longer, what is held. */
+const lists = 3
+
+/**
+ * Reads a DeltaDiscoveryRequest without the parts that nobody uses. Never throws. An empty name takes two bytes: without
+ * the limit a small request would become a long list.
+ */
+export const decodeDeltaRequest = (
+  bytes: Uint8Array,
+  limits: RequestLimits,
+): DeltaRequest | MalformedRequest =>
+  orMalformed(() => decodeDelta(new BinaryReader(bytes), new NameReader(limits)))
 
 /** Reads a DiscoveryRequest likewise. */
-export const decodeSotwRequest = (bytes: Uint8Array): SotwRequest | MalformedRequest =>
-  orMalformed(() => decodeSotw(new BinaryReader(bytes)))
+export const decodeSotwRequest = (bytes: Uint8Array, limits: RequestLimits): SotwRequest | MalformedRequest =>
+  orMalformed(() => decodeSotw(new BinaryReader(bytes), new NameReader(limits)))
 
 function orMalformed<Request>(decode: () => Request): Request | MalformedRequest {
   try {
     return decode()
   } catch (error) {
-    return { malformed: error instanceof Error ? error.message : 'unreadable bytes' }
+    const malformed = error instanceof Error ? error.message : 'unreadable bytes'
+    return { malformed, tooLarge: error instanceof TooLargeError }
   }
 }
 
-function decodeDelta(reader: BinaryReader): DeltaRequest {
+class TooLargeError extends Error {
+  override readonly name = 'TooLargeError'
+}
+
+/** Longer than any name that a library or Envoy makes: URLs with parameters are the longest. */
+const maxNameLength = 2_048
+
+/** Reads the names of one request. Throws TooLargeError for what is beyond a limit. */
+class NameReader {
+  readonly #max: number
+  #read = 0
+
+  constructor({ maxNames }: RequestLimits) {
+    this.#max = lists * maxNames
+  }
+
+  next(reader: BinaryReader): string {
+    this.count()
+    return this.short(reader.string())
+  }
+
+  count(): void {
+    this.#read += 1
+    if (this.#read > this.#max) throw new TooLargeError(`more than ${this.#max} names in one request`)
+  }
+
+  short(text: string): string {
+    if (text.length > maxNameLength) {
+      throw new TooLargeError(`a name or version has more than ${maxNameLength} characters`)
+    }
+    return text
+  }
+}
+
+function decodeDelta(reader: BinaryReader, names: NameReader): DeltaRequest {
   let node: XdsNode | undefined
   let typeUrl = ''
   let nonce = ''
@@ -34,10 +83,10 @@ function decodeDelta(reader: BinaryReader): DeltaRequest {
   let versions: Map<string, string> | undefined
   eachField(reader, reader.len, field => {
     if (field === 1) node = decodeNode(reader, reader.uint32())
-    else if (field === 2) typeUrl = reader.string()
-    else if (field === 3) (subscribe ??= []).push(reader.string())
-    else if (field === 4) (unsubscribe ??= []).push(reader.string())
-    else if (field === 5) versionEntry(reader, (versions ??= new Map<string, string>()))
+    else if (field === 2) typeUrl = names.short(reader.string())
+    else if (field === 3) (subscribe ??= []).push(names.next(reader))
+    else if (field === 4) (unsubscribe ??= []).push(names.next(reader))
+    else if (field === 5) versionEntry(reader, names, (versions ??= new Map<string, string>()))
     else if (field === 6) nonce = reader.string()
     else if (field === 7) error = Status.decode(reader, reader.uint32()).message
     else return false
@@ -54,7 +103,7 @@ function decodeDelta(reader: BinaryReader): DeltaRequest {
   }
 }
 
-function decodeSotw(reader: BinaryReader): SotwRequest {
+function decodeSotw(reader: BinaryReader, limited: NameReader): SotwRequest {
   let node: XdsNode | undefined
   let typeUrl = ''
   let nonce = ''
@@ -62,10 +111,10 @@ function decodeSotw(reader: BinaryReader): SotwRequest {
   let error: string | undefined
   let names: string[] | undefined
   eachField(reader, reader.len, field => {
-    if (field === 1) version = reader.string()
+    if (field === 1) version = limited.short(reader.string())
     else if (field === 2) node = decodeNode(reader, reader.uint32())
-    else if (field === 3) (names ??= []).push(reader.string())
-    else if (field === 4) typeUrl = reader.string()
+    else if (field === 3) (names ??= []).push(limited.next(reader))
+    else if (field === 4) typeUrl = limited.short(reader.string())
     else if (field === 5) nonce = reader.string()
     else if (field === 6) error = Status.decode(reader, reader.uint32()).message
     else return false
@@ -74,7 +123,8 @@ function decodeSotw(reader: BinaryReader): SotwRequest {
   return { node, typeUrl, names: names ?? nothing, version, nonce, error }
 }
 
-function versionEntry(reader: BinaryReader, versions: Map<string, string>): void {
+function versionEntry(reader: BinaryReader, names: NameReader, versions: Map<string, string>): void {
+  names.count()
   let name = ''
   let version = ''
   eachField(reader, reader.uint32(), field => {
@@ -83,5 +133,5 @@ function versionEntry(reader: BinaryReader, versions: Map<string, string>): void
     else return false
     return true
   })
-  versions.set(name, version)
+  versions.set(names.short(name), names.short(version))
 }

@@ -1,7 +1,5 @@
 import type { Server } from '@grpc/grpc-js'
-import type { DeltaRequest, SotwRequest } from '../subscription/xds-request.ts'
-import { decodeDeltaRequest, decodeSotwRequest } from './decode-request.ts'
-import type { XdsCall } from './xds-stream.ts'
+import type { XdsCall } from './stream-context.ts'
 import {
   clusterType,
   endpointType,
@@ -65,15 +63,14 @@ export const discoveryServices: readonly DiscoveryService[] = [
 
 /** Take the streams of one form; `typeUrl`: the only type of the service, undefined: any. */
 export interface DiscoveryHandlers {
-  delta(call: XdsCall<DeltaRequest>, typeUrl: string | undefined): void
-  sotw(call: XdsCall<SotwRequest>, typeUrl: string | undefined): void
+  delta(call: XdsCall, typeUrl: string | undefined): void
+  sotw(call: XdsCall, typeUrl: string | undefined): void
 }
 
 const identity = (bytes: Buffer): Buffer => bytes
 
 /**
- * Adds the services with codecs of our own: requests without the parts that nobody uses, responses as prepared
- * bytes.
+ * Adds the services without codecs: requests are decoded when their turn comes, responses are prepared bytes.
  */
 export function addDiscoveryServices(server: Server, handlers: DiscoveryHandlers): void {
   for (const { path, form, typeUrl } of discoveryServices) {
@@ -82,18 +79,13 @@ export function addDiscoveryServices(server: Server, handlers: DiscoveryHandlers
       requestStream: true,
       responseStream: true,
       requestSerialize: identity,
-      requestDeserialize: form === 'delta' ? decodeDeltaRequest : decodeSotwRequest,
+      requestDeserialize: identity,
       responseSerialize: identity,
       responseDeserialize: identity,
     } as const
-    const handler =
-      form === 'delta'
-        ? (call: XdsCall<DeltaRequest>): void => {
-            handlers.delta(call, typeUrl)
-          }
-        : (call: XdsCall<SotwRequest>): void => {
-            handlers.sotw(call, typeUrl)
-          }
-    server.addService({ stream: definition }, { stream: handler })
+    const stream = (call: XdsCall): void => {
+      handlers[form](call, typeUrl)
+    }
+    server.addService({ stream: definition }, { stream })
   }
 }

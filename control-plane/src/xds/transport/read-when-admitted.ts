@@ -1,30 +1,51 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Admission } from '../push/admission.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
+import { RequestReader, type RequestReaderOptions } from './request-reader.ts'
+
+interface AdmittedReading<Request extends XdsRequest> extends Omit<RequestReaderOptions, 'onMessage'> {
+  readonly decode: (bytes: Buffer) => Request | MalformedRequest
+  readonly admission: Admission
+  /** The first message has come, and waits now. */
+  readonly onFirst: () => void
+  readonly onMessage: (message: Request | MalformedRequest) => void
+}
 
 /**
  * Passes on the messages of a call from the moment its first one is admitted. Until then no other is read: they wait
  * in the transport, bounded by its flow control.
  */
-export function readWhenAdmitted<Request extends XdsRequest>(
-  call: ServerDuplexStream<Request | MalformedRequest, Buffer>,
-  admission: Admission,
-  onMessage: (message: Request | MalformedRequest) => void,
-): void {
-  call.once('data', (message: Request | MalformedRequest) => {
-    call.pause()
+export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedReading<Request>): void {
+  const { call, decode, admission, onFirst, onMessage } = options
+  let first = true
+  const reader = new RequestReader({
+    ...options,
+    onMessage: bytes => {
+      const message = decode(bytes)
+      if (first) begin(message)
+      else onMessage(message)
+    },
+  })
+  const begin = (message: Request | MalformedRequest): void => {
+    first = false
+    reader.hold()
+    onFirst()
+    let later = false
     const leave = admission.enter({
       returning: isReturning(message),
       admit: () => {
-        onMessage(message)
-        call.on('data', onMessage)
-        call.resume()
+        reader.release()
+        if (!later) onMessage(message)
+        else
+          reader.charge(() => {
+            onMessage(message)
+          })
       },
     })
+    later = true
     if (leave === undefined) return
     call.once('close', leave)
     call.once('cancelled', leave)
-  })
+  }
 }
 
 /** It says what it holds of an earlier stream. */

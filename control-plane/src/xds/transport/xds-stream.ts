@@ -1,67 +1,21 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Revision } from '../../domain/revision.ts'
-import type { Clock, Timer } from '../../runtime/clock.ts'
-import type { RevisionJournal } from '../acks/revision-journal.ts'
+import type { Timer } from '../../runtime/clock.ts'
 import { StreamMark } from '../acks/stream-mark.ts'
 import type { Answer } from '../subscription/batch.ts'
-import type { XdsCounters } from '../counters.ts'
-import {
-  limitsFor,
-  SessionError,
-  type Session,
-  type SessionLimits,
-  type SessionOptions,
-  type SessionTimings,
-} from '../subscription/session.ts'
+import { limitsFor, SessionError, type Session } from '../subscription/session.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
 import type { Delivery } from '../subscription/delivery.ts'
-import type { Admission } from '../push/admission.ts'
-import type { Pace } from '../push/pace.ts'
-import type { FanOut, Flushable } from '../push/fan-out.ts'
-import { XdsRefusedError, type XdsNode, type XdsSource, type XdsView } from '../port.ts'
+import type { Flushable } from '../push/fan-out.ts'
+import { XdsRefusedError, type XdsNode, type XdsView } from '../port.ts'
 import { describeRefusal } from '../subscription/refusals.ts'
-import type { ResourceHub } from '../push/resource-hub.ts'
-import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
-import type { BoundedLog } from './bounded-log.ts'
 import { peerOf } from './peer.ts'
-import { statusDetails } from './status-details.ts'
+import type { StreamContext, XdsCall, XdsForm } from './stream-context.ts'
+import { statusError } from './status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
+import { ResponseQueue } from './response-queue.ts'
 import { TypeSubscriber } from './type-subscriber.ts'
-
-/** The form of a service: how its sessions work and how its responses are written. */
-export interface XdsForm<Request extends XdsRequest> {
-  open(options: SessionOptions): Session<Request>
-  /** Never throws. */
-  decode(bytes: Uint8Array): Request | MalformedRequest
-  readonly encoder: ResponseEncoder
-}
-
-export type XdsCall = ServerDuplexStream<Buffer, Buffer>
-
-/** What all streams of a server share. */
-export interface StreamContext {
-  readonly source: XdsSource
-  readonly hub: ResourceHub
-  readonly fanOut: FanOut
-  readonly admission: Admission
-  readonly pace: Pace
-  /** Told which streams a revision touches. */
-  readonly journal: RevisionJournal
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly counters: XdsCounters
-  readonly limits: SessionLimits
-  readonly timings: SessionTimings
-  onNamed(stream: XdsStream, node: string): void
-  /** The stream's state has changed. */
-  onStatus(stream: XdsStream): void
-  onEnd(stream: XdsStream): void
-}
-
-/** Responses handed to the transport and not yet taken by it; beyond, changes merge in the session. */
-const maxQueued = 8
 
 /**
  * One stream of a discovery service: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
@@ -74,9 +28,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   readonly typeUrl: string | undefined
   readonly #call: XdsCall
   readonly #form: XdsForm<Request>
-  readonly #context: StreamContext
+  readonly #context: StreamContext<XdsStream>
   readonly #subscribers = new Map<Delivery, TypeSubscriber>()
-  readonly #onWritten: () => void
+  readonly #queue: ResponseQueue
   /** Since when the first message is waited for. */
   #idleSince: number | undefined
   #node: XdsNode | undefined
@@ -85,8 +39,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #mark: StreamMark | undefined
   #closed = false
   #heardAt: number
-  #queued = 0
-  #queuedSince = 0
   #lastSequence = 0
   #timer: Timer | undefined
 
@@ -95,7 +47,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     call: XdsCall
     form: XdsForm<Request>
     typeUrl: string | undefined
-    context: StreamContext
+    context: StreamContext<XdsStream>
   }) {
     this.id = options.id
     this.typeUrl = options.typeUrl
@@ -104,11 +56,13 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#context = options.context
     this.connectedAt = options.context.clock.now()
     this.#heardAt = this.connectedAt
-    this.#onWritten = () => {
-      this.#queued -= 1
-      this.#queuedSince = this.#context.clock.monotonic()
-      if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
-    }
+    this.#queue = new ResponseQueue({
+      call: options.call,
+      clock: options.context.clock,
+      onTaken: () => {
+        if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
+      },
+    })
     this.#call.on('end', () => {
       this.#call.end()
       this.#dispose()
@@ -175,19 +129,17 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const { encoder } = this.#form
     const now = clock.monotonic()
     let sent = false
-    while (this.#queued < maxQueued) {
+    while (!this.#queue.full) {
       const batch = session.next(now)
       if (batch === undefined) break
       const response = encoder.encode(batch, this.#lastSequence)
       const { resources, removed } = response
       this.#lastSequence = response.sequence
       session.sent({ ...batch, resources, removed }, response.nonce, now)
-      if (this.#queued === 0) this.#queuedSince = now
-      this.#queued += 1
       counters.responses += 1
       counters.resources += batch.resources.length
       counters.bytes += response.bytes.length
-      this.#call.write(response.bytes, this.#onWritten)
+      this.#queue.write(response.bytes)
       sent = true
     }
     if (this.#mark?.undecided === true) {
@@ -204,12 +156,12 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   close(status: number, details: string): void {
     if (this.#closed) return
     this.#dispose()
-    this.#call.emit('error', Object.assign(new Error(details), { code: status, details }))
+    this.#call.emit('error', statusError(status, details))
   }
 
   /** When the client last did what it had to do, if it owes something: took bytes, answered a response. */
   get stuckSince(): number | undefined {
-    let since = this.#queued > 0 ? this.#queuedSince : undefined
+    let since = this.#queue.waitingSince
     if (this.#session === undefined) since = this.#idleSince
     for (const { unanswered, answersInTime } of this.deliveries) {
       const at = answersInTime ? unanswered.oldest?.at : undefined
@@ -229,7 +181,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#context.counters.requests += 1
     this.#heardAt = this.#context.clock.now()
     try {
-      if ('malformed' in message) throw new SessionError(3, `malformed request: ${message.malformed}`)
+      if ('malformed' in message) throw malformedError(message)
       this.#request(message)
     } catch (error) {
       this.#refuse(error)
@@ -305,13 +257,13 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   }
 
   #count(typeUrl: string, answer: Answer): void {
-    const { counters, logger } = this.#context
+    const { counters, warnings } = this.#context
     if (answer === 'acked') counters.acks += 1
     else if (answer === 'stale') counters.staleAnswers += 1
     else {
       counters.nacks += 1
       const fields = { node: this.#node?.id, stream: this.id, typeUrl, ...describeRefusal(answer) }
-      logger.warn(fields, 'the sidecar refused a response')
+      warnings.warn(fields, 'the sidecar refused a response')
     }
   }
 
@@ -337,11 +289,11 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   }
 
   #refuse(error: unknown): void {
-    const { counters, logger } = this.#context
+    const { counters, logger, warnings } = this.#context
     const node = this.#node?.id
     if (error instanceof SessionError || error instanceof XdsRefusedError) {
       counters.refused += 1
-      logger.warn({ node, stream: this.id, reason: error.message }, 'refused an xDS stream')
+      warnings.warn({ node, stream: this.id, reason: error.message }, 'refused an xDS stream')
       this.close(error.status, error.message)
     } else {
       logger.error({ node, stream: this.id, err: error }, 'an xDS stream failed')
@@ -361,3 +313,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#context.onEnd(this)
   }
 }
+
+const malformedError = ({ malformed, tooLarge }: MalformedRequest): SessionError =>
+  tooLarge ? new SessionError(8, malformed) : new SessionError(3, `malformed request: ${malformed}`)

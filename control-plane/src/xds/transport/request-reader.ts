@@ -1,0 +1,78 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Pace, PaceAccount } from '../push/pace.ts'
+
+/** More than this behind, a stream is not worth waiting for. */
+const longestWaitMs = 60_000
+
+export interface RequestReaderOptions {
+  readonly call: ServerDuplexStream<Buffer, Buffer>
+  readonly pace: Pace
+  readonly clock: Pick<Clock, 'monotonic' | 'timer'>
+  readonly onMessage: (bytes: Buffer) => void
+  /** The client's requests cost so much that it would have to wait for too long. */
+  readonly onGreedy: () => void
+}
+
+/**
+ * Reads the messages of a call one by one, no faster than its pace. While it holds, at most one message is taken out of the
+ * transport, whose flow control bounds the rest: Node's own `pause` would let 16 of them in.
+ */
+export class RequestReader {
+  readonly #options: RequestReaderOptions
+  readonly #account: PaceAccount
+  readonly #ask: (size: number) => void
+  #holds = 0
+  /** How much the call wanted to read while it was held; undefined: it did not. */
+  #wanted: number | undefined
+
+  constructor(options: RequestReaderOptions) {
+    this.#options = options
+    const { call, pace } = options
+    this.#account = pace.open()
+    this.#ask = call._read.bind(call)
+    call._read = size => {
+      if (this.#holds > 0) this.#wanted = size
+      else this.#ask(size)
+    }
+    call.on('data', (bytes: Buffer) => {
+      this.#take(bytes)
+    })
+  }
+
+  /** No further message until `release` has been called as often. */
+  hold(): void {
+    this.#holds += 1
+  }
+
+  release(): void {
+    this.#holds -= 1
+    const wanted = this.#wanted
+    if (this.#holds > 0 || wanted === undefined) return
+    this.#wanted = undefined
+    this.#ask(wanted)
+  }
+
+  /** Runs what a message leads to, and holds the call if that took too long. */
+  charge(run: () => void): void {
+    const { pace, clock, onGreedy } = this.#options
+    const before = clock.monotonic()
+    run()
+    const waitMs = pace.charge(this.#account, clock.monotonic() - before)
+    if (waitMs === 0) return
+    if (waitMs > longestWaitMs) {
+      onGreedy()
+      return
+    }
+    this.hold()
+    clock.timer(waitMs, () => {
+      this.release()
+    })
+  }
+
+  #take(bytes: Buffer): void {
+    this.charge(() => {
+      this.#options.onMessage(bytes)
+    })
+  }
+}
