@@ -154,6 +154,10 @@ it('whatever two replicas are asked at once, both have what the log and a fresh 
       const fresh = await log.readSnapshot()
       for (const { mesh } of replicas) {
         expect(sorted(mesh.snapshot())).toEqual(sorted(fresh))
+        const { healthy, degraded, unhealthy, draining, maintenance, unknown } = mesh.census().instances
+        const counted = { healthy, degraded, unhealthy, draining, maintenance, unknown }
+        for (const { verdict } of fresh.instances) counted[verdict] -= 1
+        expect(new Set(Object.values(counted))).toEqual(new Set([0]))
         for (const { service, id, incarnation } of fresh.instances)
           expect(mesh.instance(service, id)?.incarnation).toBeLessThanOrEqual(incarnation)
       }

@@ -28,6 +28,15 @@ interface MutableService {
   document: Document | undefined
 }
 
+const nobody = (): Record<Verdict, number> => ({
+  healthy: 0,
+  degraded: 0,
+  unhealthy: 0,
+  draining: 0,
+  maintenance: 0,
+  unknown: 0,
+})
+
 /**
  * A replica's in-memory view of the mesh, built from the feed. All reads are from memory and cost what they
  * return. Listeners are called in order of registration, once per step of the feed, after the step is
@@ -38,6 +47,7 @@ export class MeshState {
   #loaded = false
   #services = new Map<string, MutableService>()
   #documents = new Map<string, Document>()
+  #census = nobody()
   readonly #listeners = new Set<(delta: MeshDelta) => void>()
 
   get revision(): Revision {
@@ -70,11 +80,9 @@ export class MeshState {
     for (const service of this.#services.values()) yield* service.instances.values()
   }
 
-  /** How many services there are, and how many instances of each verdict. */
+  /** How many services there are, and how many instances of each verdict; counted while changes are applied. */
   census(): { readonly services: number; readonly instances: Readonly<Record<Verdict, number>> } {
-    const instances = { healthy: 0, degraded: 0, unhealthy: 0, draining: 0, maintenance: 0, unknown: 0 }
-    for (const { verdict } of this.instances()) instances[verdict] += 1
-    return { services: this.#services.size, instances }
+    return { services: this.#services.size, instances: { ...this.#census } }
   }
 
   document(kind: string, name: string): Document | undefined {
@@ -100,9 +108,8 @@ export class MeshState {
   load(snapshot: MeshSnapshot): void {
     this.#services = new Map()
     this.#documents = new Map()
-    for (const instance of snapshot.instances) {
-      this.#open(instance.service).instances.set(instance.id, instance)
-    }
+    this.#census = nobody()
+    for (const instance of snapshot.instances) this.#put(instance)
     for (const document of snapshot.documents) {
       this.#documents.set(documentKey(document.kind, document.name), document)
       if (document.kind === 'Service') this.#open(document.name).document = document
@@ -138,12 +145,8 @@ export class MeshState {
     if (change.aggregateType === 'instance') {
       const subject = change.after ?? change.before
       if (subject === null) return
-      if (change.after !== null) {
-        this.#open(subject.service).instances.set(subject.id, change.after)
-      } else {
-        this.#services.get(subject.service)?.instances.delete(subject.id)
-        this.#closeIfEmpty(subject.service)
-      }
+      if (change.after !== null) this.#put(change.after)
+      else this.#remove(subject)
       return
     }
     const subject = change.after ?? change.before
@@ -158,6 +161,23 @@ export class MeshState {
       if (service !== undefined) service.document = undefined
       this.#closeIfEmpty(subject.name)
     }
+  }
+
+  #put(instance: Instance): void {
+    const { instances } = this.#open(instance.service)
+    const before = instances.get(instance.id)
+    if (before !== undefined) this.#census[before.verdict] -= 1
+    this.#census[instance.verdict] += 1
+    instances.set(instance.id, instance)
+  }
+
+  #remove({ service, id }: Pick<Instance, 'service' | 'id'>): void {
+    const instances = this.#services.get(service)?.instances
+    const before = instances?.get(id)
+    if (before === undefined) return
+    this.#census[before.verdict] -= 1
+    instances?.delete(id)
+    this.#closeIfEmpty(service)
   }
 
   #open(name: string): MutableService {
