@@ -142,8 +142,14 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       }),
     ],
   })
-  const sidecars = new SidecarTable<StreamStatus>({ database, replica })
-  const reporter = new SidecarReporter({ ...common, streams: xds, store: sidecars })
+  const run = `${clock.now().toString(36)}-${random().toString(36).slice(2)}`
+  const sidecars = new SidecarTable<StreamStatus>({ database, replica, run })
+  const reporter = new SidecarReporter({
+    ...common,
+    streams: xds,
+    revision: () => source.revision(),
+    store: sidecars,
+  })
 
   // Health.
   const addresses = { http: hostPort(config.http), xds: hostPort(config.xds) }
@@ -259,7 +265,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const running: Promise<void>[][] = stages.map(() => [])
   const defect = Promise.withResolvers<undefined>()
 
-  const run = (stage: number): void => {
+  const runStage = (stage: number): void => {
     const [controller, components] = stages[stage] ?? []
     for (const component of components ?? []) {
       if (controller === undefined) continue
@@ -278,8 +284,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       try {
         const applied = await migrate(connection)
         if (applied.length > 0) logger.info({ applied }, 'migrations applied')
-        run(2)
-        run(1)
+        runStage(2)
+        runStage(1)
         return
       } catch (error) {
         logger.warn({ error: String(error) }, 'the database is not usable yet')
@@ -303,7 +309,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       // Other replicas ask this one there.
       addresses.http = hostPort({ ...http, host: config.advertiseHost ?? reachableHost(http.host) })
       addresses.xds = hostPort(xdsAddress)
-      run(0)
+      runStage(0)
       preparing = prepare()
       logger.info({ http: addresses.http, xds: addresses.xds }, 'listening')
       return { http, xds: xdsAddress }

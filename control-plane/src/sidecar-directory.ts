@@ -2,6 +2,7 @@ import type { SidecarEntry, SidecarListing, SidecarReader } from './rest/ports.t
 import type { Clock } from './runtime/clock.ts'
 import type { SidecarRow } from './store/sidecar-table.ts'
 import { databaseUnavailable } from './store/unavailable.ts'
+import { stillSettled } from './xds/status/settled.ts'
 import type { ResourceStatus, StreamStatus } from './xds/status/status.ts'
 
 interface SidecarDirectoryOptions {
@@ -99,12 +100,15 @@ export class SidecarDirectory implements SidecarReader {
       (a, b) => rank(a) - rank(b) || b.status.connectedAt - a.status.connectedAt,
     )
     if (best === undefined) return undefined
-    const { replica, status } = best
+    const { coveredTo, ...known } = best
+    const { replica } = best
+    const status = coveredTo === null ? best.status : stillSettled(best.status, coveredTo)
     const alive = rest.filter(
       row => rank(row) === 0 && row.status.heardAt > status.connectedAt + skewMs && row.replica !== replica,
     )
     return {
-      ...best,
+      ...known,
+      status,
       node,
       lost: this.#lost(best),
       rivals: [
@@ -127,6 +131,6 @@ export class SidecarDirectory implements SidecarReader {
 
   #own(status: StreamStatus): Row {
     const seenAt = new Date(this.#options.clock.now()).toISOString()
-    return { replica: this.#options.replica, seenAt, endedAt: null, status }
+    return { replica: this.#options.replica, seenAt, endedAt: null, coveredTo: null, status }
   }
 }

@@ -35,8 +35,8 @@ const streamSince = (connectedAt: number, more: Partial<StreamStatus> = {}): Str
   nacks: [],
   ...more,
 })
-const tableOf = (replica: string, database = test.database) =>
-  new SidecarTable<StreamStatus>({ database, replica })
+const tableOf = (replica: string, { database = test.database, run = '1' } = {}) =>
+  new SidecarTable<StreamStatus>({ database, replica, run })
 const directoryOf = (
   replica: string,
   {
@@ -141,6 +141,53 @@ it('a sidecar whose replica no longer runs is lost', async () => {
   expect(await lost(['r1', 'r2'])).toBe(true)
 })
 
+describe('settled sidecars, covered with one row', () => {
+  const revisions = async (more: Partial<StreamStatus>) => {
+    await tableOf('r1').save([{ node, status: streamSince(1, more) }])
+    const { status } = (await directoryOf('r2').get(node))?.entry ?? {}
+    return [status?.syncedRevision, status?.answeredRevision]
+  }
+  const type = { typeUrl: 't', wildcard: true, subscribed: 0, sent: 2, acked: 1, waiting: 0 }
+  const nack = { typeUrl: 't', names: ['a'], version: '', message: 'no', at: 1, revision: 2 }
+
+  it('have what their replica says all have', async () => {
+    await tableOf('r1').cover(7)
+    expect(await revisions({})).toEqual([7, 7])
+    await tableOf('r1').cover(9)
+    expect(await revisions({})).toEqual([9, 9])
+    expect(await revisions({ syncedRevision: 12, answeredRevision: 12 })).toEqual([12, 12])
+  })
+
+  it('have answered it, when they have refused something', async () => {
+    await tableOf('r1').cover(7)
+    expect(await revisions({ inSync: false, nacks: [nack] })).toEqual([1, 7])
+  })
+
+  it('are told of for themselves while they owe an answer, when they have left, or another run wrote of them', async () => {
+    await tableOf('r1').cover(7)
+    expect(await revisions({ inSync: false, types: [{ ...type, unansweredSince: 1 }] })).toEqual([1, 1])
+    const waiting = { ...type, waiting: 1, unansweredSince: null }
+    expect(await revisions({ inSync: false, types: [waiting] })).toEqual([1, 1])
+    await tableOf('r1', { run: '2' }).cover(8)
+    expect(await revisions({})).toEqual([1, 1])
+    await tableOf('r1').cover(8)
+    await tableOf('r1').end([node])
+    const { status, endedAt } = (await directoryOf('r2').get(node))?.entry ?? {}
+    expect([status?.syncedRevision, typeof endedAt]).toEqual([1, 'string'])
+  })
+
+  it('are forgotten with their replica, not while it runs', async () => {
+    await announce('r1')
+    await tableOf('r1').cover(7)
+    await tableOf('gone').cover(7)
+    await tableOf('r1').forget()
+    const { rows } = await sql<{ replica: string }>`select replica from sidecar_coverage`.execute(
+      test.database,
+    )
+    expect(rows).toEqual([{ replica: 'r1' }])
+  })
+})
+
 it('two clients of one name are shown as such when both are alive, and one that has moved is not', async () => {
   const status = streamSince(1_000_000)
   await tableOf('r2').save([{ node, status }])
@@ -162,7 +209,7 @@ it('without the database a replica tells of its own sidecars, and of whom it can
   const directory = directoryOf('r1', {
     own: [streamSince(1)],
     members: ['r1', 'r2'],
-    table: tableOf('r1', database),
+    table: tableOf('r1', { database }),
   })
   expect(await directory.list()).toMatchObject({ entries: [{ node, replica: 'r1' }], missing: ['r2'] })
   expect(await directory.get(node)).toMatchObject({ entry: { node, replica: 'r1' }, resources: [] })

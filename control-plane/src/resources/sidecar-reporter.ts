@@ -1,25 +1,30 @@
+import type { Revision } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import type { StreamStatus } from '../xds/status/status.ts'
+import { WrittenStatuses } from './written-statuses.ts'
 
 /** The streams of this replica: xds/xds-server.ts. */
 export interface Streams {
-  streams(): StreamStatus[]
+  readonly nodes: Iterable<string>
   stream(node: string): StreamStatus | undefined
-  onStatus(listener: (nodes: ReadonlySet<string>) => void): () => void
+  collect(onFirst: () => void): { take(): Set<string>; end(): void }
 }
 
 /** Where statuses are shared between replicas: store/sidecar-table.ts. */
 export interface SidecarStore {
   save(entries: readonly { readonly node: string; readonly status: StreamStatus }[]): Promise<void>
   end(nodes: readonly string[]): Promise<void>
+  cover(revision: Revision): Promise<void>
   forget(): Promise<void>
 }
 
 export interface SidecarReporterOptions {
   readonly streams: Streams
+  /** The current revision of what the streams are about. */
+  readonly revision: () => Revision
   readonly store: SidecarStore
   readonly clock: Clock
   readonly logger: Logger
@@ -27,66 +32,115 @@ export interface SidecarReporterOptions {
   readonly pauseMs?: number
 }
 
-/** While nothing happens everything is written again this often (ms): after a crash the table is empty. */
+/** Everything is written again within this time: after a crash the table is empty. */
 const refreshMs = 30_000
-/** Statuses of one statement. */
+/** Statuses of one statement, read in one turn of the event loop. */
 const saveLimit = 500
 
 /**
- * Writes down what each sidecar of this replica has, so that every replica can tell. Statuses are read when they
- * are written: however often one changes meanwhile, it is written once.
+ * Writes down what each sidecar of this replica has, so that every replica can tell. A sidecar that has everything
+ * is written once; from then on one row for all of them says up to which revision that is so (`SidecarStore.cover`).
+ * So a change that all take at once costs one row, and not one for each sidecar that it touches.
  */
 export class SidecarReporter implements Component {
   readonly name = 'sidecar-reporter'
   readonly #options: SidecarReporterOptions
   readonly #wakeup = new Wakeup()
-  #dirty = new Set<string>()
+  readonly #collected: ReturnType<Streams['collect']>
+  readonly #written = new WrittenStatuses()
+  /** To be looked at again though nothing has happened to them. */
+  #again = new Set<string>()
+  #covered: Revision = -1
+  /** After a crash of the database the row that covers is missing, too. */
+  #coverAgain = true
+  #refreshed = 0
+  #due = 0
 
   constructor(options: SidecarReporterOptions) {
     this.#options = options
+    this.#refreshed = options.clock.monotonic()
+    this.#collected = options.streams.collect(() => {
+      this.#wakeup.call()
+    })
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { streams, clock, logger, pauseMs = 500 } = this.#options
-    const unlisten = streams.onStatus(nodes => {
-      for (const node of nodes) this.#dirty.add(node)
-      this.#wakeup.call()
-    })
-    let refreshAt = 0
+    const { clock, logger, store, streams, pauseMs = 500 } = this.#options
+    for (const node of streams.nodes) this.#again.add(node)
+    let forgetAt = 0
     while (!signal.aborted) {
-      if (clock.monotonic() >= refreshAt) {
-        refreshAt = clock.monotonic() + refreshMs
-        for (const { node } of streams.streams()) this.#dirty.add(node)
-        await this.#attempt(() => this.#options.store.forget())
+      if (clock.monotonic() >= forgetAt) {
+        forgetAt = clock.monotonic() + refreshMs
+        this.#coverAgain = true
+        await this.#attempt(() => store.forget())
       }
       await this.#attempt(() => this.step())
       await clock.sleep(pauseMs, signal)
-      await this.#wakeup.wait(signal, { clock, ms: Math.max(1, refreshAt - clock.monotonic()) })
+      // Revisions that touch nobody here move on without a call.
+      await this.#wakeup.wait(signal, { clock, ms: pauseMs })
     }
-    unlisten()
     await this.#attempt(() => this.step())
+    this.#collected.end()
     logger.debug({}, 'sidecar reporter ended')
   }
 
   /** Writes what has changed; what could not be written stays to be written. */
   async step(): Promise<void> {
-    const { streams, store } = this.#options
-    const nodes = [...this.#dirty].slice(0, saveLimit)
-    if (nodes.length === 0) return
-    for (const node of nodes) this.#dirty.delete(node)
-    const entries = nodes.flatMap(node => {
-      const status = streams.stream(node)
-      return status === undefined ? [] : [{ node, status }]
-    })
-    const gone = nodes.filter(node => streams.stream(node) === undefined)
+    const { store, revision } = this.#options
+    // In this order, and in one turn: who is not among these has all of this revision, if it is settled.
+    let coverable = revision()
+    const look = new Set([...this.#again, ...this.#collected.take(), ...this.#refresh()])
+    this.#again = new Set()
+    const nodes = [...look]
     try {
-      await store.save(entries)
-      await store.end(gone)
+      for (let from = 0; from < nodes.length; from += saveLimit) {
+        coverable = Math.min(coverable, await this.#write(nodes.slice(from, from + saveLimit)))
+      }
+      if (coverable <= this.#covered && !this.#coverAgain) return
+      await store.cover(coverable)
+      this.#covered = coverable
+      this.#coverAgain = false
     } catch (error) {
-      for (const node of nodes) this.#dirty.add(node)
+      for (const node of nodes) {
+        this.#written.forget(node)
+        this.#again.add(node)
+      }
       throw error
     }
-    if (this.#dirty.size > 0) await this.step()
+  }
+
+  /** Returns up to where those may be covered that were not written though they are behind. */
+  async #write(nodes: readonly string[]): Promise<Revision> {
+    const { streams, store } = this.#options
+    const entries: { node: string; status: StreamStatus }[] = []
+    const gone: string[] = []
+    let coverable: Revision = Infinity
+    for (const node of nodes) {
+      const status = streams.stream(node)
+      if (status === undefined) {
+        this.#written.forget(node)
+        gone.push(node)
+        continue
+      }
+      const step = this.#written.judge(status, this.#covered)
+      if (step === 'write') entries.push({ node, status })
+      if (step !== 'later') continue
+      coverable = Math.min(coverable, status.answeredRevision)
+      this.#again.add(node)
+    }
+    await store.save(entries)
+    await store.end(gone)
+    return coverable
+  }
+
+  /** Those whose turn it is to be written again. */
+  #refresh(): string[] {
+    const now = this.#options.clock.monotonic()
+    this.#due += (this.#written.size * (now - this.#refreshed)) / refreshMs
+    this.#refreshed = now
+    const count = Math.min(Math.floor(this.#due), this.#written.size)
+    this.#due -= Math.floor(this.#due)
+    return this.#written.expire(count)
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { Revision } from '../domain/revision.ts'
 import type { Database } from './database.ts'
 import { reading } from './unavailable.ts'
 
@@ -11,6 +12,8 @@ export interface SidecarRow<S> {
   readonly seenAt: string
   /** When its last stream ended; null: it is connected. */
   readonly endedAt: string | null
+  /** The replica has since said that its settled sidecars have everything up to here; null: it has not. */
+  readonly coveredTo: Revision | null
 }
 
 /** How long a sidecar that has left, or whose replica has, is remembered. */
@@ -23,10 +26,13 @@ const runs = sql`r.seen_at > clock_timestamp() - interval '5 s'`
 export class SidecarTable<S extends object> {
   readonly #database: Database
   readonly #replica: string
+  readonly #run: string
 
-  constructor(options: { readonly database: Database; readonly replica: string }) {
+  /** `run` is another one whenever the replica starts: what it wrote before says nothing about its streams now. */
+  constructor(options: { readonly database: Database; readonly replica: string; readonly run: string }) {
     this.#database = options.database
     this.#replica = options.replica
+    this.#run = options.run
   }
 
   /** Writes the statuses of this replica's sidecars in one statement; where else they were is forgotten. */
@@ -41,10 +47,23 @@ export class SidecarTable<S extends object> {
           delete from sidecar s using connected c
           where s.node = c.node and s.replica <> ${this.#replica} and s.ended_at is not null
         )
-        insert into sidecar (node, replica, status, seen_at)
-        select node, ${this.#replica}, status, clock_timestamp() from connected
+        insert into sidecar (node, replica, status, seen_at, run)
+        select node, ${this.#replica}, status, clock_timestamp(), ${this.#run} from connected
         on conflict (node, replica) do update
-          set status = excluded.status, seen_at = excluded.seen_at, ended_at = null
+          set status = excluded.status, seen_at = excluded.seen_at, ended_at = null, run = excluded.run
+      `.execute(this.#database),
+    )
+  }
+
+  /**
+   * Says that every sidecar of this run whose row is settled has everything up to `revision`: one row instead of one
+   * for each. Call it after the rows have been saved.
+   */
+  async cover(revision: Revision): Promise<void> {
+    await reading(() =>
+      sql`
+        insert into sidecar_coverage (replica, run, revision) values (${this.#replica}, ${this.#run}, ${revision})
+        on conflict (replica) do update set run = excluded.run, revision = excluded.revision
       `.execute(this.#database),
     )
   }
@@ -76,6 +95,10 @@ export class SidecarTable<S extends object> {
   async forget(): Promise<void> {
     await reading(() =>
       sql`
+        with silent as (
+          delete from sidecar_coverage c where not exists (select from replica r
+            where r.id = c.replica and r.seen_at > clock_timestamp() - ${rememberFor}::interval)
+        )
         delete from sidecar s where s.seen_at < clock_timestamp() - ${rememberFor}::interval
           and (s.ended_at is not null or not exists (select from replica r
             where r.id = s.replica and r.seen_at > clock_timestamp() - ${rememberFor}::interval))
@@ -86,7 +109,7 @@ export class SidecarTable<S extends object> {
   /** What the other replicas wrote, so a sidecar may be there twice. */
   async others({ service }: { readonly service?: string } = {}): Promise<SidecarRow<S>[]> {
     const rows = await reading(() => {
-      const all = this.#database.selectFrom('sidecar').selectAll().where('replica', '<>', this.#replica)
+      const all = this.#rows().where('sidecar.replica', '<>', this.#replica)
       return (
         service === undefined ? all : all.where(sql<string>`split_part(node, '/', 1)`, '=', service)
       ).execute()
@@ -96,10 +119,19 @@ export class SidecarTable<S extends object> {
 
   /** What any replica wrote of one sidecar. */
   async of(node: string): Promise<SidecarRow<S>[]> {
-    const rows = await reading(() =>
-      this.#database.selectFrom('sidecar').selectAll().where('node', '=', node).execute(),
-    )
+    const rows = await reading(() => this.#rows().where('node', '=', node).execute())
     return rows.map(row => this.#row(row))
+  }
+
+  /** Both in one statement: a row that is not settled any more was written before what covers the others. */
+  #rows() {
+    return this.#database
+      .selectFrom('sidecar')
+      .leftJoin('sidecar_coverage as coverage', join =>
+        join.onRef('coverage.replica', '=', 'sidecar.replica').onRef('coverage.run', '=', 'sidecar.run'),
+      )
+      .selectAll('sidecar')
+      .select('coverage.revision as covered_to')
   }
 
   /** The status is what `save` wrote. */
@@ -109,6 +141,7 @@ export class SidecarTable<S extends object> {
     readonly status: object
     readonly seen_at: Date
     readonly ended_at: Date | null
+    readonly covered_to: string | null
   }): SidecarRow<S> {
     return {
       node: row.node,
@@ -116,6 +149,7 @@ export class SidecarTable<S extends object> {
       status: row.status as S,
       seenAt: row.seen_at.toISOString(),
       endedAt: row.ended_at?.toISOString() ?? null,
+      coveredTo: row.ended_at === null && row.covered_to !== null ? Number(row.covered_to) : null,
     }
   }
 }

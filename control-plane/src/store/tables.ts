@@ -94,6 +94,13 @@ interface SidecarTable {
   status: JSONColumnType<object>
   seen_at: Timestamp
   ended_at: Timestamp | null
+  run: string
+}
+
+interface SidecarCoverageTable {
+  replica: string
+  run: string
+  revision: BigInt
 }
 
 interface AckWantedTable {
@@ -142,6 +149,7 @@ export interface Tables {
   role: RoleTable
   replica: ReplicaTable
   sidecar: SidecarTable
+  sidecar_coverage: SidecarCoverageTable
   ack_wanted: AckWantedTable
   ack_report: AckReportTable
   outbox_cursor: OutboxCursorTable

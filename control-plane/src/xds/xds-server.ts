@@ -30,7 +30,7 @@ import { ResponseEncoder } from './push/response-encoder.ts'
 import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
-import { StreamRegistry, type StatusListener } from './transport/stream-registry.ts'
+import { StreamRegistry, type CollectedNodes, type StatusListener } from './transport/stream-registry.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
 
 /** A closed stream's connection is cut if the client has not even taken the status by then. */
@@ -134,6 +134,10 @@ export class XdsServer implements Component {
     await this.#stop()
   }
 
+  get nodes(): Iterable<string> {
+    return this.#registry.nodes
+  }
+
   /** What is known of each node by its newest stream, or by the newest of each type where they are separate. */
   streams(): StreamStatus[] {
     return [...this.#registry.nodes].flatMap(node => this.stream(node) ?? [])
@@ -177,6 +181,25 @@ export class XdsServer implements Component {
   /** Calls `listener` with the nodes whose status may have changed. Returns the call that ends it. */
   onStatus(listener: StatusListener): () => void {
     return this.#registry.listen(listener)
+  }
+
+  /**
+   * Collects the nodes whose status may have changed, calls `onFirst` when there are some. What is in sync, and not
+   * among those that are taken, has all of the source's revision of that moment.
+   */
+  collect(onFirst: () => void): CollectedNodes {
+    const collected = this.#registry.collect(onFirst)
+    return {
+      take: () => {
+        const nodes = collected.take()
+        // What has been touched is told of when it is flushed.
+        for (const { node } of this.#context.fanOut.waiting()) if (node !== undefined) nodes.add(node.id)
+        return nodes
+      },
+      end: () => {
+        collected.end()
+      },
+    }
   }
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */

@@ -77,3 +77,14 @@ test('a set is watched once, tells its subscribers only, and is left with the la
   source.apply({ put: [resource('t', 'b', '3')] })
   expect(b.seen).toEqual(['b@2'])
 })
+
+test('who has been touched and not flushed is known', () => {
+  const { turns, fanOut, streams } = fanOutOf(200)
+  const waiting = () => new Set(fanOut.waiting())
+  for (const stream of streams) fanOut.touch(stream)
+  expect(waiting()).toEqual(new Set(streams))
+  fanOut.release()
+  expect(waiting()).toEqual(new Set(streams.slice(64)))
+  while (turns.length > 0) turns.shift()?.()
+  expect(waiting()).toEqual(new Set())
+})

@@ -12,11 +12,11 @@ const sliceSize = 64
  * out in slices that yield to the event loop, so that a small one after it does not wait for it. There is no
  * debounce: while streams wait here their changes merge.
  */
-export class FanOut {
+export class FanOut<Stream extends Flushable = Flushable> {
   readonly #clock: Clock
-  readonly #touched = new Set<Flushable>()
+  readonly #touched = new Set<Stream>()
   /** First in, first out, each stream once. */
-  readonly #queue = new Set<Flushable>()
+  readonly #queue = new Set<Stream>()
   #scheduled = false
 
   constructor(clock: Clock) {
@@ -24,7 +24,7 @@ export class FanOut {
   }
 
   /** Something of this stream changed in the revision that is being applied. */
-  touch(stream: Flushable): void {
+  touch(stream: Stream): void {
     this.#touched.add(stream)
   }
 
@@ -44,7 +44,13 @@ export class FanOut {
     }
   }
 
-  forget(stream: Flushable): void {
+  /** Touched and not flushed since. */
+  *waiting(): Iterable<Stream> {
+    yield* this.#touched
+    yield* this.#queue
+  }
+
+  forget(stream: Stream): void {
     this.#touched.delete(stream)
     this.#queue.delete(stream)
   }

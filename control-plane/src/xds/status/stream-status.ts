@@ -17,7 +17,7 @@ export function streamStatus(
   const [newest] = streams
   if (newest?.node === undefined) return undefined
   const { node } = newest
-  const deliveries = streams.flatMap(stream => stream.deliveries)
+  const deliveries = streams.length === 1 ? newest.deliveries : streams.flatMap(stream => stream.deliveries)
   const epoch = clock.now() - clock.monotonic()
   let answered = revision
   let synced = revision
@@ -39,7 +39,9 @@ export function streamStatus(
     answeredRevision: answered,
     inSync: synced === revision,
     types: deliveries.map(delivery => typeStatus(delivery, epoch)),
-    nacks: deliveries.flatMap(delivery => nacks(delivery, epoch)),
+    nacks: deliveries.some(({ refusals }) => refusals.length > 0)
+      ? deliveries.flatMap(delivery => nacks(delivery, epoch))
+      : [],
   }
 }
 
@@ -104,11 +106,11 @@ function knownNames({ held, unanswered, changed, refusals }: Delivery): Set<stri
   return names
 }
 
-/** Resources that the client was sent, and those of them that it ACKed. */
+/** Resources that the client was sent, and those of them that it ACKed. Costs what is unanswered. */
 function counts({ held, unanswered }: Delivery): { sent: number; acked: number } {
-  let acked = 0
-  for (const resource of held.values()) if (resource !== null) acked += 1
+  const acked = held.size - held.nulls
   let sent = acked
+  if (unanswered.size === 0) return { sent, acked }
   for (const name of unanswered.names()) {
     if ((held.get(name) ?? null) !== null) sent -= 1
     if (unanswered.last(name) !== null) sent += 1

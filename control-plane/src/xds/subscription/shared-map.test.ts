@@ -24,9 +24,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 test('maps that share chunks behave like plain maps that share nothing', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), steps => {
-      const chunks = new SharedChunks<number>()
+      const chunks = new SharedChunks<number | null>()
       const shared = Array.from({ length: maps }, () => new SharedMap(chunks))
-      const plain = Array.from({ length: maps }, () => new Map<string, number>())
+      const plain = Array.from({ length: maps }, () => new Map<string, number | null>())
       for (const action of steps) {
         const [one, two] = [shared[action.map], plain[action.map]]
         if (one === undefined || two === undefined) throw new Error('there are three of each')
@@ -39,13 +39,15 @@ test('maps that share chunks behave like plain maps that share nothing', () => {
         } else {
           const last = action.do === 'fill' ? action.name + 150 : action.name
           for (let index = action.name; index <= last; index += 1) {
-            one.set(name(index), action.value)
-            two.set(name(index), action.value)
+            const value = action.value === 0 ? null : action.value
+            one.set(name(index), value)
+            two.set(name(index), value)
           }
         }
         for (const [index, each] of shared.entries()) {
           const model = plain[index]
           expect(each.size).toBe(model?.size)
+          expect(each.nulls).toBe([...each.values()].filter(value => value === null).length)
           expect(new Map(each)).toEqual(model)
           expect(new Set(each.keys())).toEqual(new Set(model?.keys()))
           for (let asked = 0; asked < 350; asked += 7)

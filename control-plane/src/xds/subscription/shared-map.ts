@@ -47,6 +47,8 @@ export class SharedChunks<V> {
 /** What may be read of a shared map. */
 export interface ReadonlySharedMap<V> extends Iterable<[string, V]> {
   readonly size: number
+  /** Entries whose value is null; kept while writing. */
+  readonly nulls: number
   get(name: string): V | undefined
   has(name: string): boolean
   keys(): Iterable<string>
@@ -67,6 +69,7 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
   /** Chunks that belong to this map alone, by place. */
   #own: Map<number, (V | undefined)[]> | undefined
   #size = 0
+  #nulls = 0
 
   constructor(shared: SharedChunks<V>) {
     this.#shared = shared
@@ -74,6 +77,10 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
 
   get size(): number {
     return this.#chunks === undefined ? (this.#plain?.size ?? 0) : this.#size
+  }
+
+  get nulls(): number {
+    return this.#nulls
   }
 
   get(name: string): V | undefined {
@@ -89,6 +96,7 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
   set(name: string, value: V): this {
     if (this.#chunks === undefined) {
       const plain = (this.#plain ??= new Map<string, V>())
+      this.#countNulls(plain.get(name), value)
       plain.set(name, value)
       // Looked at each time the size has doubled.
       if (plain.size >= this.#shared.smallest && (plain.size & (plain.size - 1)) === 0) this.#spread(plain)
@@ -98,15 +106,21 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
     const known = names.find(name)
     const before = known === undefined ? undefined : this.#chunks[known >> chunkBits]?.[known & lastSlot]
     if (before === value) return this
+    this.#countNulls(before, value)
     if (known !== undefined && before !== undefined) this.#write(known, value)
     else this.#add(name, value)
     return this
   }
 
   delete(name: string): boolean {
-    if (this.#chunks === undefined) return this.#plain?.delete(name) === true
+    if (this.#chunks === undefined) {
+      this.#countNulls(this.#plain?.get(name), undefined)
+      return this.#plain?.delete(name) === true
+    }
     const id = this.#shared.names.find(name)
-    if (id === undefined || this.#chunks[id >> chunkBits]?.[id & lastSlot] === undefined) return false
+    const before = id === undefined ? undefined : this.#chunks[id >> chunkBits]?.[id & lastSlot]
+    if (id === undefined || before === undefined) return false
+    this.#countNulls(before, undefined)
     this.#write(id, undefined)
     this.#shared.names.release(id)
     this.#size -= 1
@@ -124,6 +138,7 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
     this.#chunks = undefined
     this.#own = undefined
     this.#size = 0
+    this.#nulls = 0
   }
 
   /** To be called after a batch of writes: chunks that have become equal to those of others become theirs. */
@@ -152,6 +167,11 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
       for (const [slot, value] of chunk?.entries() ?? [])
         if (value !== undefined) yield [(place << chunkBits) | slot, value]
     }
+  }
+
+  #countNulls(before: V | undefined, after: V | undefined): void {
+    if (before === null) this.#nulls -= 1
+    if (after === null) this.#nulls += 1
   }
 
   #add(name: string, value: V): void {
@@ -191,8 +211,10 @@ export class SharedMap<V> implements ReadonlySharedMap<V> {
 
   #gather(): void {
     const plain = new Map(this)
+    const nulls = this.#nulls
     this.clear()
     this.#plain = plain
+    this.#nulls = nulls
   }
 }
 

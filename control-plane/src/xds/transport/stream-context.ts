@@ -5,7 +5,7 @@ import type { RevisionJournal } from '../acks/revision-journal.ts'
 import type { XdsCounters } from '../counters.ts'
 import type { XdsSource } from '../port.ts'
 import type { Admission } from '../push/admission.ts'
-import type { FanOut } from '../push/fan-out.ts'
+import type { FanOut, Flushable } from '../push/fan-out.ts'
 import type { Pace } from '../push/pace.ts'
 import type { ResourceHub } from '../push/resource-hub.ts'
 import type { ResponseEncoder } from '../push/response-encoder.ts'
@@ -24,10 +24,10 @@ export interface XdsForm<Request extends XdsRequest> {
 export type XdsCall = ServerDuplexStream<Buffer, Buffer>
 
 /** What all streams of a server share. */
-export interface StreamContext<Stream> {
+export interface StreamContext<Stream extends Flushable> {
   readonly source: XdsSource
   readonly hub: ResourceHub
-  readonly fanOut: FanOut
+  readonly fanOut: FanOut<Stream>
   readonly admission: Admission
   readonly pace: Pace
   /** Told which streams a revision touches. */

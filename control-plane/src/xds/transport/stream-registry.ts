@@ -5,13 +5,21 @@ import type { XdsStream } from './xds-stream.ts'
 /** Told which nodes' status may have changed, at most once per turn of the event loop. */
 export type StatusListener = (nodes: ReadonlySet<string>) => void
 
+/** Collects the nodes whose status may have changed. */
+export interface CollectedNodes {
+  /** Those since the last call, without a turn of the event loop in between. */
+  take(): Set<string>
+  end(): void
+}
+
 /** The open streams, by node id too; tells who listens that the status of a node may have changed. */
 export class StreamRegistry {
   readonly #clock: Clock
   readonly #streams = new Set<XdsStream>()
   /** The newest stream of a node is the last one. */
-  readonly #byNode = new Map<string, Set<XdsStream>>()
+  readonly #byNode = new Map<string, XdsStream[]>()
   readonly #listeners = new Set<StatusListener>()
+  readonly #collectors = new Set<(node: string) => void>()
   #changed = new Set<string>()
   #scheduled = false
 
@@ -32,8 +40,11 @@ export class StreamRegistry {
    * such service. Newest first; empty: none.
    */
   find(node: string): XdsStream[] {
+    const all = this.#byNode.get(node)
+    if (all === undefined) return []
+    if (all.length === 1) return [...all]
     const found = new Map<string, XdsStream>()
-    for (const stream of [...(this.#byNode.get(node) ?? [])].reverse()) {
+    for (const stream of all.toReversed()) {
       const { typeUrl } = stream
       if (typeUrl === undefined) return found.size === 0 ? [stream] : [...found.values()]
       if (!found.has(typeUrl)) found.set(typeUrl, stream)
@@ -47,10 +58,10 @@ export class StreamRegistry {
    */
   rivals(node: string): XdsStream[] {
     const all = this.#byNode.get(node)
-    if (all === undefined || all.size < 2) return []
+    if (all === undefined || all.length < 2) return []
     const found = this.find(node)
     const since = Math.max(...found.map(({ connectedAt }) => connectedAt))
-    return [...all].filter(stream => !found.includes(stream) && stream.heardAt > since)
+    return all.filter(stream => !found.includes(stream) && stream.heardAt > since)
   }
 
   /** Of every stream that has named its node. */
@@ -65,8 +76,8 @@ export class StreamRegistry {
   /** The stream has named its node. */
   named(stream: XdsStream, node: string): void {
     const streams = this.#byNode.get(node)
-    if (streams === undefined) this.#byNode.set(node, new Set([stream]))
-    else streams.add(stream)
+    if (streams === undefined) this.#byNode.set(node, [stream])
+    else streams.push(stream)
     this.#tell(node)
   }
 
@@ -80,8 +91,10 @@ export class StreamRegistry {
     const node = stream.node?.id
     if (node === undefined) return
     const streams = this.#byNode.get(node)
-    if (streams?.delete(stream) !== true) return
-    if (streams.size === 0) this.#byNode.delete(node)
+    const at = streams?.indexOf(stream) ?? -1
+    if (streams === undefined || at < 0) return
+    if (streams.length === 1) this.#byNode.delete(node)
+    else streams.splice(at, 1)
     this.#tell(node)
   }
 
@@ -93,7 +106,28 @@ export class StreamRegistry {
     }
   }
 
+  /** Calls `onFirst` whenever there is something to take again. */
+  collect(onFirst: () => void): CollectedNodes {
+    let nodes = new Set<string>()
+    const collector = (node: string): void => {
+      nodes.add(node)
+      if (nodes.size === 1) onFirst()
+    }
+    this.#collectors.add(collector)
+    return {
+      take: () => {
+        const taken = nodes
+        nodes = new Set()
+        return taken
+      },
+      end: () => {
+        this.#collectors.delete(collector)
+      },
+    }
+  }
+
   #tell(node: string): void {
+    for (const collector of this.#collectors) collector(node)
     if (this.#listeners.size === 0) return
     this.#changed.add(node)
     if (this.#scheduled) return

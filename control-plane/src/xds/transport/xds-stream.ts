@@ -39,6 +39,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #mark: StreamMark | undefined
   #closed = false
   #heardAt: number
+  #peer: string | undefined
   #lastSequence = 0
   #timer: Timer | undefined
 
@@ -83,8 +84,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     return this.#mark
   }
 
+  /** As it was when first asked for. */
   get peer(): string {
-    return this.#call.getPeer()
+    return (this.#peer ??= this.#call.getPeer())
   }
 
   /** When its last message came; milliseconds since the epoch. */

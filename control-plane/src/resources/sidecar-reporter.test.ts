@@ -1,0 +1,241 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../test/support/manual-clock.ts'
+import type { Revision } from '../domain/revision.ts'
+import { silentLogger } from '../runtime/logger.ts'
+import { stillSettled } from '../xds/status/settled.ts'
+import type { NackStatus, StreamStatus } from '../xds/status/status.ts'
+import { SidecarReporter, type SidecarStore } from './sidecar-reporter.ts'
+
+interface Sidecar {
+  /** The oldest revision that it has been sent and not answered. */
+  behind: Revision | undefined
+  refused: Revision | undefined
+  /** Its row is of this stream, not of one that it had before. */
+  written: boolean
+}
+
+/** Sidecars of one type, and the rows that are written of them. */
+class World implements SidecarStore {
+  readonly clock = new ManualClock()
+  readonly sidecars = new Map<string, Sidecar>()
+  readonly rows = new Map<string, { status: StreamStatus; ended: boolean }>()
+  covered: Revision | null = null
+  revision: Revision = 1
+  failing: 'save' | 'cover' | undefined
+  saves = 0
+  covers = 0
+  #changed = new Set<string>()
+
+  readonly reporter = new SidecarReporter({
+    streams: {
+      nodes: this.sidecars.keys(),
+      stream: node => this.status(node),
+      collect: () => ({
+        take: () => {
+          const taken = this.#changed
+          this.#changed = new Set()
+          return taken
+        },
+        end: () => undefined,
+      }),
+    },
+    revision: () => this.revision,
+    store: this,
+    clock: this.clock,
+    logger: silentLogger,
+  })
+
+  change(node: string, change: (sidecar: Sidecar) => void): void {
+    const sidecar = this.sidecars.get(node)
+    if (sidecar === undefined) return
+    change(sidecar)
+    this.#changed.add(node)
+  }
+
+  come(node: string): void {
+    this.sidecars.set(node, { behind: this.revision, refused: undefined, written: false })
+    this.#changed.add(node)
+  }
+
+  leave(node: string): void {
+    if (this.sidecars.delete(node)) this.#changed.add(node)
+  }
+
+  push(nodes: readonly string[]): void {
+    this.revision += 1
+    for (const node of nodes) {
+      this.change(node, sidecar => {
+        sidecar.behind ??= this.revision
+      })
+    }
+  }
+
+  answer(node: string, nack: boolean): void {
+    this.change(node, sidecar => {
+      sidecar.refused = nack ? (sidecar.refused ?? sidecar.behind) : undefined
+      sidecar.behind = undefined
+    })
+  }
+
+  status(node: string): StreamStatus | undefined {
+    const sidecar = this.sidecars.get(node)
+    if (sidecar === undefined) return undefined
+    const { behind, refused } = sidecar
+    const answered = behind === undefined ? this.revision : behind - 1
+    const synced = Math.min(answered, refused === undefined ? Infinity : refused - 1)
+    const nack = { typeUrl: 't', names: ['a'], version: '', message: 'no', at: 1 }
+    const nacks: NackStatus[] = refused === undefined ? [] : [{ ...nack, revision: refused }]
+    const type = { typeUrl: 't', wildcard: true, subscribed: 0, sent: 1, acked: 1, waiting: 0 }
+    return {
+      node,
+      agent: '',
+      stream: 1,
+      connectedAt: 1,
+      address: '',
+      heardAt: 1,
+      rivals: [],
+      syncedRevision: synced,
+      answeredRevision: answered,
+      inSync: synced === this.revision,
+      types: [{ ...type, unansweredSince: behind ?? null }],
+      nacks,
+    }
+  }
+
+  /** What a reader makes of the rows. */
+  read(node: string): StreamStatus | undefined {
+    const row = this.rows.get(node)
+    if (row === undefined || row.ended) return undefined
+    return this.covered === null ? row.status : stillSettled(row.status, this.covered)
+  }
+
+  save(entries: readonly { readonly node: string; readonly status: StreamStatus }[]): Promise<void> {
+    if (this.failing === 'save') return Promise.reject(new Error('away'))
+    for (const { node, status } of entries) {
+      this.saves += 1
+      this.rows.set(node, { status, ended: false })
+      const sidecar = this.sidecars.get(node)
+      if (sidecar !== undefined) sidecar.written = true
+    }
+    return Promise.resolve()
+  }
+
+  end(nodes: readonly string[]): Promise<void> {
+    for (const node of nodes) {
+      const row = this.rows.get(node)
+      if (row !== undefined) row.ended = true
+    }
+    return Promise.resolve()
+  }
+
+  cover(revision: Revision): Promise<void> {
+    if (this.failing === 'cover') return Promise.reject(new Error('away'))
+    this.covers += 1
+    this.covered = revision
+    return Promise.resolve()
+  }
+
+  forget(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+const node = fc.constantFrom('a', 'b', 'c')
+const step = fc.oneof(
+  fc.record({ do: fc.constant('come' as const), node }),
+  fc.record({ do: fc.constant('leave' as const), node }),
+  fc.record({ do: fc.constant('push' as const), nodes: fc.subarray(['a', 'b', 'c']) }),
+  fc.record({ do: fc.constant('answer' as const), node, nack: fc.boolean() }),
+  fc.record({
+    do: fc.constant('step' as const),
+    failing: fc.constantFrom(undefined, undefined, 'save' as const, 'cover' as const),
+    ms: fc.constantFrom(500, 20_000),
+  }),
+)
+
+test('rows never say more of a sidecar than it has, and in the end they say all of it', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async steps => {
+      const world = new World()
+      for (const action of steps) {
+        if (action.do === 'come') world.come(action.node)
+        else if (action.do === 'leave') world.leave(action.node)
+        else if (action.do === 'push') world.push(action.nodes)
+        else if (action.do === 'answer') world.answer(action.node, action.nack)
+        else {
+          world.failing = action.failing
+          await world.clock.advance(action.ms)
+          await world.reporter.step().catch(() => undefined)
+        }
+        for (const [name, { written }] of world.sidecars) {
+          if (!written) continue
+          const [said, is] = [world.read(name), world.status(name)]
+          if (said === undefined || is === undefined) continue
+          expect(said.syncedRevision).toBeLessThanOrEqual(is.syncedRevision)
+          expect(said.answeredRevision).toBeLessThanOrEqual(is.answeredRevision)
+        }
+      }
+      world.failing = undefined
+      // The first finds what is behind, the second that it stays so.
+      await world.reporter.step()
+      await world.reporter.step()
+      for (const name of ['a', 'b', 'c']) expect(world.read(name)).toEqual(world.status(name))
+    }),
+  )
+})
+
+test('a change that all answer before the next look costs one row', async () => {
+  const world = new World()
+  const nodes = Array.from({ length: 1_200 }, (_, index) => `web/${index}`)
+  for (const name of nodes) {
+    world.come(name)
+    world.answer(name, false)
+  }
+  await world.reporter.step()
+  expect([world.saves, world.covers]).toEqual([1_200, 1])
+  world.push(nodes)
+  for (const name of nodes) world.answer(name, false)
+  await world.reporter.step()
+  expect([world.saves, world.covers]).toEqual([1_200, 2])
+  expect(world.read('web/1199')?.syncedRevision).toBe(2)
+  // Nothing has happened: nothing is written.
+  await world.reporter.step()
+  expect([world.saves, world.covers]).toEqual([1_200, 2])
+})
+
+test('who answers a moment later holds the row for all back to where it is, and is written when it stays there', async () => {
+  const world = new World()
+  for (const name of ['a', 'b']) {
+    world.come(name)
+    world.answer(name, false)
+  }
+  await world.reporter.step()
+  world.push(['a'])
+  world.push(['b'])
+  world.answer('b', false)
+  await world.reporter.step()
+  expect([world.saves, world.covered]).toEqual([2, 1])
+  await world.reporter.step()
+  expect([world.saves, world.covered]).toEqual([3, 3])
+  expect(world.read('a')?.answeredRevision).toBe(1)
+  world.answer('a', false)
+  await world.reporter.step()
+  expect([world.saves, world.read('a')?.answeredRevision]).toEqual([4, 3])
+})
+
+test('all rows are written again in turn', async () => {
+  const world = new World()
+  for (let index = 0; index < 30; index += 1) {
+    world.come(`web/${index}`)
+    world.answer(`web/${index}`, false)
+  }
+  await world.reporter.step()
+  world.rows.clear()
+  await world.clock.advance(10_000)
+  await world.reporter.step()
+  expect(world.rows.size).toBe(10)
+  await world.clock.advance(20_000)
+  await world.reporter.step()
+  expect(world.rows.size).toBe(30)
+})
