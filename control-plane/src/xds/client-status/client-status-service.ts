@@ -1,28 +1,37 @@
 import { status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
 import {
   ClientStatusDiscoveryServiceService as generated,
-  type ClientStatusRequest,
+  ClientStatusRequest,
 } from '@envoyproxy/protos/envoy/service/status/v3/csds.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { XdsRefusedError, type XdsPeer } from '../port.ts'
+import { Pace } from '../push/pace.ts'
 import type { ClientView } from '../status/held-resources.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
 import { peerOf } from '../transport/peer.ts'
+import { RequestReader } from '../transport/request-reader.ts'
 import { statusError } from '../transport/status-error.ts'
 import { encodeClientNode, encodeClientResource, joinResponse } from './encode-client.ts'
 import { nodePredicate } from './node-matchers.ts'
 
 const identity = (bytes: Buffer): Buffer => bytes
 
-/** Answers are put together by hand, from parts that are encoded one by one. */
+/**
+ * Answers are put together by hand, from parts that are encoded one by one. Requests are read by hand too: bytes that make no
+ * sense are to be answered INVALID_ARGUMENT.
+ */
 const definition = {
   streamClientStatus: {
     ...generated.streamClientStatus,
+    requestSerialize: identity,
+    requestDeserialize: identity,
     responseSerialize: identity,
     responseDeserialize: identity,
   },
   fetchClientStatus: {
     ...generated.fetchClientStatus,
+    requestSerialize: identity,
+    requestDeserialize: identity,
     responseSerialize: identity,
     responseDeserialize: identity,
   },
@@ -52,13 +61,10 @@ class AnswerTooLargeError extends Error {
 export class ClientStatusService implements ExtraService {
   readonly definition = definition
   readonly implementation = {
-    streamClientStatus: (call: ServerDuplexStream<ClientStatusRequest, Buffer>): void => {
+    streamClientStatus: (call: ServerDuplexStream<Buffer, Buffer>): void => {
       this.#stream(call)
     },
-    fetchClientStatus: (
-      call: ServerUnaryCall<ClientStatusRequest, Buffer>,
-      answer: sendUnaryData<Buffer>,
-    ): void => {
+    fetchClientStatus: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>): void => {
       this.#answer(call.request, call).then(
         response => {
           answer(null, response)
@@ -70,7 +76,8 @@ export class ClientStatusService implements ExtraService {
     },
   }
   readonly #options: Required<ClientStatusOptions>
-  readonly #calls = new Set<ServerDuplexStream<ClientStatusRequest, Buffer>>()
+  readonly #calls = new Set<ServerDuplexStream<Buffer, Buffer>>()
+  readonly #pace: Pace
   #answering = 0
   #stopping = false
 
@@ -82,6 +89,7 @@ export class ClientStatusService implements ExtraService {
       authorize: () => undefined,
       ...options,
     }
+    this.#pace = new Pace({ clock: options.clock, figures: { paced: 0 } })
   }
 
   stop(): void {
@@ -90,7 +98,7 @@ export class ClientStatusService implements ExtraService {
   }
 
   /** One answer for each request, in their order: the next is read when the last has been answered. */
-  #stream(call: ServerDuplexStream<ClientStatusRequest, Buffer>): void {
+  #stream(call: ServerDuplexStream<Buffer, Buffer>): void {
     if (this.#stopping) {
       end(call, status.UNAVAILABLE, 'the control plane is stopping')
       return
@@ -107,29 +115,41 @@ export class ClientStatusService implements ExtraService {
       ended = true
       if (!busy) call.end()
     })
-    call.on('data', (request: ClientStatusRequest) => {
-      call.pause()
-      busy = true
+    const reader: RequestReader = new RequestReader({
+      call,
+      pace: this.#pace,
+      clock: this.#options.clock,
+      onMessage: request => {
+        reader.hold()
+        busy = true
+        take(request)
+      },
+      onGreedy: () => {
+        end(call, status.RESOURCE_EXHAUSTED, 'the requests of this stream take too much time')
+      },
+    })
+    const take = (request: Buffer): void => {
       this.#answer(request, call).then(
         response => {
           busy = false
           if (!this.#calls.has(call)) return
           call.write(response)
           if (ended) call.end()
-          else call.resume()
+          else reader.release()
         },
         (error: unknown) => {
           const { code, details } = statusOf(error)
           if (this.#calls.has(call)) end(call, code, details)
         },
       )
-    })
+    }
+    reader.start()
   }
 
-  async #answer(request: ClientStatusRequest, call: Parameters<typeof peerOf>[0]): Promise<Buffer> {
-    const { nodeMatchers, excludeResourceContents } = request
+  async #answer(request: Buffer, call: Parameters<typeof peerOf>[0]): Promise<Buffer> {
     const { clients, maxRequests, authorize } = this.#options
     authorize(peerOf(call))
+    const { nodeMatchers, excludeResourceContents } = decode(request)
     const fits = nodePredicate(nodeMatchers)
     if (this.#answering >= maxRequests) {
       throw new AnswerTooLargeError(`${maxRequests} requests are being answered already; try again`)
@@ -173,7 +193,16 @@ export class ClientStatusService implements ExtraService {
   }
 }
 
-const end = (call: ServerDuplexStream<ClientStatusRequest, Buffer>, code: number, details: string): void => {
+function decode(request: Buffer): ClientStatusRequest {
+  try {
+    return ClientStatusRequest.decode(request)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'unreadable bytes'
+    throw new XdsRefusedError(status.INVALID_ARGUMENT, `malformed request: ${reason}`)
+  }
+}
+
+const end = (call: ServerDuplexStream<Buffer, Buffer>, code: number, details: string): void => {
   call.emit('error', statusError(code, details))
 }
 

@@ -3,6 +3,8 @@ import { LoadReportingServiceService as generated } from '@envoyproxy/protos/env
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { XdsSource } from '../port.ts'
+import { Pace } from '../push/pace.ts'
+import { BoundedLog } from '../transport/bounded-log.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
 import type { LoadBook } from './load-book.ts'
 import { LoadReportStream, type LoadStreamContext } from './load-report-stream.ts'
@@ -42,6 +44,8 @@ export interface LoadReportCounters {
   refused: number
   /** Numbers in reports that no counter can be. */
   absurd: number
+  /** Reports after which their stream had to wait before it was read again. */
+  paced: number
 }
 
 /** LRS: takes the load reports of sidecars and writes them into the book. */
@@ -52,7 +56,14 @@ export class LoadReportService implements ExtraService {
       this.#accept(call)
     },
   }
-  readonly counters: LoadReportCounters = { streams: 0, reports: 0, bytes: 0, refused: 0, absurd: 0 }
+  readonly counters: LoadReportCounters = {
+    streams: 0,
+    reports: 0,
+    bytes: 0,
+    refused: 0,
+    absurd: 0,
+    paced: 0,
+  }
   readonly #context: LoadStreamContext
   readonly #maxStreams: number
   readonly #streams = new Set<LoadReportStream>()
@@ -64,6 +75,8 @@ export class LoadReportService implements ExtraService {
     this.#maxStreams = maxStreams
     this.#context = {
       ...options,
+      pace: new Pace({ clock: options.clock, figures: this.counters }),
+      warnings: new BoundedLog(options),
       counters: this.counters,
       onEnd: stream => {
         if (this.#streams.delete(stream)) this.counters.streams -= 1

@@ -1,12 +1,14 @@
 import { status, type ServerDuplexStream } from '@grpc/grpc-js'
 import { LoadStatsResponse } from '@envoyproxy/protos/envoy/service/load_stats/v3/lrs.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import type { Logger } from '../../runtime/logger.ts'
 import { XdsRefusedError, type XdsSource, type XdsView } from '../port.ts'
 import { peerOf } from '../transport/peer.ts'
 import { statusError } from '../transport/status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { decodeLoadNode, decodeLoadReport } from './decode-load-report.ts'
+import type { BoundedLog } from '../transport/bounded-log.ts'
+import { RequestReader } from '../transport/request-reader.ts'
+import type { Pace } from '../push/pace.ts'
 import type { LoadBook } from './load-book.ts'
 import type { LoadReporter } from './load-report.ts'
 
@@ -14,8 +16,9 @@ export interface LoadStreamContext {
   readonly book: LoadBook
   readonly source: Pick<XdsSource, 'open'>
   readonly clock: Clock
-  readonly logger: Logger
   readonly intervalMs: number
+  readonly pace: Pace
+  readonly warnings: BoundedLog
   readonly counters: { reports: number; bytes: number; refused: number; absurd: number }
   onEnd(stream: LoadReportStream): void
 }
@@ -65,9 +68,17 @@ export class LoadReportStream {
     this.#timer = clock.timer(firstMessageMs, () => {
       this.close(status.DEADLINE_EXCEEDED, 'no first message came in time')
     })
-    this.#call.on('data', (bytes: Buffer) => {
-      if (!this.#closed) this.#receive(bytes)
-    })
+    new RequestReader({
+      call: this.#call,
+      pace: this.#context.pace,
+      clock,
+      onMessage: bytes => {
+        if (!this.#closed) this.#receive(bytes)
+      },
+      onGreedy: () => {
+        this.#refuse(new XdsOverloadError('the reports of this stream take too much time'))
+      },
+    }).start()
   }
 
   close(code: number, details: string): void {
@@ -138,10 +149,10 @@ export class LoadReportStream {
   }
 
   #refuse(error: unknown): void {
-    const { counters, logger } = this.#context
+    const { counters, warnings } = this.#context
     counters.refused += 1
     const reason = error instanceof Error ? error.message : 'unreadable bytes'
-    logger.warn({ node: this.#reporter?.id, reason }, 'ended a stream of load reports')
+    warnings.warn({ node: this.#reporter?.id, reason }, 'ended a stream of load reports')
     if (error instanceof XdsRefusedError) this.close(error.status, reason)
     else if (error instanceof XdsOverloadError) this.close(status.RESOURCE_EXHAUSTED, reason)
     else this.close(status.INVALID_ARGUMENT, `malformed report: ${reason}`)

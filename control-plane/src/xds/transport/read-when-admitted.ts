@@ -46,6 +46,7 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
     call.once('close', leave)
     call.once('cancelled', leave)
   }
+  reader.start()
 }
 
 /** It says what it holds of an earlier stream. */

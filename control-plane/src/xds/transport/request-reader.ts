@@ -35,7 +35,11 @@ export class RequestReader {
       if (this.#holds > 0) this.#wanted = size
       else this.#ask(size)
     }
-    call.on('data', (bytes: Buffer) => {
+  }
+
+  /** Reads from now on. */
+  start(): void {
+    this.#options.call.on('data', (bytes: Buffer) => {
       this.#take(bytes)
     })
   }
