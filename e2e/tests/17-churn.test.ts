@@ -1,19 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { EnvoyAdmin } from '@waymark/deploy/local/envoy-admin.ts'
 import { freePorts } from '@waymark/deploy/local/ports.ts'
-import { Supervisor } from '@waymark/deploy/local/processes.ts'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { ChurnModel, type ChurnOptions } from '../harness/churn-model.ts'
 import { ControlServer } from '../harness/control-server.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
+import { startFormEnvoy } from '../harness/form-envoy.ts'
 import { Load } from '../harness/load.ts'
 import { startPlainApp } from '../harness/plain-app.ts'
 import { randomFrom } from '../harness/random.ts'
 import type { LoadReport } from '../harness/tally.ts'
-import { bootstrapOf, type XdsForm } from '../harness/xds-form.ts'
+import type { XdsForm } from '../harness/xds-form.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7 npx vitest run --project e2e e2e/tests/17-churn.test.ts` for a long run. */
 const seconds = Number(process.env['CHURN_SECONDS'] ?? 15)
@@ -23,39 +19,6 @@ const startApp = async (): Promise<number> => {
   const app = await startPlainApp()
   onTestFinished(app.stop)
   return app.port
-}
-
-const startEnvoy = async (control: ControlServer, form: XdsForm): Promise<EnvoyAdmin> => {
-  const directory = await mkdtemp(join(tmpdir(), 'waymark-churn-'))
-  const supervisor = new Supervisor({ logDir: directory })
-  onTestFinished(async () => {
-    await supervisor.stopAll()
-    await rm(directory, { recursive: true, force: true })
-  })
-  const [adminPort = 0] = await freePorts(1)
-  const bootstrap = bootstrapOf(form, {
-    service: 'churn',
-    instance: 'churn-1',
-    locality: { region: '', zone: '' },
-    controlPlane: [{ host: '127.0.0.1', port: control.port }],
-    adminPort,
-  })
-  const file = join(directory, 'envoy.json')
-  await writeFile(file, JSON.stringify(bootstrap))
-  const envoy = supervisor.start({
-    name: 'envoy',
-    group: 'envoy',
-    command: inject('envoy'),
-    args: ['-c', file, '--concurrency', '2', '--disable-hot-restart', '--drain-time-s', '5'],
-    env: process.env,
-  })
-  const admin = new EnvoyAdmin(adminPort)
-  await eventually('Envoy to be ready', async () => {
-    const error = envoy.failed()
-    if (error !== null) throw error
-    return admin.isReady().catch(() => false)
-  })
-  return admin
 }
 
 const churn = async (
@@ -71,7 +34,7 @@ const churn = async (
   control.source.apply(model.change())
   await control.start()
   onTestFinished(() => control.stop())
-  const admin = await startEnvoy(control, form)
+  const admin = await startFormEnvoy(form, xdsPort)
 
   const inSync = () => eventually('the sidecar to be in sync', () => control.status?.inSync, 40_000)
   const loads = new Map<string, Load>()

@@ -1,0 +1,43 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EnvoyAdmin } from '@waymark/deploy/local/envoy-admin.ts'
+import { freePorts } from '@waymark/deploy/local/ports.ts'
+import { Supervisor } from '@waymark/deploy/local/processes.ts'
+import { inject, onTestFinished } from 'vitest'
+import { eventually } from './eventually.ts'
+import { bootstrapOf, type XdsForm } from './xds-form.ts'
+
+/** Starts an Envoy that gets its resources in this form from a server at `xdsPort`, and ends with its test. */
+export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<EnvoyAdmin> => {
+  const directory = await mkdtemp(join(tmpdir(), 'waymark-form-'))
+  const supervisor = new Supervisor({ logDir: directory })
+  onTestFinished(async () => {
+    await supervisor.stopAll()
+    await rm(directory, { recursive: true, force: true })
+  })
+  const [adminPort = 0] = await freePorts(1)
+  const bootstrap = bootstrapOf(form, {
+    service: 'form',
+    instance: 'form-1',
+    locality: { region: '', zone: '' },
+    controlPlane: [{ host: '127.0.0.1', port: xdsPort }],
+    adminPort,
+  })
+  const file = join(directory, 'envoy.json')
+  await writeFile(file, JSON.stringify(bootstrap))
+  const envoy = supervisor.start({
+    name: 'envoy',
+    group: 'envoy',
+    command: inject('envoy'),
+    args: ['-c', file, '--concurrency', '2', '--disable-hot-restart', '--drain-time-s', '5'],
+    env: process.env,
+  })
+  const admin = new EnvoyAdmin(adminPort)
+  await eventually('Envoy to be ready', async () => {
+    const error = envoy.failed()
+    if (error !== null) throw error
+    return admin.isReady().catch(() => false)
+  })
+  return admin
+}
