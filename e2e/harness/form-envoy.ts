@@ -16,13 +16,15 @@ export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<En
     await supervisor.stopAll()
     await rm(directory, { recursive: true, force: true })
   })
-  const [adminPort = 0] = await freePorts(1)
+  const [adminPort = 0, outboundPort = 0, inboundPort = 0] = await freePorts(3)
   const bootstrap = bootstrapOf(form, {
     service: 'form',
     instance: 'form-1',
     locality: { region: '', zone: '' },
     controlPlane: [{ host: '127.0.0.1', port: xdsPort }],
     adminPort,
+    outboundPort,
+    inboundPort,
   })
   const file = join(directory, 'envoy.json')
   await writeFile(file, JSON.stringify(bootstrap))

@@ -1,6 +1,6 @@
 /**
- * Envoy in the forms of xDS that the sidecars of Waymark do not use. Over MemorySource: where Envoy finds routes and
- * endpoints stands in the resources.
+ * Envoy in the forms of xDS that the sidecars of Waymark do not use. Mostly over MemorySource: where Envoy finds routes
+ * and endpoints stands in the resources.
  */
 import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
@@ -11,6 +11,7 @@ import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { startFormEnvoy } from '../harness/form-envoy.ts'
 import { Load } from '../harness/load.ts'
 import { startPlainApp } from '../harness/plain-app.ts'
+import { startTestMesh } from '../harness/story.ts'
 import { SmallMesh, type SmallMeshOptions } from '../harness/small-mesh.ts'
 import { configSourceOf, type XdsForm } from '../harness/xds-form.ts'
 
@@ -150,4 +151,16 @@ test('X22 a cluster with a TTL stays while the server beats, goes when it stops,
   await answers('a', { status: 503 })
   await control.start()
   await answers('a', reply)
+})
+
+/** Envoy takes virtual hosts (VHDS) over delta only, so that a sidecar cannot live with anything else. */
+test('a sidecar that asks the mesh for state of the world is told of as rejected, in the words of Envoy', async () => {
+  const mesh = await startTestMesh({ replicas: 1 })
+  const xdsPort = mesh.replica(0).process.xds.port
+  await startFormEnvoy({ protocol: 'state of the world', services: 'aggregated' }, xdsPort)
+  await eventuallyHolds('the sidecar to be told of', async () => {
+    const { state, nacks } = await mesh.api.sidecar('form/form-1')
+    expect(state).toBe('rejected')
+    expect(nacks.map(({ message }) => message)).toEqual([expect.stringContaining('DELTA_GRPC')])
+  })
 })
