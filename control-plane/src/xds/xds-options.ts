@@ -8,6 +8,10 @@ import type { ListenAddress } from './transport/xds-listener.ts'
 
 export interface XdsLimits extends SessionLimits {
   readonly maxStreams: number
+  /** Told to the client in HTTP/2 settings; more of them are refused by the connection. */
+  readonly maxStreamsPerConnection: number
+  /** A client has one, or one for each type; those that it has lost linger until its connection counts as dead. */
+  readonly maxStreamsPerNode: number
   readonly maxConnections: number
   readonly maxRequestBytes: number
 }
@@ -15,6 +19,8 @@ export interface XdsLimits extends SessionLimits {
 export interface XdsTimings extends SessionTimings {
   /** After this long without taking bytes or answering, a stream is closed with RESOURCE_EXHAUSTED. */
   readonly stuckMs: number
+  /** A stream that has not named its node by then is closed with DEADLINE_EXCEEDED. */
+  readonly firstMessageMs: number
   /** Between pings on a silent connection. */
   readonly keepaliveMs: number
   readonly keepaliveTimeoutMs: number
@@ -45,6 +51,8 @@ export const defaultLimits: XdsLimits = {
   maxResponseBytes: 3 * mebibyte,
   maxFirstResponseBytes: 64 * mebibyte,
   maxStreams: 20_000,
+  maxStreamsPerConnection: 128,
+  maxStreamsPerNode: 64,
   maxConnections: 20_000,
   maxRequestBytes: 4 * mebibyte,
 }
@@ -54,6 +62,7 @@ export const defaultTimings: XdsTimings = {
   clusterStuckMs: 16_000,
   orderMs: 20_000,
   stuckMs: 300_000,
+  firstMessageMs: 30_000,
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 20_000,
   stopMs: 2_000,

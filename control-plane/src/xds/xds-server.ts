@@ -7,6 +7,7 @@ import { newXdsCounters, type XdsCounters } from './counters.ts'
 import { deltaWire, sotwWire } from './push/encode-response.ts'
 import { DeltaSession } from './subscription/delta-session.ts'
 import { Heartbeats, HeartbeatSession } from './subscription/heartbeat-session.ts'
+import { SessionError } from './subscription/session.ts'
 import { SharedState } from './subscription/shared-state.ts'
 import { SotwSession } from './subscription/sotw-session.ts'
 import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
@@ -35,6 +36,10 @@ import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
 
 /** A closed stream's connection is cut if the client has not even taken the status by then. */
 const cutOffMs = 1_000
+/** A connection without a stream is told to go after that. */
+const idleConnectionMs = 60_000
+/** What HTTP/2 may keep for one connection (headers, queued frames) before it refuses more streams. */
+const sessionMegabytes = 64
 
 /**
  * The generic xDS server: all discovery services for whatever resources its source has. `listen` binds the port, `start`
@@ -74,6 +79,9 @@ export class XdsServer implements Component {
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': this.#timings.keepaliveMs,
       'grpc.keepalive_timeout_ms': this.#timings.keepaliveTimeoutMs,
+      'grpc.max_concurrent_streams': this.#limits.maxStreamsPerConnection,
+      'grpc.max_connection_idle_ms': idleConnectionMs,
+      'grpc-node.max_session_memory': sessionMegabytes,
       'grpc.enable_channelz': 0,
     })
     this.#addDiscovery()
@@ -101,6 +109,10 @@ export class XdsServer implements Component {
       limits: this.#limits,
       timings: this.#timings,
       onNamed: (stream, node) => {
+        const { maxStreamsPerNode } = this.#limits
+        if (this.#registry.count(node) >= maxStreamsPerNode) {
+          throw new SessionError(8, `more than ${maxStreamsPerNode} streams of one node`)
+        }
         this.#registry.named(stream, node)
       },
       onStatus: stream => {
@@ -126,9 +138,10 @@ export class XdsServer implements Component {
       this.#watches.applied(revision)
     })
     logger.info(await this.listen(), 'xDS server listens')
+    const { stuckMs, firstMessageMs } = this.#timings
     while (!signal.aborted) {
       this.closeStuck()
-      await clock.sleep(Math.max(10, this.#timings.stuckMs / 10), signal)
+      await clock.sleep(Math.max(10, Math.min(stuckMs, firstMessageMs) / 10), signal)
     }
     unwatch()
     await this.#stop()
@@ -204,22 +217,29 @@ export class XdsServer implements Component {
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */
   closeStuck(): void {
-    const { clock } = this.#options
-    const now = clock.monotonic()
+    const { stuckMs, firstMessageMs } = this.#timings
+    const now = this.#options.clock.monotonic()
     for (const stream of this.#registry.streams) {
-      const since = stream.stuckSince
-      if (since === undefined || now - since < this.#timings.stuckMs) continue
-      this.counters.closedStuck += 1
-      this.#context.warnings.warn(
-        { node: stream.node?.id, stream: stream.id },
-        'closed an xDS stream that was stuck',
-      )
-      const { peer } = stream
-      stream.close(status.RESOURCE_EXHAUSTED, 'the client took or answered nothing for too long')
-      clock.timer(cutOffMs, () => {
-        if (!stream.finished) this.#listener.disconnect(peer)
-      })
+      if (now - (stream.silentSince ?? now) >= firstMessageMs) {
+        this.#cut(stream, status.DEADLINE_EXCEEDED, 'no first message came in time')
+      } else if (now - (stream.stuckSince ?? now) >= stuckMs) {
+        this.#cut(stream, status.RESOURCE_EXHAUSTED, 'the client took or answered nothing for too long')
+      }
     }
+  }
+
+  /** Closes the stream, and its connection if the client does not even take the status. */
+  #cut(stream: XdsStream, code: number, details: string): void {
+    this.counters.closedStuck += 1
+    const { peer, id, node } = stream
+    this.#context.warnings.warn(
+      { node: node?.id, stream: id, reason: details },
+      'closed an xDS stream that was stuck',
+    )
+    stream.close(code, details)
+    this.#options.clock.timer(cutOffMs, () => {
+      if (!stream.finished) this.#listener.disconnect(peer)
+    })
   }
 
   #addDiscovery(): void {

@@ -14,6 +14,7 @@ import {
   type SessionTimings,
 } from './session.ts'
 import { SharedState } from './shared-state.ts'
+import type { SubscriptionActions } from './subscription.ts'
 import type { DeltaRequest } from './xds-request.ts'
 import { clusterType, endpointType, listenerType } from '../type-urls.ts'
 
@@ -37,6 +38,10 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   /** Type to names that a cluster sent on this stream needs, until the type's first request. */
   readonly #owed = new Map<string, Set<string>>()
   readonly #waitingSince = new Map<string, number>()
+  /** Entries of `initial_resource_versions`, over all types. */
+  #claimed = 0
+  /** Of all names and versions that the client has said and not taken back. */
+  #characters = 0
   #assumeClustersAt: number | undefined
   /** The client came with resources of an earlier stream and has not yet asked for all that may use them. */
   #resumes = false
@@ -62,9 +67,9 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
 
   request(message: DeltaRequest, now: number): RequestOutcome {
     const { typeUrl, initialVersions, nonce, error } = message
-    if (initialVersions.size > this.#limits.maxNames) throw this.#tooManyNames()
     const delivery = this.#deliveries.get(typeUrl) ?? this.#open(typeUrl)
     const answer = nonce === '' ? undefined : delivery.answer(nonce, error, now)
+    if (!delivery.subscription.started) this.#claim(initialVersions)
     const first = delivery.subscription.started
       ? undefined
       : { initialVersions, distrusted: this.#distrusted(message, now) }
@@ -73,9 +78,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     const actions = delivery.request(message, first, this.#revision())
     if (typeUrl === clusterType) this.#assumeClustersAt = undefined
     for (const name of actions.dropped) this.settle(typeUrl, name)
-    let names = 0
-    for (const each of this.#ordered) names += each.subscription.names.size
-    if (names > this.#limits.maxNames) throw this.#tooManyNames()
+    this.#bound(actions)
     delivery.state.share()
     return { delivery, actions, answer }
   }
@@ -215,9 +218,34 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     return false
   }
 
+  /** What the client says to hold counts for as long as the stream lives; it comes once for each type. */
+  #claim(versions: ReadonlyMap<string, string>): void {
+    this.#claimed += versions.size
+    for (const [name, version] of versions) this.#characters += name.length + version.length
+    if (this.#claimed > this.#limits.maxNames) throw this.#tooManyNames()
+  }
+
+  #bound({ added, dropped }: SubscriptionActions): void {
+    for (const name of added) this.#characters += name.length
+    for (const name of dropped) this.#characters -= name.length
+    let names = 0
+    for (const each of this.#ordered) names += each.subscription.names.size
+    const { maxNames } = this.#limits
+    if (names > maxNames) throw this.#tooManyNames()
+    if (this.#characters > maxNames * averageLength) {
+      throw new SessionError(
+        8,
+        `the names of one stream have more than ${maxNames * averageLength} characters`,
+      )
+    }
+  }
+
   #tooManyNames(): SessionError {
     return new SessionError(8, `more than ${this.#limits.maxNames} resource names on one stream`)
   }
 }
+
+/** Characters that each name of `maxNames` may have if there are that many. */
+const averageLength = 80
 
 const waitKey = (typeUrl: string, name: string): string => `${typeUrl}\n${name}`

@@ -40,6 +40,7 @@ export interface StreamContext<Stream extends Flushable> {
   readonly counters: XdsCounters
   readonly limits: SessionLimits
   readonly timings: SessionTimings
+  /** Throws SessionError if the node has too many streams. */
   onNamed(stream: Stream, node: string): void
   /** The stream's state has changed. */
   onStatus(stream: Stream): void

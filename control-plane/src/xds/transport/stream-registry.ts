@@ -35,6 +35,11 @@ export class StreamRegistry {
     return this.#byNode.keys()
   }
 
+  /** Open streams of a node. */
+  count(node: string): number {
+    return this.#byNode.get(node)?.length ?? 0
+  }
+
   /**
    * The streams that now speak for a node: the newest, or where that is of a service of one type, the newest of each
    * such service. Newest first; empty: none.

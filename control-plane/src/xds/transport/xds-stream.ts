@@ -161,10 +161,14 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#call.emit('error', statusError(status, details))
   }
 
+  /** Since when it could have named its node and has not. */
+  get silentSince(): number | undefined {
+    return this.#session === undefined ? this.#idleSince : undefined
+  }
+
   /** When the client last did what it had to do, if it owes something: took bytes, answered a response. */
   get stuckSince(): number | undefined {
     let since = this.#queue.waitingSince
-    if (this.#session === undefined) since = this.#idleSince
     for (const { unanswered, answersInTime } of this.deliveries) {
       const at = answersInTime ? unanswered.oldest?.at : undefined
       if (at !== undefined && (since === undefined || at < since)) since = at
@@ -222,9 +226,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     view.onRefused?.(error => {
       this.#refuse(error)
     })
-    this.#node = node
-    this.#context.onNamed(this, node.id)
     this.#view = view
+    this.#context.onNamed(this, node.id)
+    this.#node = node
     const session = this.#form.open({
       setOf: typeUrl => view.set(typeUrl),
       revision: () => source.revision(),
