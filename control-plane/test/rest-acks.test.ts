@@ -48,7 +48,9 @@ beforeEach(async () => {
   const abort = new AbortController()
   const address = await xds.listen()
   const running = xds.start(abort.signal)
-  await rest.call('PUT', path, { body: orders })
+  const { revision } = await rest.call('PUT', path, { body: orders })
+  // Else what the client subscribes to may come to be after it has asked.
+  await rest.call('GET', `${path}?minRevision=${revision}`)
   client = new DeltaClient(address, 'web/web-1')
   client.send({ typeUrl: clusterType })
   await client.take()

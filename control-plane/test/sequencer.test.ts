@@ -98,6 +98,7 @@ describe('a database that does not answer', () => {
 
 describe('the revision log', () => {
   it('gives 200 registrations over two replicas gapless revisions and both replicas the same state', async () => {
+    await caughtUp()
     const before = one.mesh.revision
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, index) =>

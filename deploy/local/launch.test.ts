@@ -86,7 +86,11 @@ describe('launch.mjs', () => {
 
   it('waits for the npm of a launcher that was killed', async () => {
     const first = launch()
-    await npmPid()
+    const pid = await npmPid()
+    // It runs before the lock names it.
+    await vi.waitFor(async () => {
+      expect(await readFile(join(directory, '.cache', 'install.lock'), 'utf8')).toContain(String(pid))
+    })
     const killed = once(first.child, 'exit')
     first.child.kill('SIGKILL')
     await killed
