@@ -4,7 +4,14 @@ import { resource } from './testing/server-fixture.ts'
 import { sessionDriver, socketDriver, type DeltaDriver, type DriverOptions } from './testing/delta-driver.ts'
 import type { SentBatch } from './testing/session-fixture.ts'
 import { testNode } from './testing/test-node.ts'
-import { clusterType, endpointType, listenerType, routeType, secretType } from './type-urls.ts'
+import {
+  clusterType,
+  endpointType,
+  listenerType,
+  routeType,
+  secretType,
+  virtualHostType,
+} from './type-urls.ts'
 
 const short = new Map([
   [clusterType, 'C'],
@@ -76,6 +83,55 @@ describe.each([
   ['over a gRPC socket', socketDriver],
 ])('%s', (_, make) => {
   const open: Open = (options = {}) => make(options)
+
+  test('X1 who asks for clusters, listeners or virtual hosts first without names gets all, of other types nothing', async () => {
+    await using fixture = await open()
+    const types = [clusterType, listenerType, virtualHostType, endpointType, routeType, secretType]
+    fixture.source.apply({ put: types.map(type => resource(type, 'a')) })
+    const answered: string[] = []
+    for (const type of types) {
+      if ((await ackAll(fixture, await fixture.ask(type))).length > 0) answered.push(type)
+    }
+    expect(answered).toEqual([clusterType, listenerType, virtualHostType])
+  })
+
+  test('X1 who names a listener first gets no other, and an empty list later means nothing', async () => {
+    await using fixture = await open()
+    fixture.source.apply({ put: ['a', 'b'].map(name => resource(listenerType, name)) })
+    expect(text(await ackAll(fixture, await fixture.ask(listenerType, { subscribe: ['a'] })))).toEqual([
+      'L +a=1',
+    ])
+    expect(await fixture.ask(listenerType)).toEqual([])
+    expect(await fixture.change({ put: [resource(listenerType, 'b', '2')] })).toEqual([])
+  })
+
+  test('X2 a wildcard and a name beside it end one by one, and what is left is served', async () => {
+    await using fixture = await open()
+    const change = (body: string) =>
+      fixture.change({ put: ['a', 'b'].map(name => resource(listenerType, name, body)) })
+    fixture.source.apply({ put: ['a', 'b'].map(name => resource(listenerType, name)) })
+    await ackAll(fixture, await fixture.ask(listenerType))
+    await ackAll(fixture, await fixture.ask(listenerType, { subscribe: ['a'] }))
+    expect(text(await ackAll(fixture, await change('2')))).toEqual(['L +a=2 +b=2'])
+    expect(await fixture.ask(listenerType, { unsubscribe: ['*'] })).toEqual([])
+    expect(text(await ackAll(fixture, await change('3')))).toEqual(['L +a=3'])
+    expect(await fixture.ask(listenerType, { unsubscribe: ['a'] })).toEqual([])
+    expect(await fixture.ask(listenerType)).toEqual([])
+    expect(await change('4')).toEqual([])
+  })
+
+  test('X3 who asks for * gets every resource of any type, and each new one', async () => {
+    await using fixture = await open()
+    for (const type of [clusterType, endpointType, 't']) {
+      fixture.source.apply({ put: [resource(type, 'a')] })
+      const first = await ackAll(fixture, await fixture.ask(type, { subscribe: ['*'] }))
+      expect(first.map(({ resources }) => resources)).toEqual([['a=1']])
+      const next = await ackAll(fixture, await fixture.change({ put: [resource(type, 'b')] }))
+      expect(next.map(({ resources }) => resources)).toEqual([['b=1']])
+      expect(await fixture.ask(type, { unsubscribe: ['*'] })).toEqual([])
+      expect(await fixture.change({ put: [resource(type, 'b', '2')] })).toEqual([])
+    }
+  })
 
   test('X4 a name unsubscribed under a wildcard is answered: with the resource, or as removed', async () => {
     await using fixture = await open()

@@ -1,11 +1,10 @@
 import type { MemorySource } from '../memory-source.ts'
 import { type MemoryChange } from '../memory-source.ts'
 import type { DeltaRequest } from '../subscription/xds-request.ts'
-import { ManualClock } from '../../../test/support/manual-clock.ts'
-import { systemClock } from '../../runtime/clock.ts'
 import { ServerFixture } from './server-fixture.ts'
 import { SessionFixture, type SentBatch } from './session-fixture.ts'
 import type { DeltaClient } from './delta-client.ts'
+import { StandingClock, stopMs } from './standing-clock.ts'
 
 type Fields = Partial<Omit<DeltaRequest, 'node' | 'typeUrl'>>
 
@@ -95,16 +94,6 @@ export async function socketDriver({ source, maxResponseBytes }: DriverOptions):
       await clock.advance(stopMs)
       await ended
     },
-  }
-}
-
-/** Longer than the server waits for its streams to end. */
-const stopMs = 10_000
-
-/** Timers stand still; what is only put off to a later turn of the event loop is not. */
-class StandingClock extends ManualClock {
-  override soon(run: () => void): void {
-    systemClock.soon(run)
   }
 }
 

@@ -140,3 +140,37 @@ test('X16 X24 over the wire: what is refused is not sent again until it changes,
   fixture.put(resource(listenerType, 'a', 'good'))
   expect(bodies((await client.next()).resources)).toEqual(['good'])
 })
+
+test('X16 a response refused on a service of one type is settled there, and holds no other stream back', async () => {
+  await using fixture = await ServerFixture.start()
+  const path = (form: string, typeUrl: string) =>
+    separate.find(each => each.form === form && each.typeUrl === typeUrl)?.path ?? ''
+  using clusters = new StreamClient(fixture.address, path('delta', clusterType), deltaCodec)
+  using endpoints = new StreamClient(fixture.address, path('sotw', endpointType), sotwCodec)
+  const names = { resourceNames: ['a'] }
+  const errorDetail = { code: 3, message: 'no', details: [] }
+  fixture.put(resource(clusterType, 'a', 'c1'), resource(endpointType, 'a', 'e1'))
+  clusters.send({ node })
+  clusters.send({ responseNonce: (await clusters.next()).nonce })
+  endpoints.send({ node, ...names })
+  endpoints.send({ ...names, responseNonce: (await endpoints.next()).nonce })
+
+  fixture.put(resource(clusterType, 'a', 'bad'), resource(endpointType, 'a', 'bad'))
+  clusters.send({ responseNonce: (await clusters.next()).nonce, errorDetail })
+  // A refused cluster is at once replaced by the one before.
+  const back = await clusters.next()
+  expect(bodies(back.resources.flatMap(({ resource: any }) => any ?? []))).toEqual(['c1'])
+  clusters.send({ responseNonce: back.nonce })
+  const refused = await endpoints.next()
+  endpoints.send({ ...names, responseNonce: refused.nonce, errorDetail })
+  await fixture.until(() => fixture.server.stream('web/1')?.nacks.length === 2)
+  const nacks = fixture.server.stream('web/1')?.nacks.map(({ typeUrl, names: of }) => [typeUrl, of])
+  expect(nacks).toHaveLength(2)
+  expect(nacks).toEqual(expect.arrayContaining([clusterType, endpointType].map(type => [type, ['a']])))
+
+  fixture.put(resource(endpointType, 'a', 'e2'))
+  expect(bodies((await endpoints.next()).resources)).toEqual(['e2'])
+  fixture.put(resource(clusterType, 'a', 'c2'))
+  const good = await clusters.next()
+  expect(bodies(good.resources.flatMap(({ resource: any }) => any ?? []))).toEqual(['c2'])
+})
