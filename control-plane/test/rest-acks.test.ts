@@ -10,6 +10,7 @@ import { DeltaClient } from '../src/xds/testing/delta-client.ts'
 import { clusterType, endpointType } from '../src/xds/type-urls.ts'
 import { XdsServer } from '../src/xds/xds-server.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/health.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -192,6 +193,11 @@ describe('a write that waits for the sidecars it touches', () => {
     const change = { body: { ...orders, port: 81 } }
     const waits = [1, 2].map(() => rest.call('PUT', `${path}?wait=acked&timeout=20s`, change))
     await client.next().then(async response => {
+      // Both wait by then: nobody else can.
+      await eventually(async () => {
+        const { status } = await rest.call('GET', '/revisions/1/sidecars?wait=acked&timeout=1ms')
+        expect(status).toBe(503)
+      })
       const full = await rest.call<ProblemView>('PUT', `${path}?wait=acked`, {
         body: { ...orders, port: 82 },
       })
