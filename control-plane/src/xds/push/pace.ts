@@ -13,6 +13,8 @@ export interface PaceAccount {
   at: number
 }
 
+/** Milliseconds of one turn of the event loop that requests may use; changes, writes and timers come in between. */
+const turnMs = 10
 /** What a stream may use at once: more than a sidecar needs to begin in a large mesh. */
 const burstMs = 1_000
 /** The part of one thread that each stream gets back. */
@@ -21,16 +23,21 @@ const ownShare = 0.05
 const commonShare = 0.25
 
 /**
- * How much of the event loop the requests of one stream may use. Who has used up its own has to wait until the requests
- * of all such streams together are within a quarter of one thread: they wait for each other, and nobody else for them.
+ * How much of the event loop requests may use: a little of each turn, so that changes for everybody do not wait behind
+ * them, and of all turns each stream a part of its own. Who has used that up has to wait until the requests of all such
+ * streams together are within a quarter of one thread: they wait for each other, and nobody else for them.
  */
 export class Pace {
-  readonly #clock: Pick<Clock, 'monotonic'>
+  readonly #clock: Pick<Clock, 'monotonic' | 'soon'>
   readonly #figures: PaceFigures
+  /** Requests for a later turn, first in, first out; at most one of each stream. */
+  readonly #later = new Set<() => void>()
+  #spentInTurn = 0
+  #scheduled = false
   /** Until then the common share is used up. */
   #freeAt = 0
 
-  constructor(options: { clock: Pick<Clock, 'monotonic'>; figures: PaceFigures }) {
+  constructor(options: { clock: Pick<Clock, 'monotonic' | 'soon'>; figures: PaceFigures }) {
     this.#clock = options.clock
     this.#figures = options.figures
   }
@@ -39,9 +46,38 @@ export class Pace {
     return { left: burstMs, at: this.#clock.monotonic() }
   }
 
-  /** A request took `spentMs`. Returns after how many milliseconds the stream's next one may be read; 0: now. */
-  charge(account: PaceAccount, spentMs: number): number {
-    const now = this.#clock.monotonic()
+  /**
+   * Runs what a request asks for, now or in a later turn, and then `done` with the milliseconds after which the stream's next
+   * one may be read; 0: now.
+   */
+  run(account: PaceAccount, request: () => void, done: (waitMs: number) => void): void {
+    const job = (): void => {
+      const before = this.#clock.monotonic()
+      request()
+      const now = this.#clock.monotonic()
+      this.#spentInTurn += now - before
+      done(this.#charge(account, now - before, now))
+    }
+    if (this.#later.size > 0 || this.#spentInTurn >= turnMs) this.#later.add(job)
+    else job()
+    if (!this.#scheduled && this.#spentInTurn > 0) this.#schedule()
+  }
+
+  #schedule(): void {
+    this.#scheduled = true
+    this.#clock.soon(() => {
+      this.#scheduled = false
+      this.#spentInTurn = 0
+      for (const job of this.#later) {
+        if (this.#spentInTurn >= turnMs) break
+        this.#later.delete(job)
+        job()
+      }
+      if (this.#later.size > 0) this.#schedule()
+    })
+  }
+
+  #charge(account: PaceAccount, spentMs: number, now: number): number {
     const left = Math.min(burstMs, account.left + (now - account.at) * ownShare) - spentMs
     account.left = Math.max(0, left)
     account.at = now

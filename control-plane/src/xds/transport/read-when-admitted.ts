@@ -36,7 +36,7 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
         reader.release()
         if (!later) onMessage(message)
         else
-          reader.charge(() => {
+          reader.run(() => {
             onMessage(message)
           })
       },

@@ -40,7 +40,9 @@ export class RequestReader {
   /** Reads from now on. */
   start(): void {
     this.#options.call.on('data', (bytes: Buffer) => {
-      this.#take(bytes)
+      this.run(() => {
+        this.#options.onMessage(bytes)
+      })
     })
   }
 
@@ -57,26 +59,17 @@ export class RequestReader {
     this.#ask(wanted)
   }
 
-  /** Runs what a message leads to, and holds the call if that took too long. */
-  charge(run: () => void): void {
+  /** Runs what a message leads to when it is its turn, and reads on when the pace allows. */
+  run(request: () => void): void {
     const { pace, clock, onGreedy } = this.#options
-    const before = clock.monotonic()
-    run()
-    const waitMs = pace.charge(this.#account, clock.monotonic() - before)
-    if (waitMs === 0) return
-    if (waitMs > longestWaitMs) {
-      onGreedy()
-      return
-    }
     this.hold()
-    clock.timer(waitMs, () => {
-      this.release()
-    })
-  }
-
-  #take(bytes: Buffer): void {
-    this.charge(() => {
-      this.#options.onMessage(bytes)
+    pace.run(this.#account, request, waitMs => {
+      if (waitMs > longestWaitMs) onGreedy()
+      if (waitMs === 0) this.release()
+      else
+        clock.timer(Math.min(waitMs, longestWaitMs), () => {
+          this.release()
+        })
     })
   }
 }
