@@ -37,6 +37,7 @@ import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
+import { tracedFollower } from './telemetry/traced-follower.ts'
 import type { TraceTarget } from './telemetry/tracing.ts'
 import type { RevisionReport } from './xds/acks/revision-watch.ts'
 import { ClientStatusService } from './xds/client-status/client-status-service.ts'
@@ -91,7 +92,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   // The log, and the state that follows it.
   const mesh = new MeshState()
   const log = new ChangeLog({ database, connection })
-  const feed: Feed = new Feed({ ...common, log, follower: mesh, ownBackend: () => sequencer.backend })
+  const follower = tracedFollower(mesh, () => telemetry.steps)
+  const feed: Feed = new Feed({ ...common, log, follower, ownBackend: () => sequencer.backend })
   const sequencer: Sequencer = new Sequencer({
     ...common,
     connection,
@@ -105,13 +107,25 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const registry = new Registry({
     submit: write =>
       telemetry.withSpan(
-        { name: 'write', traceparent: write.traceparent, attributes: { 'waymark.actor': write.actor } },
+        {
+          name: 'write',
+          traceparent: write.traceparent,
+          attributes: { 'waymark.actor': write.actor },
+          resultAttributes: ({ revision, changed }) => ({
+            'waymark.revision': revision,
+            'waymark.changed': changed,
+          }),
+        },
         traceparent => sequencer.submit({ ...write, traceparent }),
       ),
   })
 
   // What sidecars get.
   const tracing = config.tracing
+  // Before all others that follow the mesh.
+  mesh.onDelta(() => {
+    telemetry.steps.building()
+  })
   const meshSource = new MeshSource({
     mesh,
     tracing,
@@ -128,19 +142,19 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const { source } = secure
   const loads = new LoadBook({ clock })
   const intervalMs = config.loadReportSeconds * 1_000
+  const loadReports = new LoadReportService({ ...common, book: loads, source, intervalMs })
+  const clientStatus: ClientStatusService = new ClientStatusService({
+    clock,
+    clients: () => xds.clients(),
+    authorize: secure.authorizeAll,
+  })
   const xds: XdsServer = new XdsServer({
     ...common,
     source,
     listen: config.xds,
     ...secure.tls,
-    services: [
-      new LoadReportService({ ...common, book: loads, source, intervalMs }),
-      new ClientStatusService({
-        clock,
-        clients: () => xds.clients(),
-        authorize: secure.authorizeAll,
-      }),
-    ],
+    tracer: { begin: revision => telemetry.steps.begin(revision) },
+    services: [loadReports, clientStatus],
   })
   const run = `${clock.now().toString(36)}-${random().toString(36).slice(2)}`
   const sidecars = new SidecarTable<StreamStatus>({ database, replica, run })
@@ -216,7 +230,9 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicaId: replica,
     logger,
     observers: {
-      xds: () => ({ ...xds.counters, ...secure.counters }),
+      xds: () => ({ counters: xds.counters, figures: xds.figures(), access: secure.counters }),
+      loads: () => ({ ...loadReports.counters, ...loads.size }),
+      clientStatus: () => clientStatus.counters,
       writes: () => ({ waiting: sequencer.waiting, batches: sequencer.batches }),
       feed: () => ({ ...feed.status(), revision: mesh.revision }),
       mesh: () => mesh.census(),
@@ -249,6 +265,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicaId: replica,
     ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),
     metrics: () => telemetry.metricsText(),
+    trace: request => telemetry.beginRequest(request),
     onAnswer: answer => {
       telemetry.recordRequest(answer)
     },

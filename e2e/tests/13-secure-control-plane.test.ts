@@ -22,8 +22,9 @@ const startEnvoy = (mesh: TestMesh, name: string, bootstrap: TestEnvoyOptions['b
 
 const metric = async ({ process }: Replica, series: string): Promise<number> => {
   const text = await (await process.ask('/metrics')).text()
-  const line = text.split('\n').find(one => one.startsWith(`${series} `))
-  return Number(line?.split(' ')[1] ?? 0)
+  // Without labels: all series of the name.
+  const lines = text.split('\n').filter(one => one.startsWith(`${series} `) || one.startsWith(`${series}{`))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
 }
 
 const denied = (replica: Replica, reason: string) =>

@@ -65,7 +65,7 @@ export class MeshSource implements XdsSource {
   readonly #own = new OwnResources()
   readonly #shared = new Map<string, SharedView>()
   readonly #proxyless: ProxylessViews
-  readonly #listeners = new Set<(revision: Revision) => void>()
+  readonly #listeners = new Set<(revision: Revision, committedAt?: number) => void>()
   readonly #otlp: XdsResource | null
   readonly #ready: Promise<void>
 
@@ -109,7 +109,7 @@ export class MeshSource implements XdsSource {
     return this.#mesh.revision
   }
 
-  onRevision(listener: (revision: Revision) => void): () => void {
+  onRevision(listener: (revision: Revision, committedAt?: number) => void): () => void {
     this.#listeners.add(listener)
     return () => {
       this.#listeners.delete(listener)
@@ -177,7 +177,8 @@ export class MeshSource implements XdsSource {
   #follow(delta: MeshDelta): void {
     const touched = delta.resynchronised ? this.#reload() : this.#read(delta)
     this.#tell(touched, delta.revision)
-    for (const listener of this.#listeners) listener(delta.revision)
+    const committedAt = committedAtOf(delta)
+    for (const listener of this.#listeners) listener(delta.revision, committedAt)
   }
 
   /** Looks at everything anew after a snapshot; what has not changed stays the same object. */
@@ -242,4 +243,10 @@ export class MeshSource implements XdsSource {
     this.#scopes.tell(shapes, revision)
     if (endpoints.size > 0) this.#endpoints.notify({ revision, names: [...endpoints] })
   }
+}
+
+/** Of the oldest change, by Postgres's clock. */
+const committedAtOf = ({ sets }: MeshDelta): number | undefined => {
+  const at = sets[0]?.changes[0]?.occurredAt
+  return at === undefined ? undefined : Date.parse(at)
 }

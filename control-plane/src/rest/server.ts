@@ -6,6 +6,7 @@ import { defaultLimits, type RestLimits } from './limits.ts'
 import { describeApi } from './openapi.ts'
 import { ReadGate } from './read-gate.ts'
 import { ReplicaPeers } from './replica-peers.ts'
+import { installRequestSpans, type TraceRequest } from './request-spans.ts'
 import { changeRoutes } from './routes/changes.ts'
 import { documentRoutes } from './routes/documents.ts'
 import { effectiveRoutes } from './routes/effective.ts'
@@ -33,6 +34,8 @@ export interface RestOptions extends RestParts {
   readonly limits?: Partial<RestLimits>
   /** The text of `/metrics`; without it there is no such path. */
   readonly metrics?: () => Promise<string>
+  /** Absent: no spans. */
+  readonly trace?: TraceRequest
   /** Told of every answered request. */
   readonly onAnswer?: (answer: RestAnswer) => void
 }
@@ -99,7 +102,8 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     done(null, payload)
   })
   installEdge(app, { mesh, logger, allowedHosts })
-  const { onAnswer } = options
+  const { onAnswer, trace } = options
+  if (trace !== undefined) installRequestSpans(app, trace)
   if (onAnswer !== undefined) {
     app.addHook('onResponse', (request, reply, done) => {
       const route = request.routeOptions.url ?? 'none'

@@ -1,60 +1,40 @@
 import type { Mode } from '../domain/mode.ts'
 import { verdicts } from '../domain/verdict.ts'
+import { counter, gauge, type Instrument } from './instrument.ts'
 import type { Observed } from './observed.ts'
-
-export interface Sample {
-  readonly value: number
-  readonly labels: Readonly<Record<string, string>>
-}
-
-/** One series or, with labels, one family of series, read from what a part tells. */
-export interface Instrument<Part> {
-  /** Prometheus's name with its unit, but without the `_total` that a counter gets when it is written out. */
-  readonly name: string
-  readonly kind: 'counter' | 'gauge'
-  /** UCUM, as OpenTelemetry asks: `s`, `By`, `{stream}`. */
-  readonly unit: string
-  readonly help: string
-  readonly read: (part: Part) => number | readonly Sample[]
-}
+import { xdsInstruments } from './xds-instruments.ts'
 
 type Instruments = { readonly [Part in keyof Observed]: readonly Instrument<Observed[Part]>[] }
-
-const counter = <Part>(name: string, unit: string, help: string, read: Instrument<Part>['read']) =>
-  ({ name, kind: 'counter', unit, help, read }) as const
-
-const gauge = <Part>(name: string, unit: string, help: string, read: Instrument<Part>['read']) =>
-  ({ name, kind: 'gauge', unit, help, read }) as const
 
 const modeNames: readonly Mode[] = ['target', 'degraded', 'floor', 'recovery']
 
 /** Every metric that observers feed; `docs/reference/metrics.md` lists them, and a test compares the two. */
 export const instruments: Instruments = {
-  xds: [
-    gauge('waymark_xds_streams', '{stream}', 'xDS streams that are open now', x => x.streams),
-    counter('waymark_xds_opened', '{stream}', 'xDS streams opened', x => x.opened),
-    counter('waymark_xds_refused', '{stream}', 'xDS streams refused', x => x.refused),
-    counter('waymark_xds_denied', '{peer}', 'Peers of the xDS port without the right credential', x => [
-      { labels: { reason: 'unauthenticated' }, value: x.unauthenticated },
-      { labels: { reason: 'denied' }, value: x.denied },
-      { labels: { reason: 'revoked' }, value: x.revoked },
-    ]),
-    counter(
-      'waymark_xds_closed_stuck',
-      '{stream}',
-      'xDS streams closed because the client took nothing',
-      x => x.closedStuck,
+  xds: xdsInstruments,
+  loads: [
+    gauge('waymark_loads_streams', '{stream}', 'Streams of load reports that are open now', l => l.streams),
+    counter('waymark_loads_reports', '{report}', 'Load reports received', l => l.reports),
+    counter('waymark_loads_received_bytes', 'By', 'Bytes of load reports received', l => l.bytes),
+    counter('waymark_loads_refused', '{stream}', 'Streams of load reports refused or ended', l => l.refused),
+    counter('waymark_loads_absurd', '{number}', 'Numbers in load reports that cannot be', l => l.absurd),
+    gauge('waymark_loads_reporters', '{sidecar}', 'Sidecars whose load is remembered', l => l.reporters),
+    gauge(
+      'waymark_loads_entries',
+      '{entry}',
+      'Clusters and endpoints whose load is remembered',
+      l => l.entries,
     ),
-    counter('waymark_xds_requests', '{request}', 'xDS requests received', x => x.requests),
-    counter('waymark_xds_responses', '{response}', 'xDS responses sent', x => x.responses),
-    counter('waymark_xds_resources', '{resource}', 'xDS resources sent', x => x.resources),
-    counter('waymark_xds_sent_bytes', 'By', 'Bytes of xDS responses sent', x => x.bytes),
-    counter('waymark_xds_answers', '{answer}', 'Answers of sidecars to xDS responses', x => [
-      { labels: { answer: 'ack' }, value: x.acks },
-      { labels: { answer: 'nack' }, value: x.nacks },
-      { labels: { answer: 'stale' }, value: x.staleAnswers },
-    ]),
-    counter('waymark_xds_encodes', '{resource}', 'xDS resources encoded', x => x.encodes),
+    counter(
+      'waymark_loads_evicted',
+      '{entry}',
+      'Reporters and entries given up for want of room',
+      l => l.evicted,
+    ),
+  ],
+  clientStatus: [
+    counter('waymark_csds_requests', '{request}', 'Requests for the state of sidecars', c => c.requests),
+    counter('waymark_csds_refused', '{request}', 'Of them, answered with an error', c => c.refused),
+    counter('waymark_csds_sent_bytes', 'By', 'Bytes of their answers', c => c.bytes),
   ],
   writes: [
     gauge('waymark_writes_waiting', '{write}', 'Writes waiting for their transaction', w => w.waiting),

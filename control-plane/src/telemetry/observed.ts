@@ -1,27 +1,24 @@
 import type { ModeState } from '../domain/mode.ts'
 import type { Verdict } from '../domain/verdict.ts'
+import type { XdsObserved } from './xds-observed.ts'
 
 /** What the parts of a replica tell about themselves. Totals count from the start of the process. */
 export interface Observed {
-  readonly xds: {
-    /** Streams that are open now. */
+  readonly xds: XdsObserved
+  /** Load reports of sidecars. */
+  readonly loads: {
     readonly streams: number
-    readonly opened: number
-    readonly refused: number
-    readonly closedStuck: number
-    /** Peers without a credential, with that of another service, and streams whose credential counts no more. */
-    readonly unauthenticated: number
-    readonly denied: number
-    readonly revoked: number
-    readonly requests: number
-    readonly responses: number
-    readonly resources: number
+    readonly reports: number
     readonly bytes: number
-    readonly acks: number
-    readonly nacks: number
-    readonly staleAnswers: number
-    readonly encodes: number
+    readonly refused: number
+    readonly absurd: number
+    /** Sidecars, and clusters and endpoints of them, that are remembered. */
+    readonly reporters: number
+    readonly entries: number
+    readonly evicted: number
   }
+  /** Tools that ask what sidecars have. */
+  readonly clientStatus: { readonly requests: number; readonly refused: number; readonly bytes: number }
   readonly writes: {
     /** Writes that wait for their transaction now. */
     readonly waiting: number

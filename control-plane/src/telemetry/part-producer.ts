@@ -8,7 +8,8 @@ import {
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics'
 import type { Clock } from '../runtime/clock.ts'
-import { instruments, type Instrument } from './instruments.ts'
+import type { HistogramSample, Instrument, Sample } from './instrument.ts'
+import { instruments } from './instruments.ts'
 import type { Observers } from './observed.ts'
 
 /** How long a reading waits for a part that asks the database (ms). */
@@ -33,9 +34,12 @@ export class PartProducer implements MetricProducer {
 
   /** A part that fails or takes longer than 2 s is missing from the metrics and is one of the errors. */
   async collect(): Promise<CollectionResult> {
-    const { xds, writes, feed, mesh, checks, heartbeats, outbox, modes, process } = this.#observers
+    const { xds, loads, clientStatus, writes, feed, mesh, checks, heartbeats, outbox, modes, process } =
+      this.#observers
     const parts = await Promise.allSettled([
       this.#read(xds, instruments.xds),
+      this.#read(loads, instruments.loads),
+      this.#read(clientStatus, instruments.clientStatus),
       this.#read(writes, instruments.writes),
       this.#read(feed, instruments.feed),
       this.#read(mesh, instruments.mesh),
@@ -65,23 +69,23 @@ export class PartProducer implements MetricProducer {
     return rows.map(row => this.#metric(row, part))
   }
 
-  #metric<Part>({ name, kind, unit, help, read }: Instrument<Part>, part: Part): MetricData {
-    const values = read(part)
-    const samples = typeof values === 'number' ? [{ value: values, labels: {} }] : values
-    const endTime = hrTime(this.#clock.now())
+  #metric<Part>(instrument: Instrument<Part>, part: Part): MetricData {
+    const { name, unit, help } = instrument
     const shared = {
       descriptor: { name, unit, description: help, valueType: ValueType.DOUBLE },
       aggregationTemporality: AggregationTemporality.CUMULATIVE,
-      dataPoints: samples.map(({ value, labels }) => ({
-        value,
-        attributes: { ...labels },
-        startTime: this.#startTime,
-        endTime,
-      })),
     }
-    return kind === 'counter'
-      ? { ...shared, dataPointType: DataPointType.SUM, isMonotonic: true }
-      : { ...shared, dataPointType: DataPointType.GAUGE }
+    const times = { startTime: this.#startTime, endTime: hrTime(this.#clock.now()) }
+    if (instrument.kind === 'histogram') {
+      const dataPoints = instrument.read(part).map(sample => ({ ...times, ...histogramPoint(sample) }))
+      return { ...shared, dataPointType: DataPointType.HISTOGRAM, dataPoints }
+    }
+    const values = instrument.read(part)
+    const samples: readonly Sample[] = typeof values === 'number' ? [{ value: values, labels: {} }] : values
+    const dataPoints = samples.map(({ value, labels }) => ({ ...times, value, attributes: { ...labels } }))
+    return instrument.kind === 'counter'
+      ? { ...shared, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
+      : { ...shared, dataPointType: DataPointType.GAUGE, dataPoints }
   }
 
   async #inTime<Part>(observer: () => Part | Promise<Part>): Promise<Part> {
@@ -99,3 +103,12 @@ export class PartProducer implements MetricProducer {
     })
   }
 }
+
+const histogramPoint = ({ value: { bounds, counts, sum }, labels }: HistogramSample) => ({
+  attributes: { ...labels },
+  value: {
+    buckets: { boundaries: [...bounds], counts: [...counts] },
+    sum,
+    count: counts.reduce((all, count) => all + count, 0),
+  },
+})

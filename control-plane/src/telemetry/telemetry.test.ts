@@ -5,24 +5,60 @@ import { silentLogger } from '../runtime/logger.ts'
 import type { Observers } from './observed.ts'
 import { Telemetry } from './telemetry.ts'
 
+/** A histogram with one value in each of its buckets. */
+const spread = { bounds: [0.01, 0.1], counts: [1, 1, 1], sum: 1.055 }
+const states = { new: 1, rejected: 0, stuck: 0, pending: 0, 'in-sync': 2 }
+
 const observers: Omit<Observers, 'process'> = {
   xds: () => ({
-    streams: 2,
-    opened: 9,
-    refused: 1,
-    closedStuck: 0,
-    unauthenticated: 0,
-    denied: 0,
-    revoked: 0,
-    requests: 20,
-    responses: 10,
-    resources: 30,
-    bytes: 4_096,
-    acks: 8,
-    nacks: 1,
-    staleAnswers: 0,
-    encodes: 5,
+    counters: {
+      opened: 9,
+      refusals: { invalid: 1, limit: 0 },
+      closedStuck: 0,
+      requests: 20,
+      paced: 0,
+      waiting: 4,
+      delayed: 5,
+      admitted: 6,
+      waits: spread,
+      types: [
+        {
+          type: 'Cluster',
+          responses: 10,
+          resources: 30,
+          removed: 2,
+          bytes: 4_096,
+          encodes: 5,
+          acks: 8,
+          nacks: 1,
+          staleAnswers: 0,
+          merged: 3,
+          dropped: 2,
+          ack: spread,
+          convergence: spread,
+        },
+      ],
+    },
+    figures: {
+      delta: states,
+      sotw: { ...states, 'in-sync': 0 },
+      types: new Map([['Cluster', { names: 7, wildcards: 2, waiting: 1, unanswered: 1 }]]),
+      queued: 3,
+      fanOut: 11,
+    },
+    access: { unauthenticated: 0, denied: 0, revoked: 0 },
   }),
+  loads: () => ({
+    streams: 1,
+    reports: 12,
+    bytes: 700,
+    refused: 0,
+    absurd: 0,
+    reporters: 1,
+    entries: 9,
+    evicted: 0,
+  }),
+  clientStatus: () => ({ requests: 3, refused: 1, bytes: 900 }),
   writes: () => ({ waiting: 3, batches: 4 }),
   feed: () => ({ revision: 40, head: 42, connected: true }),
   mesh: () => ({
@@ -53,9 +89,18 @@ const telemetry = (
 test('a scrape shows what each part tells, under its label', async () => {
   const text = await telemetry().metricsText()
   for (const line of [
-    'waymark_xds_streams 2',
-    'waymark_xds_sent_bytes_total 4096',
-    'waymark_xds_answers_total{answer="nack"} 1',
+    'waymark_xds_streams{form="delta",state="in-sync"} 2',
+    'waymark_xds_refused_total{reason="invalid"} 1',
+    'waymark_xds_subscriptions{type="Cluster",kind="wildcard"} 2',
+    'waymark_xds_sent_bytes_total{type="Cluster"} 4096',
+    'waymark_xds_answers_total{type="Cluster",answer="nack"} 1',
+    'waymark_xds_ack_duration_seconds_bucket{type="Cluster",le="0.01"} 1',
+    'waymark_xds_ack_duration_seconds_bucket{type="Cluster",le="0.1"} 2',
+    'waymark_xds_ack_duration_seconds_bucket{type="Cluster",le="+Inf"} 3',
+    'waymark_xds_ack_duration_seconds_sum{type="Cluster"} 1.055',
+    'waymark_xds_admission_wait_seconds_count 3',
+    'waymark_loads_reports_total 12',
+    'waymark_csds_refused_total 1',
     'waymark_writes_waiting 3',
     'waymark_feed_lag 2',
     'waymark_mesh_instances{verdict="unhealthy"} 1',
@@ -88,7 +133,7 @@ test('a part that fails is missing and logged; the others are not touched', asyn
   fails = true
   const text = await subject.metricsText()
   expect(text).not.toContain('waymark_outbox_lag{')
-  expect(text).toContain('waymark_xds_streams 2')
+  expect(text).toContain('waymark_xds_opened_total 9')
   expect(warnings).toEqual([{ error: new Error('no database') }])
 })
 
@@ -104,7 +149,7 @@ test('a part that does not answer in time is missing', async () => {
   const never = () => new Promise<never>(() => undefined)
   const text = await telemetry({ outbox: never }, warnings, impatient).metricsText()
   expect(text).not.toContain('waymark_outbox_lag{')
-  expect(text).toContain('waymark_xds_streams 2')
+  expect(text).toContain('waymark_xds_opened_total 9')
   expect(warnings).toHaveLength(1)
 })
 

@@ -1,10 +1,11 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { FeedTracing } from './feed-tracing.ts'
 import { Metrics, type HttpRequestRecord } from './metrics.ts'
 import type { Observers } from './observed.ts'
 import { ProcessObserver } from './process-observer.ts'
-import { Tracing, type SpanRequest, type TraceTarget } from './tracing.ts'
+import { Tracing, type RequestSpan, type SpanRequest, type TraceTarget } from './tracing.ts'
 
 export interface TelemetryOptions {
   readonly replicaId: string
@@ -22,6 +23,8 @@ export class Telemetry implements Component {
   readonly #process = new ProcessObserver()
   readonly #metrics: Metrics
   readonly #tracing: Tracing
+  /** The spans of what becomes of a write in this replica. */
+  readonly steps: FeedTracing
 
   constructor({ replicaId, clock, logger, observers, traces }: TelemetryOptions) {
     this.#metrics = new Metrics({
@@ -31,6 +34,7 @@ export class Telemetry implements Component {
       observers: { ...observers, process: () => this.#process.read() },
     })
     this.#tracing = new Tracing({ replicaId, target: traces })
+    this.steps = new FeedTracing(this.#tracing.tracer)
   }
 
   /** Prometheus's text format, version 0.0.4. Never rejects for a part that cannot be read. */
@@ -42,8 +46,13 @@ export class Telemetry implements Component {
     this.#metrics.recordRequest(record)
   }
 
+  /** See `Tracing.beginRequest`. */
+  beginRequest(request: Parameters<Tracing['beginRequest']>[0]): RequestSpan {
+    return this.#tracing.beginRequest(request)
+  }
+
   /** See `Tracing.withSpan`. */
-  withSpan<T>(request: SpanRequest, run: (traceparent: string | null) => Promise<T>): Promise<T> {
+  withSpan<T>(request: SpanRequest<T>, run: (traceparent: string | null) => Promise<T>): Promise<T> {
     return this.#tracing.withSpan(request, run)
   }
 

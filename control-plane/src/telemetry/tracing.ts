@@ -1,13 +1,4 @@
-import {
-  isValidSpanId,
-  isValidTraceId,
-  ROOT_CONTEXT,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Context,
-  type Tracer,
-} from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import {
@@ -19,6 +10,7 @@ import {
 } from '@opentelemetry/sdk-trace'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { errorCatalogue, WaymarkError } from '../domain/errors.ts'
+import { contextOf, traceparentOf } from './trace-context.ts'
 
 /** Where the spans of the control plane go: OTLP over gRPC. */
 export interface TraceTarget {
@@ -37,12 +29,20 @@ export interface TracingOptions {
   readonly processor?: SpanProcessor
 }
 
-export interface SpanRequest {
-  /** Few distinct values: `PUT /api/v1/services/{service}/instances/{id}`. */
+export interface SpanRequest<T> {
   readonly name: string
-  /** W3C `traceparent` of the request; null: none. */
+  /** W3C `traceparent` of what asked for the work; null: none. */
   readonly traceparent: string | null
-  readonly attributes?: Readonly<Record<string, string | number | boolean>>
+  readonly attributes?: Attributes
+  /** What the result adds to them. */
+  readonly resultAttributes?: (result: T) => Attributes
+}
+
+export interface RequestSpan {
+  /** What the request starts belongs to this. */
+  readonly traceparent: string | null
+  /** `status`: of the answer. Calls after the first do nothing. */
+  end(status: number): void
 }
 
 const maxQueueSize = 2_048
@@ -58,26 +58,48 @@ export class Tracing {
     this.#tracer = this.#provider?.getTracer('waymark') ?? null
   }
 
+  /** null: nobody wants spans. */
+  get tracer(): Tracer | null {
+    return this.#tracer
+  }
+
   /**
-   * Runs `run` inside of a span that continues the request's trace, and gives it the `traceparent` that its own
-   * work belongs to. Settles as `run` does. What the caller did wrong (WaymarkError below 500) is noted on the
-   * span, but does not make it a failed one.
+   * A span for an HTTP request that continues the client's trace. `route`: few distinct values,
+   * `/api/v1/services/:service/instances/:id`.
+   */
+  beginRequest(request: { method: string; route: string; traceparent: string | null }): RequestSpan {
+    const { method, route, traceparent } = request
+    if (this.#tracer === null) return { traceparent, end: () => undefined }
+    const span = this.#tracer.startSpan(
+      `${method} ${route}`,
+      { kind: SpanKind.SERVER, attributes: { 'http.request.method': method, 'http.route': route } },
+      contextOf(traceparent),
+    )
+    return {
+      traceparent: traceparentOf(span),
+      end: status => {
+        span.setAttribute('http.response.status_code', status)
+        if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+        span.end()
+      },
+    }
+  }
+
+  /**
+   * Runs `run` inside of a span that continues a trace, and gives it the `traceparent` that its own work belongs to.
+   * Settles as `run` does. What the caller did wrong (WaymarkError below 500) is noted on the span, but does not make
+   * it a failed one.
    */
   async withSpan<T>(
-    { name, traceparent, attributes = {} }: SpanRequest,
+    { name, traceparent, attributes = {}, resultAttributes }: SpanRequest<T>,
     run: (traceparent: string | null) => Promise<T>,
   ): Promise<T> {
     if (this.#tracer === null) return run(traceparent)
-    const parent = parseTraceparent(traceparent)
-    const span = this.#tracer.startSpan(
-      name,
-      { kind: SpanKind.SERVER, attributes: { ...attributes } },
-      parent,
-    )
-    const { traceId, spanId, traceFlags } = span.spanContext()
-    const flags = traceFlags.toString(16).padStart(2, '0')
+    const span = this.#tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, contextOf(traceparent))
     try {
-      return await run(`00-${traceId}-${spanId}-${flags}`)
+      const result = await run(traceparentOf(span))
+      if (resultAttributes !== undefined) span.setAttributes(resultAttributes(result))
+      return result
     } catch (error) {
       const code = error instanceof WaymarkError ? error.code : 'internal'
       span.setAttribute('error.type', code)
@@ -116,17 +138,5 @@ const createProvider = (
           exportTimeoutMillis,
         }),
     ],
-  })
-}
-
-const parseTraceparent = (traceparent: string | null): Context => {
-  const [, traceId = '', spanId = '', flags = ''] =
-    /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/.exec(traceparent ?? '') ?? []
-  if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return ROOT_CONTEXT
-  return trace.setSpanContext(ROOT_CONTEXT, {
-    traceId,
-    spanId,
-    traceFlags: Number.parseInt(flags, 16),
-    isRemote: true,
   })
 }

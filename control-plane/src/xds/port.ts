@@ -130,9 +130,10 @@ export interface XdsSource {
   open(node: XdsNode, peer: XdsPeer): XdsView
   /**
    * Calls `listener` after each applied revision, when all sets have told their watchers of it. Streams use it
-   * to say up to which revision a sidecar is in sync. Returns the call that ends it.
+   * to say up to which revision a sidecar is in sync. `committedAt`: when the oldest change of this step was
+   * committed, milliseconds since the epoch; undefined: just now. Returns the call that ends it.
    */
-  onRevision(listener: (revision: Revision) => void): () => void
+  onRevision(listener: (revision: Revision, committedAt?: number) => void): () => void
   /** The last applied revision. */
   revision(): Revision
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { XdsSource } from './port.ts'
+import type { PushTracer } from './push/push-tracer.ts'
 import type { SessionLimits, SessionTimings } from './subscription/session.ts'
 import type { ExtraService } from './transport/extra-service.ts'
 import type { ReloadedTls } from './transport/tls-material.ts'
@@ -39,6 +40,7 @@ export interface XdsServerOptions {
   readonly heartbeats?: boolean
   readonly limits?: Partial<XdsLimits>
   readonly timings?: Partial<XdsTimings>
+  readonly tracer?: PushTracer
   /** Served on the same port. */
   readonly services?: readonly ExtraService[]
 }

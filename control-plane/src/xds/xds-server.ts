@@ -3,7 +3,7 @@ import type { Revision } from '../domain/revision.ts'
 import type { Component } from '../runtime/component.ts'
 import { RevisionJournal } from './acks/revision-journal.ts'
 import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.ts'
-import { newXdsCounters, type XdsCounters } from './counters.ts'
+import { XdsCounters } from './counters.ts'
 import { deltaWire, sotwWire } from './push/encode-response.ts'
 import { DeltaSession } from './subscription/delta-session.ts'
 import { Heartbeats, HeartbeatSession } from './subscription/heartbeat-session.ts'
@@ -26,13 +26,22 @@ import {
   type XdsServerOptions,
   type XdsTimings,
 } from './xds-options.ts'
+import { PushSteps } from './push/push-steps.ts'
 import { ResourceHub } from './push/resource-hub.ts'
 import { ResponseEncoder } from './push/response-encoder.ts'
 import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
+import { streamFigures, type StreamFigures } from './status/stream-figures.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
+import { StreamLog } from './transport/stream-log.ts'
 import { StreamRegistry, type CollectedNodes, type StatusListener } from './transport/stream-registry.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
+
+/** What is waited for, and by whom. */
+export interface XdsFigures extends StreamFigures {
+  /** Streams that a large change has touched and that wait for their turn. */
+  readonly fanOut: number
+}
 
 /** A closed stream's connection is cut if the client has not even taken the status by then. */
 const cutOffMs = 1_000
@@ -47,7 +56,7 @@ const sessionMegabytes = 64
  */
 export class XdsServer implements Component {
   readonly name = 'xds'
-  readonly counters: XdsCounters = newXdsCounters()
+  readonly counters = new XdsCounters()
   readonly #options: XdsServerOptions
   readonly #limits: XdsLimits
   readonly #timings: XdsTimings
@@ -56,6 +65,7 @@ export class XdsServer implements Component {
   readonly #registry: StreamRegistry
   readonly #watches: RevisionWatches
   readonly #context: StreamContext<XdsStream>
+  readonly #warnings: BoundedLog
   #bound: Promise<ListenAddress> | undefined
   #stopping = false
   #lastId = 0
@@ -94,7 +104,8 @@ export class XdsServer implements Component {
       tls: options.tls ?? null,
       injector: this.#server.createConnectionInjector(ServerCredentials.createInsecure()),
     })
-    const counters = this.counters
+    const { counters } = this
+    this.#warnings = new BoundedLog({ logger, clock })
     this.#context = {
       source,
       hub: new ResourceHub(),
@@ -103,8 +114,8 @@ export class XdsServer implements Component {
       pace: new Pace({ clock, figures: counters }),
       journal,
       clock,
-      logger,
-      warnings: new BoundedLog({ logger, clock }),
+      log: new StreamLog({ counters, logger, warnings: this.#warnings }),
+      steps: new PushSteps({ head: source.revision(), counters, clock, tracer: options.tracer }),
       counters,
       limits: this.#limits,
       timings: this.#timings,
@@ -133,7 +144,8 @@ export class XdsServer implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     const { source, clock, logger } = this.#options
-    const unwatch = source.onRevision(revision => {
+    const unwatch = source.onRevision((revision, committedAt) => {
+      this.#context.steps.release(revision, committedAt)
       this.#context.fanOut.release()
       this.#watches.applied(revision)
     })
@@ -163,6 +175,14 @@ export class XdsServer implements Component {
       source.revision(),
       clock,
     )
+  }
+
+  /** What there is at the moment; costs a look at every stream. */
+  figures(): XdsFigures {
+    const { counters } = this
+    const now = this.#options.clock.monotonic()
+    const figures = streamFigures(this.#registry.streams, { counters, now })
+    return { ...figures, fanOut: this.#context.fanOut.size }
   }
 
   /** What this node has been sent and what it has ACKed; empty when it has no stream here. */
@@ -232,7 +252,7 @@ export class XdsServer implements Component {
   #cut(stream: XdsStream, code: number, details: string): void {
     this.counters.closedStuck += 1
     const { peer, id, node } = stream
-    this.#context.warnings.warn(
+    this.#warnings.warn(
       { node: node?.id, stream: id, reason: details },
       'closed an xDS stream that was stuck',
     )
@@ -244,11 +264,12 @@ export class XdsServer implements Component {
 
   #addDiscovery(): void {
     const { counters } = this
-    const shared = new SharedState()
+    const shared = new SharedState({ counters: typeUrl => counters.of(typeUrl) })
     const { heartbeats = false } = this.#options
     const beats = new Heartbeats()
     const noncePrefix = `${this.#options.clock.now().toString(36)}-`
     const delta: XdsForm<DeltaRequest> = {
+      name: 'delta',
       open: heartbeats
         ? options => {
             const inner = new DeltaSession({ ...options, shared })
@@ -263,6 +284,7 @@ export class XdsServer implements Component {
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: heartbeats }) }),
     }
     const sotw: XdsForm<SotwRequest> = {
+      name: 'sotw',
       open: options => new SotwSession({ ...options, shared }),
       decode: bytes => decodeSotwRequest(bytes, this.#limits),
       encoder: new ResponseEncoder({ noncePrefix, counters, wire: sotwWire }),
@@ -291,7 +313,7 @@ export class XdsServer implements Component {
       return
     }
     if (this.#registry.streams.size >= this.#limits.maxStreams) {
-      this.counters.refused += 1
+      this.counters.refuse(status.RESOURCE_EXHAUSTED)
       stream.close(status.RESOURCE_EXHAUSTED, `more than ${this.#limits.maxStreams} streams`)
       return
     }

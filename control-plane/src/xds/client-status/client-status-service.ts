@@ -50,6 +50,14 @@ export interface ClientStatusOptions {
   readonly maxStreams?: number
 }
 
+export interface ClientStatusCounters {
+  requests: number
+  /** Requests that were answered with an error. */
+  refused: number
+  /** Of answers. */
+  bytes: number
+}
+
 /** Resources that are encoded before the event loop gets its turn. */
 const sliceResources = 200
 
@@ -75,6 +83,7 @@ export class ClientStatusService implements ExtraService {
       )
     },
   }
+  readonly counters: ClientStatusCounters = { requests: 0, refused: 0, bytes: 0 }
   readonly #options: Required<ClientStatusOptions>
   readonly #calls = new Set<ServerDuplexStream<Buffer, Buffer>>()
   readonly #pace: Pace
@@ -146,7 +155,21 @@ export class ClientStatusService implements ExtraService {
     reader.start()
   }
 
+  /** Counted. */
   async #answer(request: Buffer, call: Parameters<typeof peerOf>[0]): Promise<Buffer> {
+    const { counters } = this
+    counters.requests += 1
+    try {
+      const response = await this.#find(request, call)
+      counters.bytes += response.length
+      return response
+    } catch (error) {
+      counters.refused += 1
+      throw error
+    }
+  }
+
+  async #find(request: Buffer, call: Parameters<typeof peerOf>[0]): Promise<Buffer> {
     const { clients, maxRequests, authorize } = this.#options
     authorize(peerOf(call))
     const { nodeMatchers, excludeResourceContents } = decode(request)

@@ -4,13 +4,16 @@ import { Admission } from './admission.ts'
 
 function herd() {
   const turns: (() => void)[] = []
-  const figures = { waiting: 0, delayed: 0, longestWaitMs: 0 }
+  const waited: number[] = []
+  const waits = { record: (seconds: number) => waited.push(seconds) }
+  const figures = { waiting: 0, delayed: 0, admitted: 0, waits }
   const time = { now: 0 }
   const clock = { soon: (run: () => void) => turns.push(run), monotonic: () => time.now }
   const admission = new Admission({ clock, figures })
   const admitted: string[] = []
   return {
     figures,
+    waited,
     time,
     admitted,
     turns,
@@ -28,20 +31,21 @@ const ids = (prefix: string, from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, index) => `${prefix}${from + index}`)
 
 test('a lone newcomer does not wait, nor does the next one a turn later', () => {
-  const { enter, admitted, turn, figures } = herd()
+  const { enter, admitted, turn, figures, waited } = herd()
   for (let index = 0; index < 40; index += 1) {
     enter(`n${index}`)
     expect(admitted).toHaveLength(index + 1)
     turn()
   }
-  expect(figures).toEqual({ waiting: 0, delayed: 0, longestWaitMs: 0 })
+  expect(figures).toMatchObject({ waiting: 0, delayed: 0, admitted: 40 })
+  expect(waited).toEqual([])
 })
 
 test('a herd is let in by a few a turn, in order, and is counted', () => {
-  const { enter, admitted, turn, figures, time } = herd()
+  const { enter, admitted, turn, figures, time, waited } = herd()
   for (const id of ids('n', 0, 40)) enter(id)
   expect(admitted).toEqual(ids('n', 0, 16))
-  expect(figures).toEqual({ waiting: 24, delayed: 24, longestWaitMs: 0 })
+  expect(figures).toMatchObject({ waiting: 24, delayed: 24, admitted: 16 })
   time.now = 5
   turn()
   expect(admitted).toEqual(ids('n', 0, 32))
@@ -50,7 +54,8 @@ test('a herd is let in by a few a turn, in order, and is counted', () => {
   time.now = 9
   turn()
   expect(admitted).toEqual([...ids('n', 0, 40), 'late'])
-  expect(figures).toEqual({ waiting: 0, delayed: 25, longestWaitMs: 9 })
+  expect(figures).toMatchObject({ waiting: 0, delayed: 25, admitted: 41 })
+  expect(Math.max(...waited)).toBe(0.009)
   turn()
   expect(turn()).toBe(false)
 })

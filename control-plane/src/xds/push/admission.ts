@@ -12,8 +12,9 @@ export interface AdmissionFigures {
   waiting: number
   /** Newcomers that had to wait. */
   delayed: number
-  /** Of those admitted so far, in milliseconds. */
-  longestWaitMs: number
+  admitted: number
+  /** How long those waited that had to, in seconds. */
+  readonly waits: { record(seconds: number): void }
 }
 
 /** Newcomers admitted in one turn of the event loop. */
@@ -61,6 +62,7 @@ export class Admission {
 
   #admit(newcomer: Newcomer): void {
     this.#admitted += 1
+    this.#figures.admitted += 1
     this.#schedule()
     newcomer.admit()
   }
@@ -86,7 +88,7 @@ export class Admission {
       this.#returning.delete(newcomer)
       this.#others.delete(newcomer)
       this.#figures.waiting -= 1
-      this.#figures.longestWaitMs = Math.max(this.#figures.longestWaitMs, this.#clock.monotonic() - since)
+      this.#figures.waits.record((this.#clock.monotonic() - since) / 1_000)
       this.#admit(newcomer)
     }
   }

@@ -23,6 +23,11 @@ export class FanOut<Stream extends Flushable = Flushable> {
     this.#clock = clock
   }
 
+  /** Streams that wait for their turn. */
+  get size(): number {
+    return this.#queue.size
+  }
+
   /** Something of this stream changed in the revision that is being applied. */
   touch(stream: Stream): void {
     this.#touched.add(stream)

@@ -72,7 +72,7 @@ export class ResponseEncoder {
     if (known !== undefined) return known
     const bytes = this.#wire.resource(typeUrl, resource)
     this.#encoded.set(resource, bytes)
-    this.#counters.encodes += 1
+    this.#counters.of(typeUrl).encodes += 1
     return bytes
   }
 

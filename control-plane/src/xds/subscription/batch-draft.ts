@@ -1,3 +1,4 @@
+import type { Batch } from './batch.ts'
 import type { XdsResource } from '../port.ts'
 
 /** An entry's share of a response besides its body: tags, lengths, version and type URL. */
@@ -22,6 +23,10 @@ export class BatchDraft {
   /** X17: no name twice in a response. In time that grows with the response, so for aliases only. */
   has(name: string, resource: XdsResource | undefined): boolean {
     return resource === undefined ? this.removed.includes(name) : this.resources.includes(resource)
+  }
+
+  batch(of: Pick<Batch, 'typeUrl' | 'version' | 'revision'>): Batch {
+    return { ...of, resources: this.resources, removed: this.removed, takesBack: false }
   }
 
   /** False when it does not fit any more. `resource` undefined: the name is removed. */

@@ -32,7 +32,7 @@ export class Delivery implements TypeProgress {
   readonly subscription: Subscription
   readonly unanswered = new Unanswered()
   /** Names that changed and are not sent yet. */
-  readonly changed = new ChangedNames()
+  readonly changed: ChangedNames
   readonly #wanted: Wanted
   readonly state: TypeState
   /** A response is owed even if there is nothing to say: a wildcard without a resource still gets one (X12). */
@@ -44,6 +44,7 @@ export class Delivery implements TypeProgress {
     this.typeUrl = typeUrl
     this.set = set
     this.state = state
+    this.changed = new ChangedNames(state.counters)
     this.subscription = newSubscription({ legacy: hasLegacyWildcard(typeUrl), names: state.names })
     this.#wanted = new Wanted(this.subscription, set)
   }
@@ -171,15 +172,14 @@ export class Delivery implements TypeProgress {
         if (alone) break
         continue
       }
-      this.changed.delete(asked)
+      if (name === asked) this.changed.drop(asked)
+      else this.changed.delete(asked)
       gates.settle(this.typeUrl, name)
       if (step === 'equal') this.#refusals?.accepted(name)
     }
     if (draft.empty && !this.owesResponse) return undefined
     this.owesResponse = false
-    const { resources, removed } = draft
-    const { version } = this.set
-    return { typeUrl: this.typeUrl, version, resources, removed, takesBack: false, revision }
+    return draft.batch({ typeUrl: this.typeUrl, version: this.set.version, revision })
   }
 
   /** The batch has been written under this nonce. */

@@ -1,19 +1,27 @@
 import type { Held } from './batch.ts'
+import type { ChangeCounters } from './changed-names.ts'
 import { SharedChunks, SharedMap } from './shared-map.ts'
 import { SharedNames } from './shared-names.ts'
 
 interface TypeChunks {
   readonly held: SharedChunks<Held>
   readonly names: SharedChunks<true>
+  readonly counters: ChangeCounters
+}
+
+interface SharedStateOptions {
+  /** With fewer names a stream shares nothing. */
+  readonly smallest?: number
+  /** What counts the changes of a type. */
+  readonly counters?: (typeUrl: string) => ChangeCounters
 }
 
 /** Lets streams that hold the same share it in memory; one for all sessions of a server. */
 export class SharedState {
   readonly #types = new Map<string, TypeChunks>()
-  readonly #options: { readonly smallest?: number }
+  readonly #options: SharedStateOptions
 
-  /** `smallest`: with fewer names a stream shares nothing. */
-  constructor(options: { readonly smallest?: number } = {}) {
+  constructor(options: SharedStateOptions = {}) {
     this.#options = options
   }
 
@@ -24,6 +32,7 @@ export class SharedState {
     const chunks = {
       held: new SharedChunks<Held>(this.#options),
       names: new SharedChunks<true>(this.#options),
+      counters: this.#options.counters?.(typeUrl) ?? { dropped: 0 },
     }
     this.#types.set(typeUrl, chunks)
     return new TypeState(chunks)
@@ -37,10 +46,12 @@ export class SharedState {
 export class TypeState {
   readonly names: SharedNames
   readonly held: SharedMap<Held>
+  readonly counters: ChangeCounters
 
   constructor(chunks: TypeChunks) {
     this.names = new SharedNames(chunks.names)
     this.held = new SharedMap(chunks.held)
+    this.counters = chunks.counters
   }
 
   /** What is the same as with other streams is kept once from now on. */

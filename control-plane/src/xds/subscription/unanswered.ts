@@ -58,6 +58,10 @@ export class Unanswered {
     return index < 0 ? [] : this.#responses.splice(0, index + 1)
   }
 
+  find(nonce: string): SentResponse | undefined {
+    return this.#responses.find(response => response.nonce === nonce)
+  }
+
   /** All of them as one. */
   merged(): SentResponse | undefined {
     const [first, ...rest] = this.#responses

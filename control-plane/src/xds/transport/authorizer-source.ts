@@ -62,7 +62,7 @@ export class AuthorizedSource implements XdsSource, Component {
     return this.#options.source.revision()
   }
 
-  onRevision(listener: (revision: Revision) => void): () => void {
+  onRevision(listener: (revision: Revision, committedAt?: number) => void): () => void {
     return this.#options.source.onRevision(listener)
   }
 

@@ -4,7 +4,7 @@ import {
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { newXdsCounters } from '../counters.ts'
+import { XdsCounters } from '../counters.ts'
 import { decodeDeltaRequest } from './decode-request.ts'
 import type { XdsResource } from '../port.ts'
 import { deltaWire } from '../push/encode-response.ts'
@@ -106,7 +106,7 @@ const resource = (name: string, body = name): XdsResource => ({
 })
 
 test('a response is what the generated code reads, and resources are encoded once', () => {
-  const counters = newXdsCounters()
+  const counters = new XdsCounters()
   const encoder = new ResponseEncoder({ noncePrefix: 'p-', counters, wire: deltaWire({ ttl: false }) })
   const resources = [resource('a'), resource('b', 'x'.repeat(300))]
   const content = { typeUrl: clusterType, version: '7' }
@@ -136,7 +136,7 @@ test('a response is what the generated code reads, and resources are encoded onc
 test('streams that get the same share one buffer, and none sees a nonce twice', () => {
   const encoder = new ResponseEncoder({
     noncePrefix: 'p-',
-    counters: newXdsCounters(),
+    counters: new XdsCounters(),
     wire: deltaWire({ ttl: false }),
   })
   const content = { typeUrl: clusterType, version: undefined, resources: [resource('a')], removed: [] }
@@ -155,7 +155,7 @@ test('X7 X22 a resource goes out with its aliases, without a body, and with a TT
   const decode = (ttl: boolean) => {
     const encoder = new ResponseEncoder({
       noncePrefix: '',
-      counters: newXdsCounters(),
+      counters: new XdsCounters(),
       wire: deltaWire({ ttl }),
     })
     return DeltaDiscoveryResponse.decode(encoder.encode(content, 0).bytes)

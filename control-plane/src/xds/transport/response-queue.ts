@@ -33,6 +33,10 @@ export class ResponseQueue {
     }
   }
 
+  get size(): number {
+    return this.#queued
+  }
+
   get full(): boolean {
     return this.#large || this.#queued >= maxQueued
   }

@@ -1,16 +1,15 @@
 import type { Revision } from '../../domain/revision.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import { StreamMark } from '../acks/stream-mark.ts'
-import type { Answer } from '../subscription/batch.ts'
+import type { Batch } from '../subscription/batch.ts'
 import { limitsFor, SessionError, type Session } from '../subscription/session.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
 import type { Delivery } from '../subscription/delivery.ts'
 import type { Flushable } from '../push/fan-out.ts'
-import { XdsRefusedError, type XdsNode, type XdsView } from '../port.ts'
-import { describeRefusal } from '../subscription/refusals.ts'
+import type { XdsNode, XdsView } from '../port.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { peerOf } from './peer.ts'
-import type { StreamContext, XdsCall, XdsForm } from './stream-context.ts'
+import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context.ts'
 import { statusError } from './status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
@@ -94,6 +93,15 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     return this.#heardAt
   }
 
+  get form(): FormName {
+    return this.#form.name
+  }
+
+  /** Responses that the transport has not taken yet. */
+  get queued(): number {
+    return this.#queue.size
+  }
+
   get deliveries(): readonly Delivery[] {
     return this.#session?.deliveries ?? []
   }
@@ -127,7 +135,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   flush(): void {
     const session = this.#session
     if (session === undefined || this.#closed) return
-    const { clock, counters } = this.#context
+    const { clock, log, steps } = this.#context
     const { encoder } = this.#form
     const now = clock.monotonic()
     let sent = false
@@ -138,9 +146,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       const { resources, removed } = response
       this.#lastSequence = response.sequence
       session.sent({ ...batch, resources, removed }, response.nonce, now)
-      counters.responses += 1
-      counters.resources += batch.resources.length
-      counters.bytes += response.bytes.length
+      log.sent(batch, response.bytes.length)
+      if (steps.traces) this.#trace(batch, response.nonce)
       this.#queue.write(response.bytes)
       sent = true
     }
@@ -149,6 +156,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       const owes = ({ hasWork, refusals }: Delivery): boolean => hasWork || refusals.length > 0
       this.#mark.flushed(sent || session.deliveries.some(owes))
     }
+    for (const subscriber of this.#subscribers.values()) subscriber.settle()
     this.#schedule(session, now)
     // Also without a response: what has become equal to what the client has is no longer refused or waiting.
     this.#context.onStatus(this)
@@ -196,13 +204,28 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   #request(message: Request): void {
     const session = this.#session ?? this.#open(message)
-    const { delivery, actions, answer } = session.request(
-      this.#typed(message),
-      this.#context.clock.monotonic(),
-    )
-    this.#index(delivery, actions)
-    if (answer !== undefined) this.#count(delivery.typeUrl, answer)
+    const typed = this.#typed(message)
+    const now = this.#context.clock.monotonic()
+    const sentAt = typed.nonce === '' ? undefined : this.#sentAt(typed)
+    const { delivery, actions, answer } = session.request(typed, now)
+    const subscriber = this.#index(delivery, actions)
+    if (answer !== undefined) {
+      const waitedMs = sentAt === undefined ? undefined : now - sentAt
+      this.#context.log.answered(this, delivery.typeUrl, answer, waitedMs)
+      const refusal = typeof answer === 'object' ? { refusal: answer.message } : {}
+      if (answer !== 'stale') {
+        subscriber.answered({ stream: this.id, nonce: typed.nonce, ...refusal }, this.#heardAt)
+      }
+    }
     this.flush()
+  }
+
+  /** When the response was written that this answers. */
+  #sentAt({ typeUrl, nonce }: Request): number | undefined {
+    for (const delivery of this.deliveries) {
+      if (delivery.typeUrl === typeUrl) return delivery.unanswered.find(nonce)?.at
+    }
+    return undefined
   }
 
   /** A service of one type need not be told the type. */
@@ -241,7 +264,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     return session
   }
 
-  #index(delivery: Delivery, { added, dropped, wildcard }: SubscriptionActions): void {
+  #index(delivery: Delivery, { added, dropped, wildcard }: SubscriptionActions): TypeSubscriber {
     const subscriber = this.#subscriber(delivery)
     const { hub } = this.#context
     // Adding first keeps the index alive while names only move.
@@ -252,24 +275,30 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     if (wildcard === 'start') hub.index(delivery.set).addWildcard(subscriber)
     if (wildcard === 'stop') hub.find(delivery.set)?.removeWildcard(subscriber)
     for (const name of dropped) hub.find(delivery.set)?.remove(name, subscriber)
+    return subscriber
   }
 
   #subscriber(delivery: Delivery): TypeSubscriber {
     const known = this.#subscribers.get(delivery)
     if (known !== undefined) return known
-    const subscriber = new TypeSubscriber(this, delivery)
+    const steps = this.#context.steps.of(delivery.typeUrl)
+    const subscriber = new TypeSubscriber({ owner: this, delivery, steps })
     this.#subscribers.set(delivery, subscriber)
     return subscriber
   }
 
-  #count(typeUrl: string, answer: Answer): void {
-    const { counters, warnings } = this.#context
-    if (answer === 'acked') counters.acks += 1
-    else if (answer === 'stale') counters.staleAnswers += 1
-    else {
-      counters.nacks += 1
-      const fields = { node: this.#node?.id, stream: this.id, typeUrl, ...describeRefusal(answer) }
-      warnings.warn(fields, 'the sidecar refused a response')
+  #trace({ typeUrl, version, resources, removed }: Batch, nonce: string): void {
+    const response = {
+      stream: this.id,
+      node: this.#node?.id ?? '',
+      typeUrl,
+      nonce,
+      version: version ?? (resources.length === 1 ? (resources[0]?.version ?? '') : ''),
+      resources,
+      removed,
+    }
+    for (const [delivery, subscriber] of this.#subscribers) {
+      if (delivery.typeUrl === typeUrl) subscriber.sent(response)
     }
   }
 
@@ -286,7 +315,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     if (this.#closed) return
     const now = this.#context.clock.monotonic()
     const refusal = session.unstick(now)
-    if (refusal !== undefined) this.#count(clusterType, refusal)
+    if (refusal !== undefined) this.#context.log.answered(this, clusterType, refusal)
     const delivery = session.assumeClusters(now)
     if (delivery !== undefined) {
       this.#context.hub.index(delivery.set).addWildcard(this.#subscriber(delivery))
@@ -295,16 +324,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   }
 
   #refuse(error: unknown): void {
-    const { counters, logger, warnings } = this.#context
-    const node = this.#node?.id
-    if (error instanceof SessionError || error instanceof XdsRefusedError) {
-      counters.refused += 1
-      warnings.warn({ node, stream: this.id, reason: error.message }, 'refused an xDS stream')
-      this.close(error.status, error.message)
-    } else {
-      logger.error({ node, stream: this.id, err: error }, 'an xDS stream failed')
-      this.close(13, 'internal error')
-    }
+    const { status, message } = this.#context.log.refused(this, error)
+    this.close(status, message)
   }
 
   #dispose(): void {
@@ -313,7 +334,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#timer?.cancel()
     this.#mark?.end()
     this.#context.fanOut.forget(this)
-    for (const [delivery, subscriber] of this.#subscribers) subscriber.leave(this.#context.hub, delivery)
+    for (const subscriber of this.#subscribers.values()) subscriber.leave(this.#context.hub)
     this.#subscribers.clear()
     this.#view?.close()
     this.#context.onEnd(this)
