@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
+import { controlPlaneEnv, controlPlaneFlags } from './control-plane-node.ts'
 import type { Listen } from './ports.ts'
 import type { ManagedProcess, StopOptions, Supervisor } from './processes.ts'
 import { UserError } from './user-error.ts'
@@ -53,11 +54,9 @@ export class ControlPlane {
       name: this.name,
       group: 'control-plane',
       command: process.execPath,
-      // A young generation of 8 MB a half: grown to its default it would hold 100 MB, for nothing that shows in CPU.
-      args: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8', main],
+      args: [...controlPlaneFlags, main],
       env: {
-        // glibc's own first value; fixed, it does not keep the room of large responses once they are sent.
-        MALLOC_MMAP_THRESHOLD_: '131072',
+        ...controlPlaneEnv,
         ...process.env,
         ...env,
         DATABASE_URL: databaseUrl,

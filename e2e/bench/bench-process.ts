@@ -42,6 +42,8 @@ export interface BenchProcessOptions {
   /** Path of a program that calls `answerQuestions`. */
   readonly program: string
   readonly nodeOptions?: readonly string[]
+  /** More of its environment. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** A process that takes part in a benchmark: a load generator, a server. It ends with `stop` or with its parent. */
@@ -53,10 +55,11 @@ export class BenchProcess<H extends Handlers> {
   >()
   #lastId = 0
 
-  constructor({ program, nodeOptions = [] }: BenchProcessOptions) {
+  constructor({ program, nodeOptions = [], env = {} }: BenchProcessOptions) {
     this.#child = fork(program, {
       execArgv: ['--disable-warning=ExperimentalWarning', ...nodeOptions],
       serialization: 'advanced',
+      env: { ...process.env, ...env },
     })
     this.#child.on('message', message => {
       const { id, result, error } = message as Answer

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { controlPlaneEnv, controlPlaneFlags } from '@waymark/deploy/local/control-plane-node.ts'
 import { machineTime } from '../harness/machine-time.ts'
 import { BenchProcess } from './bench-process.ts'
 import { progress, type BenchOptions } from './bench-options.ts'
@@ -68,7 +69,11 @@ const withContender = async (
 ): Promise<void> => {
   const profiling =
     profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profileDir, profileName(name))}`]
-  const server = new BenchProcess<FanOutHandlers>({ program, nodeOptions: ['--expose-gc', ...profiling] })
+  const server = new BenchProcess<FanOutHandlers>({
+    program,
+    nodeOptions: [...controlPlaneFlags, '--expose-gc', ...profiling],
+    env: controlPlaneEnv,
+  })
   const measured: Measured = { cpu: [], first: [], last: [], connected: 0, loaded: 0, uncollected: 0 }
   const setup = {
     plan: { count: streams, upstreams: [service] },
