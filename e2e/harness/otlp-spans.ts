@@ -5,6 +5,8 @@ const spanKinds = ['unspecified', 'internal', 'server', 'client', 'producer', 'c
 /** The part of an OpenTelemetry span that tests look at. Ids are hexadecimal. */
 export interface Span {
   readonly service: string
+  /** `service.instance.id`: of a control plane, its replica. */
+  readonly instance: string
   readonly traceId: string
   readonly spanId: string
   /** Empty: the root of its trace. */
@@ -49,7 +51,7 @@ const readAttribute = (bytes: Uint8Array, into: Record<string, string>): void =>
 }
 
 /** A Span (opentelemetry/proto/trace/v1): ids 1, 2 and 4, name 5, kind 6, attributes 9. */
-const readSpan = (bytes: Uint8Array): Omit<Span, 'service'> => {
+const readSpan = (bytes: Uint8Array): Omit<Span, 'service' | 'instance'> => {
   const attributes: Record<string, string> = {}
   const span = { traceId: '', spanId: '', parentSpanId: '', name: '', kind: 0 }
   readMessage(bytes, {
@@ -78,7 +80,7 @@ const readSpan = (bytes: Uint8Array): Omit<Span, 'service'> => {
 /** ResourceSpans: resource 1 (its attributes 1), scope_spans 2 (their spans 2). */
 const readResourceSpans = (bytes: Uint8Array): Span[] => {
   const resource: Record<string, string> = {}
-  const spans: Omit<Span, 'service'>[] = []
+  const spans: Omit<Span, 'service' | 'instance'>[] = []
   readMessage(bytes, {
     1: reader => {
       readMessage(reader.bytes(), {
@@ -92,7 +94,8 @@ const readResourceSpans = (bytes: Uint8Array): Span[] => {
     },
   })
   const service = resource['service.name'] ?? ''
-  return spans.map(span => ({ ...span, service }))
+  const instance = resource['service.instance.id'] ?? ''
+  return spans.map(span => ({ ...span, service, instance }))
 }
 
 /** The spans of an ExportTraceServiceRequest (opentelemetry/proto/collector/trace/v1). */

@@ -66,3 +66,66 @@ it('a request across three services is one trace with the right parents at an OT
   )
   expect(receiver.spans.filter(({ traceId: id }) => id === 'a'.repeat(32))).toEqual([])
 })
+
+it('a write is one trace, from the request over both replicas to the ACK of each sidecar', async () => {
+  const receiver = await OtlpReceiver.start({ port: await freePort() })
+  onTestFinished(() => receiver.stop())
+  const mesh = await startTestMesh({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint } })
+  const [first, other] = [mesh.replica(0), mesh.replica(1)]
+  const near = await mesh.instance({ service: 'web', id: 'web-1', controlPlane: [first.process.xds] })
+  const far = await mesh.instance({ service: 'web', id: 'web-2', controlPlane: [other.process.xds] })
+  await mesh.instance({ service: 'payments', id: 'payments-1', sidecar: false })
+  await mesh.reaches(near, 'payments', ['payments-1'])
+  await mesh.reaches(far, 'payments', ['payments-1'])
+
+  const traceId = '0af7651916cd43dd8448eb211c80319c'
+  const put = (traceparent: string, port: number) =>
+    first.process.ask('/api/v1/services/payments/instances/payments-2', {
+      method: 'PUT',
+      headers: { traceparent, 'content-type': 'application/json' },
+      body: JSON.stringify({ address: '127.0.0.1', port, lease: null }),
+    })
+  expect((await put(`00-${traceId}-b7ad6b7169203331-01`, 1)).status).toBe(201)
+
+  const ofTrace = (name?: string): Span[] =>
+    receiver.spans.filter(span => span.traceId === traceId && (name === undefined || span.name === name))
+  // A span is exported when it has ended: that of all pushes is the last one of each replica.
+  await eventually('both replicas to have told of all answers', () => ofTrace('xds.deliver').length === 2)
+  const spans = ofTrace()
+  const pathUp = ({ name, parentSpanId }: Span): string[] => {
+    const parent = spans.find(({ spanId }) => spanId === parentSpanId)
+    return parent === undefined ? [name, parentSpanId] : [name, ...pathUp(parent)]
+  }
+  const above = ['feed.apply', 'write', 'PUT /api/v1/services/:service/instances/:id', 'b7ad6b7169203331']
+  for (const [{ name: replica }, { node }] of [
+    [first, near],
+    [other, far],
+  ] as const) {
+    const own = spans.filter(({ instance }) => instance === replica)
+    const [push, ...more] = own.filter(({ name }) => name === 'xds.push')
+    expect(more).toEqual([])
+    expect(push?.attributes).toMatchObject({
+      'waymark.xds.node': node,
+      'waymark.xds.type': 'ClusterLoadAssignment',
+      'waymark.xds.result': 'ack',
+    })
+    expect(push?.attributes['waymark.xds.version']).not.toBe('')
+    expect(push === undefined ? [] : pathUp(push)).toEqual(['xds.push', 'xds.deliver', ...above])
+    const build = own.find(({ name }) => name === 'xds.build')
+    expect(build === undefined ? [] : pathUp(build)).toEqual(['xds.build', ...above])
+  }
+  expect(spans.every(({ service }) => service === 'waymark-control-plane')).toBe(true)
+  expect(spans).toHaveLength(2 + 2 * 4)
+
+  // Whoever says "not sampled" is left alone, in every replica.
+  const quiet = 'c'.repeat(32)
+  const acked = await put(`00-${quiet}-b7ad6b7169203331-00`, 2)
+  expect(acked.ok).toBe(true)
+  const last = 'd'.repeat(32)
+  expect((await put(`00-${last}-b7ad6b7169203331-01`, 3)).ok).toBe(true)
+  await eventually(
+    'the write after it to be told of',
+    () => receiver.spans.filter(span => span.traceId === last && span.name === 'xds.deliver').length === 2,
+  )
+  expect(receiver.spans.filter(span => span.traceId === quiet)).toEqual([])
+})
