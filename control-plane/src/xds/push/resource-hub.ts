@@ -5,7 +5,8 @@ export type { Subscriber } from './subscribers.ts'
 
 /** Who subscribed to what in one resource set. Made by the hub; ends when the last subscriber has left. */
 export class SetIndex {
-  readonly #byName = new SubscribersByName()
+  /** Absent until somebody subscribes by name: each sidecar has sets of its own, and takes those by wildcard. */
+  #byName: SubscribersByName | undefined
   readonly #wildcards = new Set<Subscriber>()
   readonly #onEmpty: () => void
 
@@ -14,11 +15,12 @@ export class SetIndex {
   }
 
   add(name: string, subscriber: Subscriber): void {
+    this.#byName ??= new SubscribersByName()
     this.#byName.add(name, subscriber)
   }
 
   remove(name: string, subscriber: Subscriber): void {
-    this.#byName.remove(name, subscriber)
+    this.#byName?.remove(name, subscriber)
     this.#endIfEmpty()
   }
 
@@ -33,13 +35,13 @@ export class SetIndex {
   /** Costs the subscribers of the changed names only. */
   announce({ names, revision }: ResourceSetChange): void {
     for (const name of names) {
-      this.#byName.touch(name, revision)
+      this.#byName?.touch(name, revision)
       for (const subscriber of this.#wildcards) subscriber.touch(name, revision)
     }
   }
 
   #endIfEmpty(): void {
-    if (this.#byName.size === 0 && this.#wildcards.size === 0) this.#onEmpty()
+    if ((this.#byName?.size ?? 0) === 0 && this.#wildcards.size === 0) this.#onEmpty()
   }
 }
 
