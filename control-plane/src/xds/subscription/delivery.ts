@@ -4,7 +4,8 @@ import { BatchDraft } from './batch-draft.ts'
 import { ChangedNames } from './changed-names.ts'
 import type { TypeProgress } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
-import { mentions, Refusals, type Refusal } from './refusals.ts'
+import { refuse, wantBack, type RefusedType } from './refuse.ts'
+import { Refusals, type Refusal } from './refusals.ts'
 import type { ReadonlySharedMap } from './shared-map.ts'
 import type { TypeState } from './shared-state.ts'
 import {
@@ -17,8 +18,6 @@ import {
 import { clusterType, hasLegacyWildcard } from '../type-urls.ts'
 import { Unanswered, type SentResponse } from './unanswered.ts'
 import { Wanted } from './wanted.ts'
-
-const maxMessage = 2048
 
 /**
  * One type of one stream: what is subscribed, what the client holds, what has changed since, what is unanswered.
@@ -195,7 +194,7 @@ export class Delivery implements TypeProgress {
     const answered = responses.pop()
     if (answered === undefined) return 'stale'
     for (const older of responses) this.#accept(older)
-    if (error !== undefined) return this.#refuse(answered, error, at)
+    if (error !== undefined) return refuse(this.#refused(), answered, { message: error, at })
     this.#accept(answered)
     return 'acked'
   }
@@ -209,8 +208,9 @@ export class Delivery implements TypeProgress {
     const silent = this.unanswered.merged()
     if (!silent || silent.takesBack || silent.resources.length < 2 || this.isolating) return undefined
     this.unanswered.take(silent.nonce)
-    const refusal = this.#refuse(silent, message, at)
-    for (const { name } of silent.resources) this.#wantBack(name, refusal)
+    const refused = this.#refused()
+    const refusal = refuse(refused, silent, { message, at })
+    for (const { name } of silent.resources) wantBack(refused, name, refusal)
     return refusal
   }
 
@@ -243,17 +243,6 @@ export class Delivery implements TypeProgress {
     return gates.mayRemove(this.typeUrl, name) ? 'send' : 'wait'
   }
 
-  /**
-   * A refused cluster may warm for ever and keep Envoy silent about all others, so it is at once replaced by what
-   * the client had, or removed if it had none (X16). What it had from another stream cannot be put back and
-   * stays: to remove a cluster that may work would be worse.
-   */
-  #wantBack(name: string, refusal: Refusal): void {
-    const held = this.state.held.get(name) ?? null
-    if (typeof held === 'string' || held?.version === refusal.version || !this.#wanted.tracked(name)) return
-    this.#refusals?.takeBack(name, held, refusal.revision)
-  }
-
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
     for (const resource of resources) {
       if (!this.#wanted.tracked(resource.name)) continue
@@ -275,36 +264,22 @@ export class Delivery implements TypeProgress {
     if (current?.version !== version) this.touch(name, current?.revision ?? revision)
   }
 
-  #refuse(response: SentResponse, message: string, at: number): Refusal {
-    const refusals = (this.#refusals ??= new Refusals())
-    const entries = response.resources.length + response.removed.length
-    const only = entries === 1 ? response.resources[0] : undefined
-    const refusal = {
-      names: [...response.resources.map(({ name }) => name), ...response.removed],
-      version: only?.version ?? '',
-      message: message.slice(0, maxMessage),
-      at,
-      revision: response.revision,
+  #refused(): RefusedType {
+    const { typeUrl, unanswered, held } = this
+    return {
+      typeUrl,
+      refusals: (this.#refusals ??= new Refusals()),
+      unanswered,
+      held,
+      tracked: name => this.#wanted.tracked(name),
+      current: name => this.current(name),
+      touch: (name, revision) => {
+        this.touch(name, revision)
+      },
+      resend: (name, revision) => {
+        this.resend(name, revision)
+      },
     }
-    if (response.takesBack) return refusal
-    const names = refusal.names.filter(
-      name => this.unanswered.last(name) === undefined && this.#wanted.tracked(name),
-    )
-    const [name] = names
-    if (entries > 1 && name !== undefined) {
-      refusals.suspect({ ...refusal, names })
-      for (const suspect of names) this.resend(suspect, response.revision)
-    } else if (name !== undefined) {
-      refusals.convict(name, refusal)
-      const current = this.current(name)
-      if (current?.version !== only?.version) this.touch(name, current?.revision ?? response.revision)
-    }
-    if (this.typeUrl === clusterType) {
-      for (const cluster of names) {
-        if (entries === 1 || mentions(message, cluster)) this.#wantBack(cluster, refusal)
-      }
-    }
-    return refusal
   }
 
   #adopt(first: FirstRequest, revision: Revision): void {
