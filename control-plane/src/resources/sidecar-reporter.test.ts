@@ -4,6 +4,8 @@ import { ManualClock } from '../../test/support/manual-clock.ts'
 import type { Revision } from '../domain/revision.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import { stillSettled } from '../xds/status/settled.ts'
+import { ChangedNodes } from '../xds/status/changed-nodes.ts'
+import { unsettled } from '../xds/status/stream-shape.ts'
 import type { NackStatus, StreamStatus } from '../xds/status/status.ts'
 import { SidecarReporter, type SidecarStore } from './sidecar-reporter.ts'
 
@@ -25,17 +27,16 @@ class World implements SidecarStore {
   failing: 'save' | 'cover' | undefined
   saves = 0
   covers = 0
-  #changed = new Set<string>()
+  readonly #changed = new ChangedNodes(() => undefined)
 
   readonly reporter = new SidecarReporter({
     streams: {
       nodes: this.sidecars.keys(),
       stream: node => this.status(node),
       collect: () => ({
-        take: () => {
-          const taken = this.#changed
-          this.#changed = new Set()
-          return taken
+        take: () => this.#changed.take(),
+        await: node => {
+          this.#changed.await(node)
         },
         end: () => undefined,
       }),
@@ -49,8 +50,10 @@ class World implements SidecarStore {
   change(node: string, change: (sidecar: Sidecar) => void): void {
     const sidecar = this.sidecars.get(node)
     if (sidecar === undefined) return
+    const shape = () => (sidecar.behind === undefined && sidecar.refused === undefined ? 0 : unsettled)
+    const before = shape()
     change(sidecar)
-    this.#changed.add(node)
+    this.#changed.reshaped(node, before, shape())
   }
 
   come(node: string): void {

@@ -3,6 +3,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
+import { isSettled } from '../xds/status/settled.ts'
 import type { StreamStatus } from '../xds/status/status.ts'
 import { WrittenStatuses } from './written-statuses.ts'
 
@@ -10,7 +11,7 @@ import { WrittenStatuses } from './written-statuses.ts'
 export interface Streams {
   readonly nodes: Iterable<string>
   stream(node: string): StreamStatus | undefined
-  collect(onFirst: () => void): { take(): Set<string>; end(): void }
+  collect(onFirst: () => void): { take(): Set<string>; await(node: string): void; end(): void }
 }
 
 /** Where statuses are shared between replicas: store/sidecar-table.ts. */
@@ -122,6 +123,7 @@ export class SidecarReporter implements Component {
         gone.push(node)
         continue
       }
+      if (!status.inSync || !isSettled(status)) this.#collected.await(node)
       const step = this.#written.judge(status, this.#covered)
       if (step === 'write') entries.push({ node, status })
       if (step !== 'later') continue

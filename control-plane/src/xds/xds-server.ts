@@ -229,6 +229,9 @@ export class XdsServer implements Component {
         for (const { node } of this.#context.fanOut.waiting()) if (node !== undefined) nodes.add(node.id)
         return nodes
       },
+      await: node => {
+        collected.await(node)
+      },
       end: () => {
         collected.end()
       },

@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.ts'
+import { ChangedNodes } from '../status/changed-nodes.ts'
 import type { StreamMark } from '../acks/stream-mark.ts'
 import type { XdsStream } from './xds-stream.ts'
 
@@ -9,6 +10,8 @@ export type StatusListener = (nodes: ReadonlySet<string>) => void
 export interface CollectedNodes {
   /** Those since the last call, without a turn of the event loop in between. */
   take(): Set<string>
+  /** See `ChangedNodes`. */
+  await(node: string): void
   end(): void
 }
 
@@ -19,7 +22,7 @@ export class StreamRegistry {
   /** The newest stream of a node is the last one. */
   readonly #byNode = new Map<string, XdsStream[]>()
   readonly #listeners = new Set<StatusListener>()
-  readonly #collectors = new Set<(node: string) => void>()
+  readonly #collectors = new Set<ChangedNodes>()
   #changed = new Set<string>()
   #scheduled = false
 
@@ -83,12 +86,21 @@ export class StreamRegistry {
     const streams = this.#byNode.get(node)
     if (streams === undefined) this.#byNode.set(node, [stream])
     else streams.push(stream)
+    this.#collect(node)
     this.#tell(node)
   }
 
   /** Something of the stream has changed. Called for every push and every answer. */
-  update({ node }: XdsStream): void {
-    if (node !== undefined) this.#tell(node.id)
+  update(stream: XdsStream): void {
+    const node = stream.node?.id
+    if (node === undefined) return
+    const before = stream.shape
+    const now = stream.reshape()
+    // Who shares its node with others may be the one that speaks for it, or a rival.
+    if (this.#byNode.get(node)?.length === 1) {
+      for (const nodes of this.#collectors) nodes.reshaped(node, before, now)
+    } else this.#collect(node)
+    this.#tell(node)
   }
 
   remove(stream: XdsStream): void {
@@ -100,6 +112,7 @@ export class StreamRegistry {
     if (streams === undefined || at < 0) return
     if (streams.length === 1) this.#byNode.delete(node)
     else streams.splice(at, 1)
+    this.#collect(node)
     this.#tell(node)
   }
 
@@ -113,26 +126,24 @@ export class StreamRegistry {
 
   /** Calls `onFirst` whenever there is something to take again. */
   collect(onFirst: () => void): CollectedNodes {
-    let nodes = new Set<string>()
-    const collector = (node: string): void => {
-      nodes.add(node)
-      if (nodes.size === 1) onFirst()
-    }
-    this.#collectors.add(collector)
+    const nodes = new ChangedNodes(onFirst)
+    this.#collectors.add(nodes)
     return {
-      take: () => {
-        const taken = nodes
-        nodes = new Set()
-        return taken
+      take: () => nodes.take(),
+      await: node => {
+        nodes.await(node)
       },
       end: () => {
-        this.#collectors.delete(collector)
+        this.#collectors.delete(nodes)
       },
     }
   }
 
+  #collect(node: string): void {
+    for (const nodes of this.#collectors) nodes.add(node)
+  }
+
   #tell(node: string): void {
-    for (const collector of this.#collectors) collector(node)
     if (this.#listeners.size === 0) return
     this.#changed.add(node)
     if (this.#scheduled) return

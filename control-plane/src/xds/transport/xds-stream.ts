@@ -7,6 +7,7 @@ import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.t
 import type { Delivery } from '../subscription/delivery.ts'
 import type { Flushable } from '../push/fan-out.ts'
 import type { XdsNode, XdsView } from '../port.ts'
+import { StreamShape, unsettled } from '../status/stream-shape.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { peerOf } from './peer.ts'
 import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context.ts'
@@ -39,6 +40,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #closed = false
   #heardAt: number
   #peer: string | undefined
+  readonly #shape = new StreamShape()
+  #lastShape = unsettled
   #lastSequence = 0
   #timer: Timer | undefined
 
@@ -104,6 +107,17 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   get deliveries(): readonly Delivery[] {
     return this.#session?.deliveries ?? []
+  }
+
+  /** What `reshape` last returned. */
+  get shape(): number {
+    return this.#lastShape
+  }
+
+  /** See `StreamShape`. */
+  reshape(): number {
+    this.#lastShape = this.#shape.read(this.deliveries)
+    return this.#lastShape
   }
 
   /** The client has been sent the status, as far as the transport knows. */
