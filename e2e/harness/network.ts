@@ -77,6 +77,12 @@ export class Network {
     this.#relays.push(await Relay.start({ host: this.address, port }))
   }
 
+  /** Pulls a host's cable: nothing arrives any more, and nobody is told. */
+  async cut({ name }: Host): Promise<void> {
+    const index = this.hosts.findIndex(host => host.name === name)
+    await ip('link', 'set', `${this.#options.name}${index}o`, 'down')
+  }
+
   async destroy(): Promise<void> {
     for (const relay of this.#relays) await relay.stop()
     // Each on its own: what was never made is no reason to leave the rest.

@@ -1,4 +1,9 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
@@ -13,7 +18,9 @@ import {
   type FixtureOptions,
 } from '@waymark/control-plane/xds/testing/server-fixture.ts'
 import { clusterType, endpointType, listenerType } from '@waymark/control-plane/xds/type-urls.ts'
+import { Supervisor } from '@waymark/deploy/local/processes.ts'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Network, whyNoNamespaces } from '../harness/network.ts'
 
 const adsPath = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
 
@@ -400,3 +407,72 @@ describe('on the level of HTTP/2, others get their changes and new streams work 
     await siege.fixture.until(() => siege.counters.responses >= sockets.length)
   })
 })
+
+test('clients that read nothing cost one response each, however often and however much changes', async () => {
+  const siege = await Siege.start()
+  const clients = 40
+  const big = (turn: number) => resource(endpointType, 'big', `${turn}`.padEnd(1_000_000, 'x'))
+  siege.fixture.put(big(0))
+  const noWindow = frame({ type: 4, payload: Buffer.from([0, 4, 0, 0, 0, 0]) })
+  const greeting = request({ node, typeUrl: endpointType, resourceNamesSubscribe: ['big'] })
+  for (let number = 0; number < clients; number += 1) {
+    const socket = siege.raw()
+    socket.resume()
+    socket.write(Buffer.concat([opening, noWindow, call(1), message(greeting)]))
+  }
+  // The server's own response to each, and that of the good client.
+  await siege.fixture.until(() => siege.counters.responses === clients + 1)
+  const before = process.memoryUsage.rss()
+  let most = 0
+  for (let turn = 1; turn <= 100; turn += 1) {
+    siege.fixture.put(big(turn))
+    expect(await siege.requestsUntilReceived()).toBeLessThan(fewRequests)
+    most = Math.max(most, process.memoryUsage.rss() - before)
+  }
+  expect(siege.counters.responses).toBe(clients + 1 + 100)
+  // All that changed would be 4 GB.
+  expect(most).toBeLessThan(512 * 1024 * 1024)
+})
+
+// In CI this has to run; elsewhere the reason stands in the test's name.
+const unable = await whyNoNamespaces()
+const run = unable === null || process.env['CI'] === 'true' ? test : test.skip
+
+run(
+  `clients whose host vanishes cost one response each, and are given up${unable === null ? '' : ` (${unable})`}`,
+  async () => {
+    const id = randomBytes(2)
+    const network = await Network.create({
+      name: `wm${id.toString('hex')}`,
+      prefix: `10.${150 + ((id[0] ?? 0) % 50)}.${id[1] ?? 0}`,
+      hosts: ['bad'],
+    })
+    onTestFinished(() => network.destroy())
+    const logDir = await mkdtemp(join(tmpdir(), 'waymark-vanish-'))
+    onTestFinished(() => rm(logDir, { recursive: true, force: true }))
+    const supervisor = new Supervisor({ logDir })
+    onTestFinished(() => supervisor.stopAll())
+    const siege = await Siege.start({
+      listen: { host: network.address, port: 0 },
+      timings: { keepaliveMs: 1_000, keepaliveTimeoutMs: 1_000 },
+    })
+    const host = network.host('bad')
+    const streams = 20
+    const program = fileURLToPath(import.meta.resolve('../harness/vanishing-process.ts'))
+    const options = JSON.stringify({ ...siege.fixture.address, streams, resource: 'good' })
+    supervisor.start({
+      name: 'vanishing',
+      group: 'clients',
+      ...host.command(process.execPath, ['--disable-warning=ExperimentalWarning', program, options]),
+      env: { PATH: process.env['PATH'] },
+    })
+    await siege.fixture.until(() => siege.counters.acks === streams + 1)
+    await network.cut(host)
+    const before = siege.counters.responses
+    const changes = 50
+    expect(await siege.worstOf(changes)).toBeLessThan(fewRequests)
+    expect(siege.counters.responses - before).toBeLessThanOrEqual(changes + streams)
+    await siege.fixture.until(() => siege.counters.streams === 1)
+    expect(siege.fixture.source.views).toBe(1)
+  },
+)

@@ -8,6 +8,7 @@ const perSecond = 1_000
 const everyMs = 20
 /** How long a stream lives; together with the rate it bounds how many there are. */
 const lifeMs = 500
+const nodes = 100
 
 /** 1,000 new streams a second, each on a connection of its own, with a whole node, cut half a second later. */
 export const streamChurn: BadClientKind = {
@@ -16,8 +17,12 @@ export const streamChurn: BadClientKind = {
     const counts: BadCounts = {}
     const dialer = new Http2Dialer()
     const requests = new DeltaRequests()
-    const node = { service: 'bad', instance: 'churn', upstreams: [service] }
-    const greeting = requests.first(node, { typeUrl: endpointType, subscribe: [service] })
+    // One node may have a few streams only, so they are of several.
+    const greetings = Array.from({ length: nodes }, (_, number) => {
+      const node = { service: 'bad', instance: `churn-${number}`, upstreams: [service] }
+      return requests.first(node, { typeUrl: endpointType, subscribe: [service] })
+    })
+    let turn = 0
     const open = (): void => {
       count(counts, 'opened')
       const stream = dialer.open({
@@ -30,7 +35,8 @@ export const streamChurn: BadClientKind = {
           count(counts, status === null ? reason : `status ${status}`)
         },
       })
-      stream.send(greeting)
+      turn += 1
+      stream.send(greetings[turn % nodes] ?? [])
       setTimeout(() => {
         stream.close()
       }, lifeMs)
