@@ -221,21 +221,7 @@ export class XdsServer implements Component {
    * among those that are taken, has all of the source's revision of that moment.
    */
   collect(onFirst: () => void): CollectedNodes {
-    const collected = this.#registry.collect(onFirst)
-    return {
-      take: () => {
-        const nodes = collected.take()
-        // What has been touched is told of when it is flushed.
-        for (const { node } of this.#context.fanOut.waiting()) if (node !== undefined) nodes.add(node.id)
-        return nodes
-      },
-      await: node => {
-        collected.await(node)
-      },
-      end: () => {
-        collected.end()
-      },
-    }
+    return this.#registry.collect(onFirst, () => this.#context.fanOut.waiting())
   }
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */

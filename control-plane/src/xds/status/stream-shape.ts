@@ -16,9 +16,20 @@ export const unsettled = -1
 export class StreamShape {
   readonly #counts: number[] = []
   #shape = 0
+  #last = unsettled
+
+  /** What `read` last returned. */
+  get last(): number {
+    return this.#last
+  }
 
   /** The same number as long as it is the same; `unsettled` meanwhile. */
   read(deliveries: readonly Counted[]): number {
+    this.#last = this.#read(deliveries)
+    return this.#last
+  }
+
+  #read(deliveries: readonly Counted[]): number {
     // Counts are only compared between moments in which all is settled.
     for (const { busy, refusals } of deliveries) if (busy || refusals.length > 0) return unsettled
     let changed = this.#counts.length !== deliveries.length * 4

@@ -94,8 +94,8 @@ export class StreamRegistry {
   update(stream: XdsStream): void {
     const node = stream.node?.id
     if (node === undefined) return
-    const before = stream.shape
-    const now = stream.reshape()
+    const before = stream.shape.last
+    const now = stream.shape.read(stream.deliveries)
     // Who shares its node with others may be the one that speaks for it, or a rival.
     if (this.#byNode.get(node)?.length === 1) {
       for (const nodes of this.#collectors) nodes.reshaped(node, before, now)
@@ -124,12 +124,19 @@ export class StreamRegistry {
     }
   }
 
-  /** Calls `onFirst` whenever there is something to take again. */
-  collect(onFirst: () => void): CollectedNodes {
+  /**
+   * Calls `onFirst` whenever there is something to take again. `waiting`: streams that have changed and not been
+   * flushed, so that `update` has not been called for them yet.
+   */
+  collect(onFirst: () => void, waiting: () => Iterable<XdsStream>): CollectedNodes {
     const nodes = new ChangedNodes(onFirst)
     this.#collectors.add(nodes)
     return {
-      take: () => nodes.take(),
+      take: () => {
+        const taken = nodes.take()
+        for (const { node } of waiting()) if (node !== undefined) taken.add(node.id)
+        return taken
+      },
       await: node => {
         nodes.await(node)
       },

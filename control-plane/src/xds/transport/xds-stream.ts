@@ -7,7 +7,7 @@ import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.t
 import type { Delivery } from '../subscription/delivery.ts'
 import type { Flushable } from '../push/fan-out.ts'
 import type { XdsNode, XdsView } from '../port.ts'
-import { StreamShape, unsettled } from '../status/stream-shape.ts'
+import { StreamShape } from '../status/stream-shape.ts'
 import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { peerOf } from './peer.ts'
 import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context.ts'
@@ -26,6 +26,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   readonly connectedAt: number
   /** The only type of its service; undefined: all types of its client come by it. */
   readonly typeUrl: string | undefined
+  readonly shape = new StreamShape()
   readonly #call: XdsCall
   readonly #form: XdsForm<Request>
   readonly #context: StreamContext<XdsStream>
@@ -40,8 +41,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #closed = false
   #heardAt: number
   #peer: string | undefined
-  readonly #shape = new StreamShape()
-  #lastShape = unsettled
   #lastSequence = 0
   #timer: Timer | undefined
 
@@ -107,17 +106,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   get deliveries(): readonly Delivery[] {
     return this.#session?.deliveries ?? []
-  }
-
-  /** What `reshape` last returned. */
-  get shape(): number {
-    return this.#lastShape
-  }
-
-  /** See `StreamShape`. */
-  reshape(): number {
-    this.#lastShape = this.#shape.read(this.deliveries)
-    return this.#lastShape
   }
 
   /** The client has been sent the status, as far as the transport knows. */
