@@ -5,7 +5,7 @@ import type { ResourceHub, Subscriber } from '../push/resource-hub.ts'
 import type { Delivery } from '../subscription/delivery.ts'
 
 /** Told of changed names, with the type of the stream that they are of. */
-interface Owner {
+export interface TypeOwner {
   touched(delivery: Delivery, name: string, revision: Revision): void
 }
 
@@ -14,14 +14,18 @@ const maxSteps = 32
 
 /** One type of one stream in the index of its resource set, and in the steps that it has not answered. */
 export class TypeSubscriber implements Subscriber {
-  readonly #owner: Owner
+  readonly #owner: TypeOwner
   readonly #delivery: Delivery
   readonly #steps: TypeSteps
   /** The oldest unanswered step; most of the time there is one or none. */
   #first: TypeStep | undefined
   #more: TypeStep[] | undefined
 
-  constructor(options: { readonly owner: Owner; readonly delivery: Delivery; readonly steps: TypeSteps }) {
+  constructor(options: {
+    readonly owner: TypeOwner
+    readonly delivery: Delivery
+    readonly steps: TypeSteps
+  }) {
     this.#owner = options.owner
     this.#delivery = options.delivery
     this.#steps = options.steps

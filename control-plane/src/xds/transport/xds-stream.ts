@@ -8,14 +8,13 @@ import type { Delivery } from '../subscription/delivery.ts'
 import type { Flushable } from '../push/fan-out.ts'
 import type { XdsNode, XdsView } from '../port.ts'
 import { StreamShape } from '../status/stream-shape.ts'
-import type { SubscriptionActions } from '../subscription/subscription.ts'
 import { peerOf } from './peer.ts'
 import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context.ts'
 import { statusError } from './status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
 import { ResponseQueue } from './response-queue.ts'
-import { TypeSubscriber } from './type-subscriber.ts'
+import { TypeSubscribers } from './type-subscribers.ts'
 
 /**
  * One stream of a discovery service: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
@@ -30,7 +29,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   readonly #call: XdsCall
   readonly #form: XdsForm<Request>
   readonly #context: StreamContext<XdsStream>
-  readonly #subscribers = new Map<Delivery, TypeSubscriber>()
+  readonly #types: TypeSubscribers
   readonly #queue: ResponseQueue
   /** Since when the first message is waited for. */
   #idleSince: number | undefined
@@ -58,6 +57,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#context = options.context
     this.connectedAt = options.context.clock.now()
     this.#heardAt = this.connectedAt
+    this.#types = new TypeSubscribers({ ...options.context, owner: this })
     this.#queue = new ResponseQueue({
       call: options.call,
       clock: options.context.clock,
@@ -158,7 +158,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       const owes = ({ hasWork, refusals }: Delivery): boolean => hasWork || refusals.length > 0
       this.#mark.flushed(sent || session.deliveries.some(owes))
     }
-    for (const subscriber of this.#subscribers.values()) subscriber.settle()
+    this.#types.settle()
     this.#schedule(session, now)
     // Also without a response: what has become equal to what the client has is no longer refused or waiting.
     this.#context.onStatus(this)
@@ -210,7 +210,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const now = this.#context.clock.monotonic()
     const sentAt = typed.nonce === '' ? undefined : this.#sentAt(typed)
     const { delivery, actions, answer } = session.request(typed, now)
-    const subscriber = this.#index(delivery, actions)
+    const subscriber = this.#types.index(delivery, actions)
     if (answer !== undefined) {
       const waitedMs = sentAt === undefined ? undefined : now - sentAt
       this.#context.log.answered(this, delivery.typeUrl, answer, waitedMs)
@@ -266,31 +266,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     return session
   }
 
-  #index(delivery: Delivery, { added, dropped, wildcard }: SubscriptionActions): TypeSubscriber {
-    const subscriber = this.#subscriber(delivery)
-    const { hub } = this.#context
-    // Adding first keeps the index alive while names only move.
-    if (added.length > 0) {
-      const index = hub.index(delivery.set)
-      for (const name of added) index.add(name, subscriber)
-    }
-    if (wildcard === 'start') hub.index(delivery.set).addWildcard(subscriber)
-    if (wildcard === 'stop') hub.find(delivery.set)?.removeWildcard(subscriber)
-    for (const name of dropped) hub.find(delivery.set)?.remove(name, subscriber)
-    return subscriber
-  }
-
-  #subscriber(delivery: Delivery): TypeSubscriber {
-    const known = this.#subscribers.get(delivery)
-    if (known !== undefined) return known
-    const steps = this.#context.steps.of(delivery.typeUrl)
-    const subscriber = new TypeSubscriber({ owner: this, delivery, steps })
-    this.#subscribers.set(delivery, subscriber)
-    return subscriber
-  }
-
   #trace({ typeUrl, version, resources, removed }: Batch, nonce: string): void {
-    const response = {
+    this.#types.sent({
       stream: this.id,
       node: this.#node?.id ?? '',
       typeUrl,
@@ -298,10 +275,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       version: version ?? (resources.length === 1 ? (resources[0]?.version ?? '') : ''),
       resources,
       removed,
-    }
-    for (const [delivery, subscriber] of this.#subscribers) {
-      if (delivery.typeUrl === typeUrl) subscriber.sent(response)
-    }
+    })
   }
 
   #schedule(session: Session<Request>, now: number): void {
@@ -319,9 +293,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const refusal = session.unstick(now)
     if (refusal !== undefined) this.#context.log.answered(this, clusterType, refusal)
     const delivery = session.assumeClusters(now)
-    if (delivery !== undefined) {
-      this.#context.hub.index(delivery.set).addWildcard(this.#subscriber(delivery))
-    }
+    if (delivery !== undefined) this.#types.startWildcard(delivery)
     this.flush()
   }
 
@@ -336,8 +308,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#timer?.cancel()
     this.#mark?.end()
     this.#context.fanOut.forget(this)
-    for (const subscriber of this.#subscribers.values()) subscriber.leave(this.#context.hub)
-    this.#subscribers.clear()
+    this.#types.leave()
     this.#view?.close()
     this.#context.onEnd(this)
   }

@@ -1,0 +1,71 @@
+import type { PushSteps } from '../push/push-steps.ts'
+import type { TracedResponse } from '../push/push-tracer.ts'
+import type { ResourceHub } from '../push/resource-hub.ts'
+import type { Delivery } from '../subscription/delivery.ts'
+import type { SubscriptionActions } from '../subscription/subscription.ts'
+import { TypeSubscriber, type TypeOwner } from './type-subscriber.ts'
+
+interface TypeSubscribersOptions {
+  readonly owner: TypeOwner
+  readonly hub: ResourceHub
+  readonly steps: PushSteps
+}
+
+/** All types of one stream in the indexes of their resource sets. */
+export class TypeSubscribers {
+  readonly #owner: TypeOwner
+  readonly #hub: ResourceHub
+  readonly #steps: PushSteps
+  readonly #subscribers = new Map<Delivery, TypeSubscriber>()
+
+  constructor({ owner, hub, steps }: TypeSubscribersOptions) {
+    this.#owner = owner
+    this.#hub = hub
+    this.#steps = steps
+  }
+
+  /** The subscription of a type has changed. Returns its subscriber. */
+  index(delivery: Delivery, { added, dropped, wildcard }: SubscriptionActions): TypeSubscriber {
+    const subscriber = this.#subscriber(delivery)
+    // Adding first keeps the index alive while names only move.
+    if (added.length > 0) {
+      const index = this.#hub.index(delivery.set)
+      for (const name of added) index.add(name, subscriber)
+    }
+    if (wildcard === 'start') this.startWildcard(delivery)
+    if (wildcard === 'stop') this.#hub.find(delivery.set)?.removeWildcard(subscriber)
+    for (const name of dropped) this.#hub.find(delivery.set)?.remove(name, subscriber)
+    return subscriber
+  }
+
+  startWildcard(delivery: Delivery): void {
+    this.#hub.index(delivery.set).addWildcard(this.#subscriber(delivery))
+  }
+
+  /** A response of one of the types has been written while a step is traced. */
+  sent(response: TracedResponse): void {
+    for (const [{ typeUrl }, subscriber] of this.#subscribers) {
+      if (typeUrl === response.typeUrl) subscriber.sent(response)
+    }
+  }
+
+  /** Leaves the steps that the client is no longer behind. */
+  settle(): void {
+    for (const subscriber of this.#subscribers.values()) subscriber.settle()
+  }
+
+  /** The stream has ended. */
+  leave(): void {
+    for (const subscriber of this.#subscribers.values()) subscriber.leave(this.#hub)
+    this.#subscribers.clear()
+  }
+
+  #subscriber(delivery: Delivery): TypeSubscriber {
+    const known = this.#subscribers.get(delivery)
+    if (known !== undefined) return known
+    const steps = this.#steps.of(delivery.typeUrl)
+    const subscriber = new TypeSubscriber({ owner: this.#owner, delivery, steps })
+    this.#subscribers.set(delivery, subscriber)
+    return subscriber
+  }
+}
