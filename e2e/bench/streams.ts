@@ -23,10 +23,12 @@ const measure = async (
 ): Promise<string[]> => {
   checkOpenFiles(Math.ceil(streams / replicas))
   return withRig({ replicas, load: { services, instances: 3 * services } }, async rig => {
-    const client = await HttpClient.open(rig.restUrl)
+    // A connection each: the server closes one that is idle for as long as all is quiet here.
     const register = async (port: number): Promise<void> => {
       const body = JSON.stringify({ address: '10.0.0.1', port, lease: null })
+      const client = await HttpClient.open(rig.restUrl)
       const status = await client.send('PUT', '/api/v1/services/payments/instances/payments-1', body)
+      client.close()
       if (status >= 300) throw new Error(`a registration was answered with ${status}`)
     }
     await register(1_000)
@@ -54,7 +56,6 @@ const measure = async (
       }
       const bytes = rig.residentBytes()
       const { ends } = await generator.counts()
-      client.close()
       return [
         `${figure(streams)} at ${replicas}`,
         `${figure(connected)} s`,
