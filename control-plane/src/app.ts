@@ -230,7 +230,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicaId: replica,
     logger,
     observers: {
-      xds: () => ({ counters: xds.counters, figures: xds.figures(), access: secure.counters }),
+      xds: async () => ({ counters: xds.counters, figures: await xds.figures(), access: secure.counters }),
       loads: () => ({ ...loadReports.counters, ...loads.size }),
       clientStatus: () => clientStatus.counters,
       writes: () => ({ waiting: sequencer.waiting, batches: sequencer.batches }),

@@ -178,10 +178,10 @@ export class XdsServer implements Component {
   }
 
   /** What there is at the moment; costs a look at every stream. */
-  figures(): XdsFigures {
+  async figures(): Promise<XdsFigures> {
     const { counters } = this
-    const now = this.#options.clock.monotonic()
-    const figures = streamFigures(this.#registry.streams, { counters, now })
+    const { clock } = this.#options
+    const figures = await streamFigures(this.#registry.streams, { counters, clock })
     return { ...figures, fanOut: this.#context.fanOut.size }
   }
 

@@ -17,9 +17,9 @@ test('streams are told by state, subscriptions and waiting changes by type', asy
   const node = { id: 'web/1', cluster: 'web' }
   client.send({ node, typeUrl: endpointType, resourceNamesSubscribe: ['a', 'b'] })
   const first = await client.next()
-  await fixture.until(() => server.figures().delta.new === 1)
-  expect(server.figures().delta).toEqual({ new: 1, rejected: 0, stuck: 0, pending: 1, 'in-sync': 0 })
-  expect(server.figures().types.get('ClusterLoadAssignment')).toEqual({
+  await expect.poll(async () => (await server.figures()).delta.new, { timeout: 10_000 }).toBe(1)
+  expect((await server.figures()).delta).toEqual({ new: 1, rejected: 0, stuck: 0, pending: 1, 'in-sync': 0 })
+  expect((await server.figures()).types.get('ClusterLoadAssignment')).toEqual({
     names: 2,
     wildcards: 0,
     waiting: 0,
@@ -28,7 +28,7 @@ test('streams are told by state, subscriptions and waiting changes by type', asy
   // While it has not answered, changes wait for it, and the second of a name replaces the first.
   fixture.put(resource(endpointType, 'a', '2'))
   fixture.put(resource(endpointType, 'a', '3'))
-  expect(server.figures().types.get('ClusterLoadAssignment')?.waiting).toBe(1)
+  expect((await server.figures()).types.get('ClusterLoadAssignment')?.waiting).toBe(1)
   const counters = server.counters.of(endpointType)
   expect(counters).toMatchObject({ merged: 1, dropped: 0, removed: 1 })
   client.send({ typeUrl: endpointType, responseNonce: first.nonce })
@@ -36,13 +36,15 @@ test('streams are told by state, subscriptions and waiting changes by type', asy
   expect(count(counters.ack)).toBe(1)
   expect(count(counters.convergence)).toBe(0)
   client.send({ typeUrl: endpointType, responseNonce: second.nonce })
-  await fixture.until(() => server.figures().delta['in-sync'] === 1)
+  await expect.poll(async () => (await server.figures()).delta['in-sync'], { timeout: 10_000 }).toBe(1)
   // Both changes are converged with the ACK of the later one.
   expect([count(counters.ack), count(counters.convergence)]).toEqual([2, 2])
   client.send({ typeUrl: clusterType })
-  await fixture.until(() => server.figures().types.get('Cluster')?.wildcards === 1)
+  await expect
+    .poll(async () => (await server.figures()).types.get('Cluster')?.wildcards, { timeout: 10_000 })
+    .toBe(1)
   silent[Symbol.dispose]()
-  await fixture.until(() => server.figures().delta.new === 0)
+  await expect.poll(async () => (await server.figures()).delta.new, { timeout: 10_000 }).toBe(0)
 })
 
 test('a change that is taken back while it waits is dropped, and a refusal is no convergence', async () => {
@@ -62,7 +64,7 @@ test('a change that is taken back while it waits is dropped, and a refusal is no
   fixture.put(resource(endpointType, 'b'))
   const errorDetail = { code: 3, message: 'no good' }
   client.send({ typeUrl: endpointType, responseNonce: second.nonce, errorDetail })
-  await fixture.until(() => server.figures().delta.rejected === 1)
+  await expect.poll(async () => (await server.figures()).delta.rejected, { timeout: 10_000 }).toBe(1)
   expect(counters).toMatchObject({ nacks: 1, merged: 1, dropped: 1 })
   expect(count(counters.convergence)).toBe(0)
 })
@@ -77,5 +79,5 @@ test('types that nobody serves are counted together, however many a client asks 
   }
   await fixture.until(() => fixture.server.counters.of('a.third.Type').acks === 2)
   expect(fixture.server.counters.types).toHaveLength(7)
-  expect(fixture.server.figures().types.get('other')?.names).toBe(2)
+  expect((await fixture.server.figures()).types.get('other')?.names).toBe(2)
 })

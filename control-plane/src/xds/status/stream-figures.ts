@@ -1,3 +1,4 @@
+import type { Clock } from '../../runtime/clock.ts'
 import type { XdsCounters } from '../counters.ts'
 import type { XdsStream } from '../transport/xds-stream.ts'
 
@@ -28,17 +29,27 @@ export interface StreamFigures {
 /** As in `GET /sidecars`. */
 const stuckMs = 10_000
 
-/** `now`: monotonic, in milliseconds. Costs a look at every stream. */
-export const streamFigures = (
+/** Streams looked at in one turn of the event loop: a millisecond or two. */
+const slice = 1_000
+
+/** Costs a look at every stream. */
+export const streamFigures = async (
   streams: Iterable<XdsStream>,
-  { counters, now }: { readonly counters: XdsCounters; readonly now: number },
-): StreamFigures => {
+  { counters, clock }: { readonly counters: XdsCounters; readonly clock: Pick<Clock, 'monotonic' | 'soon'> },
+): Promise<StreamFigures> => {
+  const now = clock.monotonic()
+  let seen = 0
   const forms = { delta: noStreams(), sotw: noStreams() }
   const types = new Map<string, TypeFigures>()
   for (const { type } of counters.types)
     types.set(type, { names: 0, wildcards: 0, waiting: 0, unanswered: 0 })
   let queued = 0
   for (const stream of streams) {
+    seen += 1
+    if (seen % slice === 0)
+      await new Promise<void>(resolve => {
+        clock.soon(resolve)
+      })
     forms[stream.form][stateOf(stream, now)] += 1
     queued += stream.queued
     for (const { typeUrl, subscription, changed, unanswered } of stream.deliveries) {
