@@ -1,8 +1,11 @@
 import type { CallScope } from './call-scope.ts'
 import type { PolicyScope } from './policies.ts'
 
+/** Nearly always one alone, of thousands: a set of one would take a few hundred bytes for each of its upstreams. */
+type Scopes = CallScope | Set<CallScope>
+
 /** By the service that calls. */
-type ByCaller = Map<string, Set<CallScope>>
+type ByCaller = Map<string, Scopes>
 
 /** Finds scopes by whom they call and as whom, without looking at the others. */
 export class ScopeIndex {
@@ -41,9 +44,8 @@ export class ScopeIndex {
     const found = new Map<CallScope, Set<string>>()
     for (const { destination, caller } of calls) {
       for (const callers of [this.#callingAll, this.#byUpstream.get(destination)]) {
-        const scopes = caller === null ? callers?.values() : [callers?.get(caller) ?? []]
-        for (const scope of scopes ?? []) {
-          for (const each of scope) {
+        for (const scopes of (caller === null ? callers?.values() : [callers?.get(caller)]) ?? []) {
+          for (const each of all(scopes)) {
             const services = found.get(each)
             if (services === undefined) found.set(each, new Set([destination]))
             else services.add(destination)
@@ -57,12 +59,18 @@ export class ScopeIndex {
 
 const insert = (callers: ByCaller, scope: CallScope): void => {
   const scopes = callers.get(scope.caller)
-  if (scopes === undefined) callers.set(scope.caller, new Set([scope]))
-  else scopes.add(scope)
+  if (scopes === undefined) callers.set(scope.caller, scope)
+  else if (scopes instanceof Set) scopes.add(scope)
+  else if (scopes !== scope) callers.set(scope.caller, new Set([scopes, scope]))
 }
 
 const remove = (callers: ByCaller, scope: CallScope): void => {
   const scopes = callers.get(scope.caller)
-  scopes?.delete(scope)
-  if (scopes?.size === 0) callers.delete(scope.caller)
+  if (scopes === scope) callers.delete(scope.caller)
+  if (!(scopes instanceof Set)) return
+  scopes.delete(scope)
+  if (scopes.size === 0) callers.delete(scope.caller)
 }
+
+const all = (scopes: Scopes | undefined): Iterable<CallScope> =>
+  scopes === undefined ? [] : scopes instanceof Set ? scopes : [scopes]
