@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
@@ -131,11 +132,20 @@ const manyNames = Array.from({ length: 100_000 }, (_, index) => `no-such-${index
 /** What fits into the window that every HTTP/2 connection begins with: all of it is on its way at once. */
 const firstWindow = 60_000
 
-const message = (bytes: Buffer): Buffer => frame({ type: 0, stream: 1, payload: grpcMessage(bytes) })
+/** The largest frame that every peer takes. */
+const maxFrame = 16_384
+
+const body = (payload: Buffer): Buffer => {
+  const frames: Buffer[] = []
+  for (let from = 0; from < payload.length; from += maxFrame)
+    frames.push(frame({ type: 0, stream: 1, payload: payload.subarray(from, from + maxFrame) }))
+  return Buffer.concat(frames)
+}
+const message = (bytes: Buffer): Buffer => body(grpcMessage(bytes))
 const call = (stream: number): Buffer => frame({ type: 1, flags: 4, stream, payload: callHeaders(adsPath) })
 
 describe('another stream gets its changes after few requests of clients that', () => {
-  const names = manyNames.slice(0, 1_000)
+  const names = manyNames.slice(0, 100)
   const floods: Readonly<Record<string, { readonly first: Buffer; readonly next: Buffer }>> = {
     'ask for everything again and again': {
       first: request({ node, typeUrl: clusterType }),
@@ -368,6 +378,10 @@ describe('on the level of HTTP/2, others get their changes and new streams work 
       call(1),
       greeting(1),
       each(10_000, () => window(1, 1)),
+    ]),
+    'a message that decompresses to 50 MB': Buffer.concat([
+      frame({ type: 1, flags: 4, stream: 1, payload: callHeaders(adsPath, { 'grpc-encoding': 'gzip' }) }),
+      body(grpcMessage(gzipSync(Buffer.alloc(50_000_000)), 1)),
     ]),
     'thousands of streams on one connection': each(5_000, index =>
       Buffer.concat([call(2 * index + 1), greeting(2 * index + 1)]),
