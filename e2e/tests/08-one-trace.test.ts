@@ -117,6 +117,17 @@ it('a write is one trace, from the request over both replicas to the ACK of each
   expect(spans.every(({ service }) => service === 'waymark-control-plane')).toBe(true)
   expect(spans).toHaveLength(2 + 2 * 4)
 
+  // Each replica has measured the same, over its own sidecars.
+  for (const { process } of [first, other]) {
+    const text = await (await process.ask('/metrics')).text()
+    for (const metric of ['ack', 'convergence']) {
+      const series = `waymark_xds_${metric}_duration_seconds_count{type="ClusterLoadAssignment"}`
+      const line = text.split('\n').find(one => one.startsWith(series))
+      expect(Number(line?.split(' ')[1] ?? 0)).toBeGreaterThan(0)
+    }
+    expect(text).toContain('waymark_xds_streams{form="delta",state="in-sync"} 1')
+  }
+
   // Whoever says "not sampled" is left alone, in every replica.
   const quiet = 'c'.repeat(32)
   const acked = await put(`00-${quiet}-b7ad6b7169203331-00`, 2)
