@@ -273,11 +273,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
 
   const front = new AbortController()
   const middle = new AbortController()
-  const back = new AbortController()
+  const [back, last] = [new AbortController(), new AbortController()]
   const stages: readonly [AbortController, readonly Component[]][] = [
-    [front, [xds, ...secure.components, status, telemetry]],
+    [front, [xds, ...secure.components, status]],
     [middle, [heartbeats, sweeper, checks, membership, reporter, acks, retention, ...publishers]],
     [back, [sequencer, feed]],
+    // What the others do to their end is told, too.
+    [last, [telemetry]],
   ]
   const running: Promise<void>[][] = stages.map(() => [])
   const defect = Promise.withResolvers<undefined>()
@@ -326,6 +328,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       // Other replicas ask this one there.
       addresses.http = hostPort({ ...http, host: config.advertiseHost ?? reachableHost(http.host) })
       addresses.xds = hostPort(xdsAddress)
+      runStage(3)
       runStage(0)
       preparing = prepare()
       logger.info({ http: addresses.http, xds: addresses.xds }, 'listening')
@@ -338,6 +341,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       await Promise.all(running[1] ?? [])
       back.abort()
       await Promise.all(running[2] ?? [])
+      last.abort()
+      await Promise.all(running[3] ?? [])
       await database.destroy()
       defect.resolve(undefined)
     },

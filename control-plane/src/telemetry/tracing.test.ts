@@ -49,6 +49,32 @@ test('the decision to sample comes with the request, and from the share only for
   expect(inner).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`))
 })
 
+test('the result of the work adds to its span', async () => {
+  const { tracing, spans } = recorder()
+  const resultAttributes = (revision: number) => ({ 'waymark.revision': revision })
+  await tracing.withSpan({ name, traceparent: null, resultAttributes }, () => Promise.resolve(7))
+  expect(spans()[0]?.attributes).toEqual({ 'waymark.revision': 7 })
+})
+
+test('a request has a span of its own, to which its work belongs, until it is answered', () => {
+  const { tracing, spans } = recorder()
+  const traceparent = `00-${traceId}-${parentId}-01`
+  const request = { method: 'PUT', route: '/services/:service', traceparent }
+  const [good, bad] = [tracing.beginRequest(request), tracing.beginRequest(request)]
+  expect(spans()).toEqual([])
+  good.end(409)
+  bad.end(503)
+  const [answered, failed] = spans()
+  expect(good.traceparent).toBe(`00-${traceId}-${answered?.spanContext().spanId}-01`)
+  expect(answered?.name).toBe('PUT /services/:service')
+  expect(answered?.attributes).toEqual({
+    'http.request.method': 'PUT',
+    'http.route': '/services/:service',
+    'http.response.status_code': 409,
+  })
+  expect([answered?.status.code, failed?.status.code]).toEqual([SpanStatusCode.UNSET, SpanStatusCode.ERROR])
+})
+
 test.each([
   ['version_conflict', new WaymarkError('version_conflict', 'x'), SpanStatusCode.UNSET],
   ['database_unavailable', new WaymarkError('database_unavailable', 'x'), SpanStatusCode.ERROR],
@@ -64,6 +90,9 @@ test('without a target nothing is recorded and the context is passed on as it ca
   const tracing = new Tracing({ replicaId: 'r1', target: null })
   const traceparent = `00-${traceId}-${parentId}-01`
   expect(await tracing.withSpan({ name, traceparent }, own => Promise.resolve(own))).toBe(traceparent)
+  const request = tracing.beginRequest({ method: 'PUT', route: '/', traceparent })
+  request.end(200)
+  expect(request.traceparent).toBe(traceparent)
   await tracing.stop()
 })
 
