@@ -10,6 +10,20 @@ import { bootstrapOf, type XdsForm } from './xds-form.ts'
 
 /** Starts an Envoy that gets its resources in this form from a server at `xdsPort`, and ends with its test. */
 export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<EnvoyAdmin> => {
+  const { admin, failed } = await launchFormEnvoy(form, xdsPort)
+  await eventually('Envoy to be ready', async () => {
+    const error = failed()
+    if (error !== null) throw error
+    return admin.isReady().catch(() => false)
+  })
+  return admin
+}
+
+/** The same, without waiting for its first configuration. */
+export const launchFormEnvoy = async (
+  form: XdsForm,
+  xdsPort: number,
+): Promise<{ readonly admin: EnvoyAdmin; readonly failed: () => Error | null }> => {
   const directory = await mkdtemp(join(tmpdir(), 'waymark-form-'))
   const supervisor = new Supervisor({ logDir: directory })
   onTestFinished(async () => {
@@ -35,11 +49,5 @@ export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<En
     args: ['-c', file, '--concurrency', '2', '--disable-hot-restart', '--drain-time-s', '5'],
     env: process.env,
   })
-  const admin = new EnvoyAdmin(adminPort)
-  await eventually('Envoy to be ready', async () => {
-    const error = envoy.failed()
-    if (error !== null) throw error
-    return admin.isReady().catch(() => false)
-  })
-  return admin
+  return { admin: new EnvoyAdmin(adminPort), failed: envoy.failed }
 }

@@ -8,7 +8,7 @@ import { freePorts } from '@waymark/deploy/local/ports.ts'
 import { expect, onTestFinished, test } from 'vitest'
 import { ControlServer } from '../harness/control-server.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
-import { startFormEnvoy } from '../harness/form-envoy.ts'
+import { launchFormEnvoy, startFormEnvoy } from '../harness/form-envoy.ts'
 import { Load } from '../harness/load.ts'
 import { startPlainApp } from '../harness/plain-app.ts'
 import { startTestMesh } from '../harness/story.ts'
@@ -154,13 +154,16 @@ test('X22 a cluster with a TTL stays while the server beats, goes when it stops,
 })
 
 /** Envoy takes virtual hosts (VHDS) over delta only, so that a sidecar cannot live with anything else. */
-test('a sidecar that asks the mesh for state of the world is told of as rejected, in the words of Envoy', async () => {
+test('a sidecar that asks the mesh for state of the world is refused, and never gets ready', async () => {
   const mesh = await startTestMesh({ replicas: 1 })
-  const xdsPort = mesh.replica(0).process.xds.port
-  await startFormEnvoy({ protocol: 'state of the world', services: 'aggregated' }, xdsPort)
-  await eventuallyHolds('the sidecar to be told of', async () => {
-    const { state, nacks } = await mesh.api.sidecar('form/form-1')
-    expect(state).toBe('rejected')
-    expect(nacks.map(({ message }) => message)).toEqual([expect.stringContaining('DELTA_GRPC')])
+  const { xds, url } = mesh.replica(0).process
+  const { admin } = await launchFormEnvoy(
+    { protocol: 'state of the world', services: 'aggregated' },
+    xds.port,
+  )
+  await eventually('the refusal to be counted', async () => {
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    return /^waymark_xds_refused_total\{.*reason="invalid".*\} [1-9]/m.test(metrics)
   })
+  expect(await admin.isReady()).toBe(false)
 })

@@ -210,6 +210,14 @@ describe('MeshSource', () => {
   ])('refuses node %s with metadata %j', (id, metadata, words) => {
     expect(() => source.open(node(id, metadata))).toThrow(words)
   })
+
+  it('refuses a sidecar that asks for its resources in another way than delta ADS', () => {
+    const ask = (form: 'delta' | 'sotw', aggregated: boolean) => () =>
+      source.open(node('orders/o-1'), { stream: { form, aggregated } })
+    expect(ask('sotw', true)).toThrow('DELTA_GRPC')
+    expect(ask('delta', false)).toThrow('DELTA_GRPC')
+    ask('delta', true)().close()
+  })
 })
 
 testXdsSource('MeshSource', () => {

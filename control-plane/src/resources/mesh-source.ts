@@ -4,7 +4,14 @@ import type { Change } from '../domain/change.ts'
 import { instanceKey } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
-import type { XdsNode, XdsResource, XdsSource, XdsView } from '../xds/port.ts'
+import {
+  XdsRefusedError,
+  type XdsNode,
+  type XdsPeer,
+  type XdsResource,
+  type XdsSource,
+  type XdsView,
+} from '../xds/port.ts'
 import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
 import { CallScopes } from './call-scopes.ts'
@@ -116,8 +123,15 @@ export class MeshSource implements XdsSource {
     }
   }
 
-  open(xdsNode: XdsNode): XdsView {
+  open(xdsNode: XdsNode, { stream }: Pick<XdsPeer, 'stream'> = {}): XdsView {
     if (isProxyless(xdsNode)) return this.#proxyless.open(xdsNode)
+    // Else it would refuse its routes, report ready, and answer 404 to everything.
+    if (stream !== undefined && (stream.form !== 'delta' || !stream.aggregated)) {
+      throw new XdsRefusedError(
+        3,
+        'a sidecar must use delta ADS (api_type: DELTA_GRPC), as Envoy wants for VHDS',
+      )
+    }
     const node = parseSidecarNode(xdsNode)
     const key = JSON.stringify(node)
     const shared = this.#shared.get(key) ?? this.#openShared(key, node)

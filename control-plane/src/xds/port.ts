@@ -96,6 +96,12 @@ export interface XdsPeer {
   readonly spiffeIds: readonly string[]
   /** From the `authorization` metadata of the call; not verified. */
   readonly bearerToken: string | undefined
+  /** How it asks for resources; absent: it asks for none (it reports load). */
+  readonly stream?: {
+    readonly form: 'delta' | 'sotw'
+    /** All types on one stream (ADS), or one type on each. */
+    readonly aggregated: boolean
+  }
 }
 
 /** What one sidecar sees. Two sidecars that see the same resources of a type get the same set object. */

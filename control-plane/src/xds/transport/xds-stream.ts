@@ -247,7 +247,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       throw new SessionError(3, 'the first message of a stream must have a node with an id')
     }
     const { source, limits, timings } = this.#context
-    const view = source.open(node, peerOf(this.#call))
+    const aggregated = this.typeUrl === undefined
+    const view = source.open(node, { ...peerOf(this.#call), stream: { form: this.form, aggregated } })
     view.onRefused?.(error => {
       this.#refuse(error)
     })
@@ -259,7 +260,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       revision: () => source.revision(),
       limits: limitsFor(node.agent, limits),
       timings,
-      aggregated: this.typeUrl === undefined,
+      aggregated,
     })
     this.#session = session
     this.#mark = new StreamMark({ node: node.id, deliveries: () => session.deliveries })
