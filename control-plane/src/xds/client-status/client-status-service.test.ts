@@ -40,7 +40,7 @@ const start = async (options: Partial<ClientStatusOptions> = {}) => {
     (await fetch({ nodeMatchers: [{ nodeId }], excludeResourceContents: true })).config
       .map(({ node }) => node?.id ?? '')
       .toSorted()
-  return { fixture: started, tool, fetch, nodes }
+  return { fixture: started, service, tool, fetch, nodes }
 }
 
 test('each resource is told with its status, the refused one with the words of the client', async () => {
@@ -149,4 +149,22 @@ test('a stream answers each request in its turn, with what is so then', async ()
   call.end()
   expect([await next(), await next(), await next()]).toEqual([1, 1, 1])
   expect((await answers.next()).done).toBe(true)
+})
+
+test('requests, refusals and bytes of answers are counted', async () => {
+  const { service, fetch } = await start({ maxResponseBytes: 1 })
+  await fetch()
+  expect(service.counters).toEqual({ requests: 1, refused: 0, bytes: 0 })
+  const other = await start({ maxResponseBytes: 1 })
+  other.fixture.put(resource(clusterType, 'good'))
+  const client = other.fixture.connect('web/1')
+  client.send({ typeUrl: clusterType })
+  await client.take()
+  await expect(other.fetch()).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED })
+  expect(other.service.counters).toEqual({ requests: 1, refused: 1, bytes: 0 })
+  const third = await start()
+  third.fixture.connect('web/1').send({ typeUrl: clusterType })
+  await third.fixture.until(() => third.fixture.server.stream('web/1') !== undefined)
+  await third.fetch()
+  expect(third.service.counters.bytes).toBeGreaterThan(0)
 })
