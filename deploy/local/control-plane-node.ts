@@ -11,5 +11,11 @@ export const controlPlaneFlags: readonly string[] = [
   '--heap-growing-percent=50',
 ]
 
-/** One arena for all threads: the collector's threads would keep some 30 MB of free blocks in arenas of their own. */
-export const controlPlaneEnv: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' }
+/**
+ * One arena for all threads: the collector's threads would keep some 30 MB of free blocks in arenas of their own. And
+ * glibc's own first threshold, fixed: large responses are mapped, and given back once they are sent.
+ */
+export const controlPlaneEnv: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+}
