@@ -168,6 +168,9 @@ describe.each([
     expect((await have(fixture, clusterType)).version).toBe('7')
     await using same = await open({ source })
     expect(await same.ask(clusterType, { version: '7' })).toEqual([])
+    // A client may have dropped everything, and then have taken the wildcard again.
+    await using starred = await open({ source })
+    expect(text(await starred.ask(clusterType, { names: ['*'], version: '7' }))).toEqual(['C a=1'])
     // Of named resources it does not say which the client has.
     await using named = await open({ source })
     expect(text(await named.ask(clusterType, { names: ['a'], version: '7' }))).toEqual(['C a=1'])

@@ -120,12 +120,13 @@ export class SotwSession implements Session<SotwRequest> {
   }
 
   /**
-   * The current versions of a type, if a returning client names the version of just this content (X11). For a wildcard
-   * only: whether a client still has what it asks for by name, the version cannot tell.
+   * The current versions of a type, if a returning client names the version of just this content (X11). For an empty
+   * list only, which has never been anything but a wildcard. Whether a client still has what it asks for by name, or by
+   * a `*` that may have been away in between, the version cannot tell.
    */
-  #matching({ typeUrl, version }: SotwRequest, { wildcard, listed }: SotwNames): ReadonlyMap<string, string> {
+  #matching({ typeUrl, version, names }: SotwRequest, { wildcard }: SotwNames): ReadonlyMap<string, string> {
     const set = this.#setOf(typeUrl)
-    if (set === undefined || version === '' || !wildcard || listed.size > 0) return noVersions
+    if (set === undefined || version === '' || !wildcard || names.length > 0) return noVersions
     const current: XdsResource[] = []
     for (const name of set.names()) {
       const resource = set.get(name)
