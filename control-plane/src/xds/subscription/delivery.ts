@@ -19,6 +19,9 @@ import { clusterType, hasLegacyWildcard } from '../type-urls.ts'
 import { Unanswered, type SentResponse } from './unanswered.ts'
 import { Wanted } from './wanted.ts'
 
+/** The version of something that is not known; no resource has it. */
+const unknownVersion = ''
+
 /**
  * One type of one stream: what is subscribed, what the client holds, what has changed since, what is unanswered.
  * Deterministic, without clock or transport. It is level-triggered: a changed name is only remembered, and
@@ -122,15 +125,19 @@ export class Delivery implements TypeProgress {
     for (const name of actions.added) {
       if (first === undefined || !this.state.held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
     }
-    for (const name of actions.again) {
-      this.#refusals?.retry(this.#wanted.nameOf(name))
-      this.resend(name, revision)
+    for (const asked of actions.again) {
+      const name = this.#wanted.nameOf(asked)
+      if (message.unsubscribe.includes(asked)) this.#doubt(name)
+      this.#refusals?.retry(name)
+      this.resend(asked, revision)
     }
     for (const asked of actions.dropped) {
       const name = this.#wanted.drop(asked)
       if (name !== asked) this.changed.delete(asked)
-      if (this.subscription.wildcard) this.resend(name, revision)
-      else if (!this.#wanted.tracked(name)) this.#forget(name)
+      if (this.subscription.wildcard) {
+        this.#doubt(name)
+        this.resend(name, revision)
+      } else if (!this.#wanted.tracked(name)) this.#forget(name)
     }
     if (actions.wildcard === 'stop') this.#forgetUncovered()
     else if (actions.wildcard !== undefined) {
@@ -300,6 +307,7 @@ export class Delivery implements TypeProgress {
   #cover({ again, force }: { again: boolean; force: boolean }, revision: Revision): void {
     for (const name of this.set.names()) {
       if (!again && this.state.held.has(name)) continue
+      if (again) this.#doubt(name)
       if (again || force) this.resend(name, revision)
       else this.touch(name, this.set.get(name)?.revision ?? revision)
     }
@@ -310,6 +318,11 @@ export class Delivery implements TypeProgress {
     for (const name of new Set([...this.state.held.keys(), ...this.changed.keys(), ...refused])) {
       if (!this.#wanted.tracked(name)) this.#forget(name)
     }
+  }
+
+  /** The client may have dropped it: from now on it is not known what it has, so nothing counts as equal. */
+  #doubt(name: string): void {
+    if (this.state.held.get(name) !== undefined) this.state.held.set(name, unknownVersion)
   }
 
   #forget(name: string): void {

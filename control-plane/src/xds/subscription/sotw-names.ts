@@ -36,7 +36,7 @@ export class SotwNames {
     this.#listed = listed
     this.#wildcard = wildcard
     const subscribe = [...listed].filter(name => !before.has(name) || this.#doubted.has(name))
-    const unsubscribe = [...before].filter(name => !listed.has(name))
+    const unsubscribe = [...before].filter(name => !listed.has(name) || this.#doubted.has(name))
     if (wildcard && (!covered || this.#doubted.has(wildcardName))) subscribe.push(wildcardName)
     if (covered && !wildcard) unsubscribe.push(wildcardName)
     this.#doubted.clear()

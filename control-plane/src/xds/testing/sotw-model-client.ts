@@ -79,7 +79,8 @@ export class SotwModelClient {
     for (const [typeUrl, type] of [...this.types].sort(([a], [b]) => rank(a) - rank(b))) {
       type.requested = type.wildcard || type.names.size > 0
       type.nonce = ''
-      type.everNamed = type.names.size > 0 || !hasLegacyWildcard(typeUrl)
+      // Who comes with an empty list and a version has had the wildcard ever since; others say `*`.
+      type.everNamed ||= type.names.size > 0 || !hasLegacyWildcard(typeUrl)
       if (type.requested) requests.push(this.#request(typeUrl, type))
     }
     return requests
