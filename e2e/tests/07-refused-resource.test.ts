@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
-import { eventually } from '../harness/eventually.ts'
+import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
 
@@ -72,10 +72,13 @@ it('a sidecar refuses what is invalid, keeps working, and its words can be read'
     })
     expect(nack).toMatchObject({ typeUrl, names: ['payments'] })
     expect(nack.message).toMatch(words)
-    const told = await waymark(mesh.api.url, 'sync')
-    expect(told.stdout).toMatch(/orders\/orders-1 refused (CDS|EDS|Cluster|ClusterLoadAssignment) payments/)
-    expect(told.stdout).toMatch(words)
-    expect(told.code).toBe(1)
+    // The list tells of another replica's sidecars as that one last wrote them down.
+    await eventuallyHolds('the list to tell of it', async () => {
+      const told = await waymark(mesh.api.url, 'sync')
+      expect(told.stdout).toMatch(/orders\/orders-1 refused (CDS|EDS|Cluster|ClusterLoadAssignment) payments/)
+      expect(told.stdout).toMatch(words)
+      expect(told.code).toBe(1)
+    })
 
     // Other changes reach it as before.
     const service = `refunds-${round}`
@@ -89,7 +92,9 @@ it('a sidecar refuses what is invalid, keeps working, and its words can be read'
       const { nacks, inSync } = await mesh.api.sidecar(orders.node)
       return nacks.length === 0 && inSync
     })
-    expect(await waymark(mesh.api.url, 'sync', '--wait', '5s')).toMatchObject({ code: 0 })
+    await eventuallyHolds('the list to tell that all is well', async () => {
+      expect(await waymark(mesh.api.url, 'sync', '--wait', '5s')).toMatchObject({ code: 0 })
+    })
   }
   const report = await load.stop()
   expect(report.failed, JSON.stringify(report)).toBe(0)
