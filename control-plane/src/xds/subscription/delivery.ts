@@ -125,9 +125,11 @@ export class Delivery implements TypeProgress {
     for (const name of actions.added) {
       if (first === undefined || !this.state.held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
     }
+    // A set: both lists may have a hundred thousand names.
+    const retaken = new Set(actions.again.length > 0 ? message.unsubscribe : [])
     for (const asked of actions.again) {
       const name = this.#wanted.nameOf(asked)
-      if (message.unsubscribe.includes(asked)) this.#doubt(name)
+      if (retaken.has(asked)) this.#doubt(name)
       this.#refusals?.retry(name)
       this.resend(asked, revision)
     }
