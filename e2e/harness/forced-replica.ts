@@ -28,9 +28,9 @@ export const startForcedReplica = async (databaseUrl: string) => {
     random: systemRandom,
     wrapSource,
   })
-  const { xds } = await app.start()
+  const { http, xds } = await app.start()
   onTestFinished(() => app.stop())
   const source = await eventually('the source', () => forced)
   await source.ready()
-  return { xds, source }
+  return { app, http, xds, source }
 }

@@ -1,11 +1,5 @@
 import { Cluster } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
-import { createApp } from '@waymark/control-plane/app.ts'
-import { readConfig } from '@waymark/control-plane/config.ts'
 import type { SidecarConfigView } from '@waymark/control-plane/rest/schemas/sidecar-config.ts'
-import { systemClock } from '@waymark/control-plane/runtime/clock.ts'
-import { silentLogger } from '@waymark/control-plane/runtime/logger.ts'
-import { systemRandom } from '@waymark/control-plane/runtime/random.ts'
-import type { XdsSource } from '@waymark/control-plane/xds/port.ts'
 import { clusterType } from '@waymark/control-plane/xds/type-urls.ts'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +7,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { Api } from '../harness/api.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
-import { ForcedSource } from '../harness/forced-source.ts'
+import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
 
 const waymark = async (url: string, ...args: string[]) => {
@@ -63,28 +57,7 @@ it('a sidecar in sync shows no difference to its own config dump, whatever polic
 it('a sidecar that refuses a cluster and keeps the old one shows exactly the field that differs', async () => {
   const database = await createTestDatabase()
   onTestFinished(() => database.destroy())
-  const config = readConfig(
-    {
-      DATABASE_URL: database.connection.url,
-      WAYMARK_HTTP_LISTEN: '127.0.0.1:0',
-      WAYMARK_XDS_LISTEN: '127.0.0.1:0',
-      WAYMARK_REPLICA_ID: 'forced',
-    },
-    'forced',
-  )
-  let forced: ForcedSource | null = null
-  const wrapSource = (source: XdsSource): XdsSource => (forced = new ForcedSource(source))
-  const app = await createApp({
-    config,
-    clock: systemClock,
-    logger: silentLogger,
-    random: systemRandom,
-    wrapSource,
-  })
-  const { http, xds } = await app.start()
-  onTestFinished(() => app.stop())
-  const source = await eventually('the source', () => forced)
-  await source.ready()
+  const { app, http, xds, source } = await startForcedReplica(database.connection.url)
   const mesh = await startTestMesh({ databaseUrl: database.connection.url, replicas: 1 })
   const orders = await mesh.instance({ service: 'orders', id: 'orders-1', controlPlane: [xds] })
   await mesh.instance({ service: 'payments', id: 'payments-1' })
