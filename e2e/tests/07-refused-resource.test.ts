@@ -6,19 +6,14 @@ import {
 } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
 import { ApiVersion } from '@envoyproxy/protos/envoy/config/core/v3/config_source.ts'
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
-import { fileURLToPath } from 'node:url'
-import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
+import { waymarkWithin } from '../harness/waymark.ts'
 
-const waymark = async (url: string, ...args: string[]) => {
-  const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))
-  const env = { PATH: process.env['PATH'], WAYMARK_API: url }
-  return runCommand({ command: process.execPath, args: [entry, ...args], env, timeoutMs: 30_000 })
-}
+const waymark = waymarkWithin(30_000)
 
 const overAds = { ads: {}, resourceApiVersion: ApiVersion.V3 }
 

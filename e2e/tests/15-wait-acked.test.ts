@@ -1,18 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
 import type { RevisionSidecarsView } from '@waymark/control-plane/rest/schemas/revision-sidecars.ts'
 import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
 import { startPostgres } from '@waymark/deploy/local/postgres.ts'
-import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { eventually } from '../harness/eventually.ts'
 import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
+import { waymarkWithin } from '../harness/waymark.ts'
 import type { TestInstance } from '../harness/test-instance.ts'
+
+const waymark = waymarkWithin(60_000)
 
 interface Written {
   readonly sidecars: RevisionSidecarsView
@@ -20,12 +21,6 @@ interface Written {
 
 const payments = (port: number) => ({ address: '127.0.0.1', port, lease: null })
 const second = '/services/payments/instances/payments-2'
-
-const waymark = async (url: string, ...args: string[]) => {
-  const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))
-  const env = { PATH: process.env['PATH'], WAYMARK_API: url }
-  return runCommand({ command: process.execPath, args: [entry, ...args], env, timeoutMs: 60_000 })
-}
 
 /** Stands still as if its machine did, until the call that is returned, or the end of the test. */
 const freeze = ({ sidecar }: TestInstance): (() => void) => {

@@ -1,20 +1,15 @@
 import { Cluster } from '@envoyproxy/protos/envoy/config/cluster/v3/cluster.ts'
 import type { SidecarConfigView } from '@waymark/control-plane/rest/schemas/sidecar-config.ts'
 import { clusterType } from '@waymark/control-plane/xds/type-urls.ts'
-import { runCommand } from '@waymark/deploy/local/run-command.ts'
-import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { Api } from '../harness/api.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { startForcedReplica } from '../harness/forced-replica.ts'
 import { startTestMesh } from '../harness/story.ts'
+import { waymarkWithin } from '../harness/waymark.ts'
 
-const waymark = async (url: string, ...args: string[]) => {
-  const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))
-  const env = { PATH: process.env['PATH'], WAYMARK_API: url }
-  return runCommand({ command: process.execPath, args: [entry, ...args], env, timeoutMs: 30_000 })
-}
+const waymark = waymarkWithin(30_000)
 
 it('a sidecar in sync shows no difference to its own config dump, whatever policies are applied', async () => {
   const mesh = await startTestMesh({ replicas: 2 })
