@@ -1,10 +1,13 @@
+import type { TrafficHold } from './traffic-hold.ts'
+
 export type EvidenceStatus = 'passing' | 'warning' | 'critical'
 
 /**
  * Where an observation comes from: `lease` (heartbeats), `report` (the instance's own words on a heartbeat),
- * `check:{index}` (an active check, by its place in the registration), `traffic` (load reports).
+ * `check:{index}` (an active check, by its place in the registration), `service-check:{index}` (an active check, by its
+ * place in the document of its service), `traffic` (load reports).
  */
-export type EvidenceSource = 'lease' | 'report' | 'traffic' | `check:${number}`
+export type EvidenceSource = 'lease' | 'report' | 'traffic' | `check:${number}` | `service-check:${number}`
 
 /** One observation about an instance. Times are ISO 8601 in Postgres time. */
 export interface Evidence {
@@ -16,8 +19,10 @@ export interface Evidence {
   readonly output: string
   /** When this status was last confirmed. */
   readonly observedAt: string
-  /** After this moment the observation says nothing any more; null: valid until replaced. */
+  /** After this moment the observation says nothing any more: a review (registry/review.ts) draws the verdict anew. null: valid until replaced. */
   readonly validUntil: string | null
   /** Since when the source has said this status. */
   readonly since: string
+  /** Only of `traffic`: what becomes of the instance. */
+  readonly hold?: TrafficHold
 }
