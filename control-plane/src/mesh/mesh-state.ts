@@ -4,15 +4,7 @@ import type { Instance } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshSnapshot } from '../domain/snapshot.ts'
 import type { Verdict } from '../domain/verdict.ts'
-
-/** A name that others call: it exists while it has an instance or a `Service` document. */
-export interface ServiceState {
-  readonly name: string
-  /** By instance id. */
-  readonly instances: ReadonlyMap<string, Instance>
-  /** The document of kind `Service` and this name. */
-  readonly document: Document | undefined
-}
+import { byName, noVerdicts, type MeshView, type ServiceState } from './mesh-view.ts'
 
 /** What a step of the feed touched. */
 export interface MeshDelta {
@@ -25,29 +17,21 @@ export interface MeshDelta {
 interface MutableService {
   name: string
   instances: Map<string, Instance>
+  verdicts: Record<Verdict, number>
   document: Document | undefined
 }
-
-const nobody = (): Record<Verdict, number> => ({
-  healthy: 0,
-  degraded: 0,
-  unhealthy: 0,
-  draining: 0,
-  maintenance: 0,
-  unknown: 0,
-})
 
 /**
  * A replica's in-memory view of the mesh, built from the feed. All reads are from memory and cost what they
  * return. Listeners are called in order of registration, once per step of the feed, after the step is
  * complete: none sees half a write.
  */
-export class MeshState {
+export class MeshState implements MeshView {
   #revision: Revision = 0
   #loaded = false
   #services = new Map<string, MutableService>()
   #documents = new Map<string, Document>()
-  #census = nobody()
+  #census = noVerdicts()
   readonly #listeners = new Set<(delta: MeshDelta) => void>()
 
   get revision(): Revision {
@@ -64,7 +48,7 @@ export class MeshState {
 
   /** In order of their names. */
   services(): ServiceState[] {
-    return [...this.#services.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    return [...this.#services.values()].sort(byName)
   }
 
   serviceNames(): Iterable<string> {
@@ -108,7 +92,7 @@ export class MeshState {
   load(snapshot: MeshSnapshot): void {
     this.#services = new Map()
     this.#documents = new Map()
-    this.#census = nobody()
+    this.#census = noVerdicts()
     for (const instance of snapshot.instances) this.#put(instance)
     for (const document of snapshot.documents) {
       this.#documents.set(documentKey(document.kind, document.name), document)
@@ -164,26 +148,30 @@ export class MeshState {
   }
 
   #put(instance: Instance): void {
-    const { instances } = this.#open(instance.service)
-    const before = instances.get(instance.id)
-    if (before !== undefined) this.#census[before.verdict] -= 1
-    this.#census[instance.verdict] += 1
-    instances.set(instance.id, instance)
+    const service = this.#open(instance.service)
+    this.#count(service, service.instances.get(instance.id), -1)
+    this.#count(service, instance, 1)
+    service.instances.set(instance.id, instance)
   }
 
   #remove({ service, id }: Pick<Instance, 'service' | 'id'>): void {
-    const instances = this.#services.get(service)?.instances
-    const before = instances?.get(id)
-    if (before === undefined) return
-    this.#census[before.verdict] -= 1
-    instances?.delete(id)
+    const state = this.#services.get(service)
+    if (state === undefined) return
+    this.#count(state, state.instances.get(id), -1)
+    state.instances.delete(id)
     this.#closeIfEmpty(service)
+  }
+
+  #count({ verdicts }: MutableService, instance: Instance | undefined, by: 1 | -1): void {
+    if (instance === undefined) return
+    this.#census[instance.verdict] += by
+    verdicts[instance.verdict] += by
   }
 
   #open(name: string): MutableService {
     let service = this.#services.get(name)
     if (service === undefined) {
-      service = { name, instances: new Map(), document: undefined }
+      service = { name, instances: new Map(), verdicts: noVerdicts(), document: undefined }
       this.#services.set(name, service)
     }
     return service

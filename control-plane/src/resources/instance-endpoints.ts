@@ -1,6 +1,6 @@
 import type { EndpointHealth, EndpointInput } from '@waymark/sidecar-config/envoy/endpoints.ts'
 import type { Verdict } from '../domain/verdict.ts'
-import type { ServiceState } from '../mesh/mesh-state.ts'
+import type { ServiceState } from '../mesh/mesh-view.ts'
 
 /** Maintenance is a drain to Envoy; `unknown` is routed like healthy (registry.md, "Verdict"). */
 const health: Readonly<Record<Verdict, EndpointHealth>> = {

@@ -1,13 +1,20 @@
 /** Domain objects as REST shows them. */
 import type { Change, ChangeSet } from '../domain/change.ts'
 import type { Document } from '../domain/document.ts'
+import type { Flapping } from '../domain/flapping.ts'
 import type { Instance } from '../domain/instance.ts'
-import { verdicts, type Verdict } from '../domain/verdict.ts'
-import type { ServiceState } from '../mesh/mesh-state.ts'
+import type { ServiceState } from '../mesh/mesh-view.ts'
 import { toRegistration } from './instance-spec.ts'
 import type { ChangeSetView, ChangeView } from './schemas/change.ts'
 import type { DocumentView } from './schemas/document.ts'
 import type { InstanceView, ServiceSummaryView } from './schemas/instance.ts'
+
+/** Only a hold matters to others. It is never at a better verdict than degraded: each change has a worse side. */
+const flappingView = (flapping: Flapping | null): InstanceView['flapping'] => {
+  const held = flapping?.held ?? null
+  if (held?.verdict !== 'degraded' && held?.verdict !== 'unhealthy') return null
+  return { verdict: held.verdict, since: held.since, until: held.until }
+}
 
 export const instanceView = (instance: Instance): InstanceView => ({
   service: instance.service,
@@ -16,6 +23,7 @@ export const instanceView = (instance: Instance): InstanceView => ({
   verdict: instance.verdict,
   ...toRegistration(instance.spec),
   override: instance.override,
+  flapping: flappingView(instance.flapping),
   evidence: instance.evidence.map(evidence => ({ ...evidence })),
   removeAt: instance.removeAt,
   registeredAt: instance.registeredAt,
@@ -29,16 +37,12 @@ export const documentView = ({ kind, name, spec, revision }: Document): Document
   revision,
 })
 
-export const serviceSummaryView = (service: ServiceState): ServiceSummaryView => {
-  const counts = Object.fromEntries(verdicts.map(verdict => [verdict, 0])) as Record<Verdict, number>
-  for (const { verdict } of service.instances.values()) counts[verdict] += 1
-  return {
-    name: service.name,
-    instances: service.instances.size,
-    verdicts: counts,
-    document: service.document?.revision ?? null,
-  }
-}
+export const serviceSummaryView = (service: ServiceState): ServiceSummaryView => ({
+  name: service.name,
+  instances: service.instances.size,
+  verdicts: { ...service.verdicts },
+  document: service.document?.revision ?? null,
+})
 
 const changeView = (change: Change): ChangeView => {
   const { id, revision, position, aggregateId, occurredAt, actor, traceparent } = change
