@@ -32,6 +32,7 @@ import { OutboxTable } from './store/outbox-table.ts'
 import { OwnedRole } from './store/owned-role.ts'
 import { Pulses } from './store/pulses.ts'
 import { ReplicaTable } from './store/replica-table.ts'
+import { ReviewTable } from './store/review-table.ts'
 import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
@@ -185,7 +186,8 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const heartbeats = new Heartbeats({ ...common, mesh, registry, leases, replicaId: replica })
   const roles = new RoleTable(database)
   const role = new OwnedRole({ ...common, roles, name: sweeperRole, owner: replica })
-  const sweeper = new Sweeper({ ...common, role, leases, observations, registry })
+  const reviews = new ReviewTable(database)
+  const sweeper = new Sweeper({ ...common, role, leases, observations, reviews, registry })
   const checks = new CheckScheduler({
     ...common,
     mesh,

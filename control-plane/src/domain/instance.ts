@@ -1,4 +1,5 @@
 import type { Evidence } from './evidence.ts'
+import type { Flapping } from './flapping.ts'
 import type { Revision } from './revision.ts'
 import type { Override, Verdict } from './verdict.ts'
 
@@ -71,6 +72,10 @@ export interface Instance {
   readonly verdict: Verdict
   readonly evidence: readonly Evidence[]
   readonly override: Override | null
+  /** Of changes of verdict that are not long ago; null: there are none. */
+  readonly flapping: Flapping | null
+  /** When the verdict may change by itself: an override or a hold ends, evidence goes stale; ISO 8601, Postgres time. */
+  readonly reviewAt: string | null
   /** When a draining or expired instance is removed; ISO 8601, Postgres time. */
   readonly removeAt: string | null
   readonly registeredAt: string

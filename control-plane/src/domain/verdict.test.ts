@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Evidence, EvidenceStatus } from './evidence.ts'
-import { verdictOf, type Override, type Verdict } from './verdict.ts'
+import { assess, type Known } from './assess.ts'
+import type { Override, Verdict } from './verdict.ts'
+
+const verdictOf = (known: Known, time: number): Verdict =>
+  assess({ ...known, before: null, now: time, flapPolicy: null }).verdict
 
 const now = Date.parse('2026-03-01T12:00:00.000Z')
 const at = (offsetMs: number): string => new Date(now + offsetMs).toISOString()
@@ -22,6 +26,7 @@ const override = (status: Override['status']): Override => ({
   leaving: false,
   actor: 'test',
   since: at(-5_000),
+  expiresAt: null,
 })
 
 const statuses: readonly EvidenceStatus[] = ['passing', 'warning', 'critical']

@@ -2,6 +2,8 @@ import type { Evidence } from './evidence.ts'
 
 export const verdicts = ['healthy', 'degraded', 'unhealthy', 'draining', 'maintenance', 'unknown'] as const
 export type Verdict = (typeof verdicts)[number]
+/** A verdict that evidence alone can give. */
+export type EvidenceVerdict = Exclude<Verdict, 'draining' | 'maintenance'>
 
 /** An operator's word, or the instance's own announcement that it leaves: stronger than any evidence. */
 export interface Override {
@@ -11,22 +13,18 @@ export interface Override {
   readonly leaving: boolean
   readonly actor: string
   readonly since: string
-}
-
-interface EvidenceView {
-  readonly evidence: readonly Evidence[]
-  readonly override: Override | null
+  /** When it ends by itself; ISO 8601, Postgres time; null: when it is taken back. */
+  readonly expiresAt: string | null
 }
 
 /**
- * The health computed from an instance's evidence: the override first, then the worst valid evidence
- * (critical -> unhealthy, warning -> degraded, passing -> healthy); without valid evidence `unknown`.
- * Pure: `now` (ms since the epoch, Postgres time) decides what is still valid.
+ * The health that evidence alone speaks for: the worst of what is valid (critical -> unhealthy, warning -> degraded,
+ * passing -> healthy); without valid evidence `unknown`. Pure: `now` (ms since the epoch, Postgres time) decides what
+ * is still valid.
  */
-export const verdictOf = (view: EvidenceView, now: number): Verdict => {
-  if (view.override !== null) return view.override.status
-  let verdict: Verdict = 'unknown'
-  for (const { status, validUntil } of view.evidence) {
+export const evidenceVerdict = (evidence: readonly Evidence[], now: number): EvidenceVerdict => {
+  let verdict: 'healthy' | 'degraded' | 'unknown' = 'unknown'
+  for (const { status, validUntil } of evidence) {
     if (validUntil !== null && Date.parse(validUntil) <= now) continue
     if (status === 'critical') return 'unhealthy'
     if (status === 'warning') verdict = 'degraded'

@@ -5,6 +5,7 @@ import type { Logger } from '../runtime/logger.ts'
 import type { LeaseSurvey, LeaseTable } from '../store/lease-table.ts'
 import type { ObservationTable } from '../store/observation-table.ts'
 import type { OwnedRole, Ownership } from '../store/owned-role.ts'
+import type { ReviewTable } from '../store/review-table.ts'
 import { FencedError } from '../store/write.ts'
 import {
   decideExpiry,
@@ -22,7 +23,8 @@ export interface SweeperOptions {
   readonly role: OwnedRole
   readonly leases: Pick<LeaseTable, 'survey' | 'startMissing' | 'removable' | 'prune'>
   readonly observations: Pick<ObservationTable, 'prune'>
-  readonly registry: Pick<Registry, 'observe' | 'removeDue'>
+  readonly reviews: Pick<ReviewTable, 'due'>
+  readonly registry: Pick<Registry, 'observe' | 'removeDue' | 'review'>
   readonly clock: Clock
   readonly logger: Logger
   readonly intervalMs?: number
@@ -65,8 +67,8 @@ const recoveryLimitMs = 60_000
 const repairEvery = 10
 
 /**
- * Turns silence into verdicts: once a second it marks the leases that are over as expired, and removes instances
- * whose time has come. One replica does it at a time. Every time that decides is Postgres's, every write is
+ * Turns silence into verdicts: once a second it marks the leases that are over as expired, removes instances whose
+ * time has come, and looks again at those whose override, hold or evidence has ended. One replica does it at a time. Every time that decides is Postgres's, every write is
  * fenced and looks once more at its lease under the lock of the log.
  */
 export class Sweeper implements Component {
@@ -156,6 +158,7 @@ export class Sweeper implements Component {
     this.#remember(survey, decision)
     await this.#expire(decision.expire.slice(0, writeLimit), survey.now, context)
     await this.#remove(context)
+    await this.#review(context)
   }
 
   async #expire(expired: readonly LapsedLease[], now: number, context: SweepContext): Promise<void> {
@@ -179,6 +182,16 @@ export class Sweeper implements Component {
       due.map(instance => registry.removeDue(removal(instance, context), sweeperContext)),
     )
     this.#report(results, 'instances could not be removed')
+  }
+
+  /** Overrides and holds that end, evidence that goes stale. */
+  async #review({ fence }: SweepContext): Promise<void> {
+    const { reviews, registry } = this.#options
+    const due = await reviews.due(writeLimit)
+    const results = await Promise.allSettled(
+      due.map(instance => registry.review({ ...instance, fence }, sweeperContext)),
+    )
+    this.#report(results, 'instances could not be reviewed')
   }
 
   /** A fenced write needs no word: the role's owner hears of the loss by itself. */

@@ -1,6 +1,8 @@
+import { assess } from '../domain/assess.ts'
 import { WaymarkError } from '../domain/errors.ts'
+import type { FlapPolicy } from '../domain/flapping.ts'
 import type { Instance } from '../domain/instance.ts'
-import { verdictOf, type Override } from '../domain/verdict.ts'
+import type { Override } from '../domain/verdict.ts'
 import type { Draft, Write } from '../store/write.ts'
 import type { WriteContext } from './context.ts'
 
@@ -25,6 +27,7 @@ export const existing = (draft: Draft, service: string, id: string): Instance =>
 export const deregisterWrite = (
   { service, id, incarnation, drainMs }: DeregisterInput,
   { actor, traceparent }: WriteContext,
+  flapPolicy: FlapPolicy | null,
 ): Write<Instance | null> => ({
   touches: [{ kind: 'instance', service, id }],
   actor,
@@ -55,8 +58,10 @@ export const deregisterWrite = (
         instance.override?.status === 'draining'
           ? instance.override.since
           : new Date(draft.now).toISOString(),
+      expiresAt: null,
     }
-    const verdict = verdictOf({ evidence: instance.evidence, override }, draft.now)
-    return draft.putInstance({ ...instance, override, removeAt, verdict }, 'instance.draining')
+    const { evidence } = instance
+    const assessed = assess({ evidence, override, before: instance, now: draft.now, flapPolicy })
+    return draft.putInstance({ ...instance, override, removeAt, ...assessed }, 'instance.draining')
   },
 })

@@ -1,6 +1,8 @@
 import type { Evidence, EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
 import type { Instance } from '../domain/instance.ts'
-import { verdictOf } from '../domain/verdict.ts'
+import { assess } from '../domain/assess.ts'
+import type { FlapPolicy } from '../domain/flapping.ts'
+import type { TrafficHold } from '../domain/traffic-hold.ts'
 import type { Draft, Write } from '../store/write.ts'
 import type { WriteContext } from './context.ts'
 
@@ -20,6 +22,8 @@ export interface Observation {
   readonly removeAfterMs?: number | null
   /** The observation is a heartbeat: it renews the lease in the same write. */
   readonly beats?: boolean
+  /** Only of `traffic`. */
+  readonly hold?: TrafficHold
   readonly fence?: { readonly role: string; readonly fence: number }
 }
 
@@ -36,6 +40,7 @@ const withEvidence = (evidence: readonly Evidence[], next: Evidence): Evidence[]
 export const observeWrite = (
   observation: Observation,
   { actor, traceparent }: WriteContext,
+  flapPolicy: FlapPolicy | null,
 ): Write<Instance | null> => ({
   touches: [{ kind: 'instance', service: observation.service, id: observation.id }],
   actor,
@@ -56,8 +61,15 @@ export const observeWrite = (
       observedAt: now,
       validUntil: validForMs === null ? null : new Date(draft.now + validForMs).toISOString(),
       since: now,
+      ...(observation.hold === undefined ? {} : { hold: observation.hold }),
     })
-    const verdict = verdictOf({ evidence, override: instance.override }, draft.now)
+    const assessed = assess({
+      evidence,
+      override: instance.override,
+      before: instance,
+      now: draft.now,
+      flapPolicy,
+    })
     // An instance that leaves keeps its end, whatever becomes of its lease.
     const removeAt =
       removeAfterMs === undefined || instance.override?.leaving === true
@@ -66,9 +78,13 @@ export const observeWrite = (
           ? null
           : new Date(draft.now + removeAfterMs).toISOString()
     const sameStatus = before?.status === observation.status && before.output === observation.output
-    if (sameStatus && verdict === instance.verdict && (removeAt === null) === (instance.removeAt === null)) {
+    if (
+      sameStatus &&
+      assessed.verdict === instance.verdict &&
+      (removeAt === null) === (instance.removeAt === null)
+    ) {
       return instance
     }
-    return draft.putInstance({ ...instance, evidence, verdict, removeAt }, 'instance.health')
+    return draft.putInstance({ ...instance, evidence, ...assessed, removeAt }, 'instance.health')
   },
 })

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
+import { assess } from '../domain/assess.ts'
 import type { Evidence } from '../domain/evidence.ts'
+import type { FlapPolicy } from '../domain/flapping.ts'
 import type { Instance, InstanceSpec } from '../domain/instance.ts'
-import { verdictOf } from '../domain/verdict.ts'
 import type { Write } from '../store/write.ts'
 import type { WriteContext } from './context.ts'
 
@@ -49,6 +50,7 @@ const keptEvidence = (before: Instance, spec: InstanceSpec): Evidence[] =>
 export const registerWrite = (
   { service, id, spec }: RegisterInput,
   { actor, traceparent }: WriteContext,
+  flapPolicy: FlapPolicy | null,
 ): Write<RegisterResult> => ({
   touches: [{ kind: 'instance', service, id }],
   actor,
@@ -65,7 +67,7 @@ export const registerWrite = (
           id,
           incarnation,
           spec,
-          verdict: verdictOf({ evidence, override: null }, draft.now),
+          ...assess({ evidence, override: null, before: null, now: draft.now, flapPolicy }),
           evidence,
           override: null,
           removeAt: null,
@@ -96,7 +98,14 @@ export const registerWrite = (
         spec,
         evidence,
         override,
-        verdict: verdictOf({ evidence, override }, draft.now),
+        // A process that comes back unchanged goes on flapping; another one begins anew.
+        ...assess({
+          evidence,
+          override,
+          before: isDeepStrictEqual(before.spec, spec) ? before : null,
+          now: draft.now,
+          flapPolicy,
+        }),
         removeAt: null,
       },
       'instance.updated',

@@ -1,4 +1,5 @@
 import type { Document } from '../domain/document.ts'
+import { defaultFlapPolicy, type FlapPolicy } from '../domain/flapping.ts'
 import type { Instance, InstanceSpec } from '../domain/instance.ts'
 import type { Committed, Write } from '../store/write.ts'
 import type { Precondition, WriteContext } from './context.ts'
@@ -8,10 +9,17 @@ import { observeWrite, type Observation } from './observe.ts'
 import { overrideWrite, type OverrideInput } from './override.ts'
 import { registerWrite, type RegisterResult } from './register.ts'
 import { removeDueWrite, type Removal } from './remove.ts'
+import { reviewWrite, type Review } from './review.ts'
+import { withdrawWrite, type Withdrawal } from './withdraw.ts'
 
 /** The part of the store that the registry needs: store/sequencer.ts. */
 export interface WriteLog {
   submit<R>(write: Write<R>): Promise<Committed<R>>
+}
+
+export interface RegistryOptions extends WriteLog {
+  /** null: verdicts are not damped. All replicas should have the same. */
+  readonly flapPolicy?: FlapPolicy | null
 }
 
 export interface InstanceRef {
@@ -26,6 +34,8 @@ export type {
   Precondition,
   RegisterResult,
   Removal,
+  Review,
+  Withdrawal,
   WriteContext,
 }
 
@@ -35,9 +45,11 @@ export type {
  */
 export class Registry {
   readonly #log: WriteLog
+  readonly #flapPolicy: FlapPolicy | null
 
-  constructor(log: WriteLog) {
-    this.#log = log
+  constructor(options: RegistryOptions) {
+    this.#log = options
+    this.#flapPolicy = options.flapPolicy === undefined ? defaultFlapPolicy : options.flapPolicy
   }
 
   /** Idempotent: an equal registration changes nothing but the incarnation, which only grows. */
@@ -45,17 +57,17 @@ export class Registry {
     input: InstanceRef & { readonly spec: InstanceSpec },
     context: WriteContext,
   ): Promise<Committed<RegisterResult>> {
-    return this.#log.submit(registerWrite(input, context))
+    return this.#log.submit(registerWrite(input, context, this.#flapPolicy))
   }
 
   /** Refuses with `instance_not_found`, `incarnation_conflict`. Result: the draining instance, or null: gone. */
   deregister(input: DeregisterInput, context: WriteContext): Promise<Committed<Instance | null>> {
-    return this.#log.submit(deregisterWrite(input, context))
+    return this.#log.submit(deregisterWrite(input, context, this.#flapPolicy))
   }
 
   /** Refuses with `instance_not_found`. */
   override(input: OverrideInput, context: WriteContext): Promise<Committed<Instance>> {
-    return this.#log.submit(overrideWrite(input, context))
+    return this.#log.submit(overrideWrite(input, context, this.#flapPolicy))
   }
 
   /**
@@ -63,7 +75,17 @@ export class Registry {
    * incarnation than the observation names, is left alone (result null): evidence comes late by nature.
    */
   observe(input: Observation, context: WriteContext): Promise<Committed<Instance | null>> {
-    return this.#log.submit(observeWrite(input, context))
+    return this.#log.submit(observeWrite(input, context, this.#flapPolicy))
+  }
+
+  /** Takes evidence back that nobody stands by any more: its check is no longer asked for. */
+  withdraw(input: Withdrawal, context: WriteContext): Promise<Committed<Instance | null>> {
+    return this.#log.submit(withdrawWrite(input, context, this.#flapPolicy))
+  }
+
+  /** Draws the verdict of an instance anew whose `reviewAt` has passed; false: there was nothing to do. */
+  review(input: Review, context: WriteContext): Promise<Committed<boolean>> {
+    return this.#log.submit(reviewWrite(input, context, this.#flapPolicy))
   }
 
   /** Removes an instance whose `removeAt` has passed; false: it is gone, or was given more time. */

@@ -101,12 +101,15 @@ const writeStatement = {
       where l.service = k.service and l.id = k.id
     ), kept as (
       insert into instance
-      select service, id, incarnation, spec, verdict, evidence, override, "removeAt", "registeredAt", revision
+      select service, id, incarnation, spec, verdict, evidence, override, "removeAt", "registeredAt", revision,
+        flapping, "reviewAt"
       from jsonb_to_recordset($5::jsonb) x (service text, id text, incarnation bigint, spec jsonb, verdict text,
-        evidence jsonb, override jsonb, "removeAt" timestamptz, "registeredAt" timestamptz, revision bigint)
+        evidence jsonb, override jsonb, "removeAt" timestamptz, "registeredAt" timestamptz, revision bigint,
+        flapping jsonb, "reviewAt" timestamptz)
       on conflict (service, id) do update set incarnation = excluded.incarnation, spec = excluded.spec,
         verdict = excluded.verdict, evidence = excluded.evidence, override = excluded.override,
-        remove_at = excluded.remove_at, registered_at = excluded.registered_at, revision = excluded.revision
+        remove_at = excluded.remove_at, registered_at = excluded.registered_at, revision = excluded.revision,
+        flapping = excluded.flapping, review_at = excluded.review_at
     ), beats as (
       insert into lease
       select service, id, incarnation, "ttlMs", clock_timestamp()

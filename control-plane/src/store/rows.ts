@@ -2,6 +2,7 @@
 import type { Change, ChangeSet, ChangeType } from '../domain/change.ts'
 import type { Document } from '../domain/document.ts'
 import type { Evidence } from '../domain/evidence.ts'
+import type { Flapping } from '../domain/flapping.ts'
 import type { Instance, InstanceSpec } from '../domain/instance.ts'
 import type { Override, Verdict } from '../domain/verdict.ts'
 
@@ -21,7 +22,13 @@ export interface InstanceRow {
   readonly remove_at: Time | null
   readonly registered_at: Time
   readonly revision: number | string
+  readonly flapping: Flapping | null
+  readonly review_at: Time | null
 }
+
+/** One that was written before overrides could end has no such field. */
+const completeOverride = (override: Override | null): Override | null =>
+  override === null ? null : { ...override, expiresAt: (override as Partial<Override>).expiresAt ?? null }
 
 export const toInstance = (row: InstanceRow): Instance => ({
   service: row.service,
@@ -30,7 +37,9 @@ export const toInstance = (row: InstanceRow): Instance => ({
   spec: row.spec,
   verdict: row.verdict as Verdict,
   evidence: row.evidence,
-  override: row.override,
+  override: completeOverride(row.override),
+  flapping: row.flapping,
+  reviewAt: row.review_at === null ? null : iso(row.review_at),
   removeAt: row.remove_at === null ? null : iso(row.remove_at),
   registeredAt: iso(row.registered_at),
   revision: Number(row.revision),
@@ -63,8 +72,20 @@ export interface ChangeRow {
   readonly traceparent: string | null
 }
 
+/** What an older version has written into the log has fewer fields. */
+const completeInstance = (instance: unknown): unknown =>
+  instance === null || typeof instance !== 'object'
+    ? instance
+    : {
+        flapping: null,
+        reviewAt: null,
+        ...instance,
+        override: completeOverride((instance as Pick<Instance, 'override'>).override),
+      }
+
 const toChange = (row: ChangeRow): Change => {
   // The payload is what putInstance and putDocument wrote: domain values as JSON.
+  const complete = row.aggregatetype === 'instance' ? completeInstance : (state: unknown) => state
   const change = {
     id: row.id,
     revision: Number(row.revision),
@@ -75,8 +96,8 @@ const toChange = (row: ChangeRow): Change => {
     aggregateType: row.aggregatetype,
     aggregateId: row.aggregateid,
     type: row.type as ChangeType,
-    before: row.payload.before,
-    after: row.payload.after,
+    before: complete(row.payload.before),
+    after: complete(row.payload.after),
   }
   return change as Change
 }

@@ -1,6 +1,7 @@
 /** The rows of migrations/, as kysely sees them. bigint columns arrive as strings. */
 import type { ColumnType, JSONColumnType } from 'kysely'
 import type { Evidence } from '../domain/evidence.ts'
+import type { Flapping } from '../domain/flapping.ts'
 import type { InstanceSpec } from '../domain/instance.ts'
 import type { Override } from '../domain/verdict.ts'
 
@@ -25,6 +26,8 @@ interface InstanceTable {
   remove_at: NullableTimestamp
   registered_at: Timestamp
   revision: BigInt
+  flapping: JSONColumnType<Flapping> | null
+  review_at: NullableTimestamp
 }
 
 interface DocumentTable {
@@ -123,6 +126,10 @@ interface OutboxCursorTable {
   position: number
   fence: BigInt
   updated_at: Timestamp
+  origin: ColumnType<string, string | undefined>
+  epoch: ColumnType<string, number | string | undefined>
+  paused_at: NullableTimestamp
+  paused_by: ColumnType<string | null>
 }
 
 interface OutboxParkedTable {

@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/runtime/logger.ts'
 import { LeaseTable } from '../../src/store/lease-table.ts'
 import { ObservationTable } from '../../src/store/observation-table.ts'
 import { OwnedRole } from '../../src/store/owned-role.ts'
+import { ReviewTable } from '../../src/store/review-table.ts'
 import { RoleTable } from '../../src/store/role-table.ts'
 import type { TestDatabase } from './database.ts'
 import type { TestReplica } from './replica.ts'
@@ -35,6 +36,7 @@ export const createSweeper = (
     role: createRole(test, { owner }),
     leases: new LeaseTable(test.database),
     observations: new ObservationTable(test.database),
+    reviews: new ReviewTable(test.database),
     graceMs: 0,
     ...options,
   })

@@ -36,6 +36,8 @@ const instance = (id: string, overrides: Partial<Instance> = {}): Instance => ({
   verdict: 'unknown',
   evidence: [],
   override: null,
+  flapping: null,
+  reviewAt: null,
   removeAt: null,
   registeredAt: '2026-01-01T00:00:00.000Z',
   revision: 1,

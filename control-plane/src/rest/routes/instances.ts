@@ -6,6 +6,7 @@ import type { Instance } from '../../domain/instance.ts'
 import { ackedWrite, removed, type AckedQuery as AckedQueryValues } from '../acked-write.ts'
 import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
 import { freshInstance } from '../fresh-instance.ts'
+import { overrideEnd } from '../override-end.ts'
 import { matchesFilters } from '../instance-filters.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
 import { InstanceParams, noBody, ServiceParams } from '../schemas/common.ts'
@@ -212,7 +213,7 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
     async (request, reply): Promise<WrittenInstanceView> => {
       const { params, query, body } = request
       const { status, reason = '' } = body
-      const override = status === 'none' ? null : { status, reason }
+      const override = status === 'none' ? null : { status, reason, ends: overrideEnd(body) }
       const { committed, acked } = await ackedWrite(
         { context, query, reply, unchanged: ({ revision }) => revision },
         () => registry.override({ ...params, override }, writeContext(request)),

@@ -26,7 +26,10 @@ const Evidence = define(
   'Evidence',
   Type.Object(
     {
-      source: Type.String({ description: 'lease, report, traffic, or check:N (the Nth check, from 0)' }),
+      source: Type.String({
+        description:
+          'lease, report, traffic, check:N (the Nth check of the registration, from 0) or service-check:N (of the Service document)',
+      }),
       observer: Type.String(),
       status: EvidenceStatus,
       output: Type.String({ description: 'what was seen, in words' }),
@@ -50,6 +53,22 @@ const Override = define(
       leaving: Type.Boolean({ description: 'the instance itself leaves; false: an operator said so' }),
       actor: Type.String(),
       since: Time,
+      expiresAt: nullable({ ...Time, description: 'when it ends by itself; null: when it is taken back' }),
+    },
+    closed,
+  ),
+)
+
+const Flapping = define(
+  'Flapping',
+  Type.Object(
+    {
+      verdict: Type.Enum(['degraded', 'unhealthy'], {
+        type: 'string',
+        description: 'the instance is held at this, whatever better its evidence says',
+      }),
+      since: Time,
+      until: { ...Time, description: 'when it is let go, unless its evidence changes its mind again' },
     },
     closed,
   ),
@@ -80,6 +99,10 @@ const InstanceSchema = define(
       sidecar: present<{ port: number } | null>(sidecar),
       override: Type.Unsafe<Static<typeof Override.schema> | null>({
         anyOf: [Override.ref, { type: 'null' }],
+      }),
+      flapping: Type.Unsafe<Static<typeof Flapping.schema> | null>({
+        anyOf: [Flapping.ref, { type: 'null' }],
+        description: 'its verdict has changed too often; null: it is not held',
       }),
       evidence: Type.Array(Evidence.ref),
       removeAt: nullable({ ...Time, description: 'when a draining or expired instance is removed' }),
@@ -177,8 +200,16 @@ export const OverrideBody = Type.Object(
       description: '"maintenance", "draining" or "none"',
     }),
     reason: Type.Optional(line('a reason', 256)),
+    ttl: Type.Optional({
+      ...DurationText,
+      description: 'how long it stands: a duration from 1s to 8760h; not together with expiresAt',
+    }),
+    expiresAt: Type.Optional({
+      ...Time,
+      description: 'when it ends by itself: a time that is still to come (ISO 8601 with a zone)',
+    }),
   },
-  { ...closed, description: 'an object with status and reason' },
+  { ...closed, description: 'an object with status, reason and ttl or expiresAt' },
 )
 
 export const DeregisterQuery = Type.Object(
@@ -219,6 +250,7 @@ export const ReadQuery = Type.Object(readQuery, closed)
 export const namedInstanceSchemas = [
   Evidence,
   Override,
+  Flapping,
   InstanceSchema,
   WrittenInstanceSchema,
   InstanceDetailSchema,
