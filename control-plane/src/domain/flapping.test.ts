@@ -116,7 +116,7 @@ describe('flap damping', () => {
         const flapping = last(looks)
         fc.pre(flapping !== null && flapping.held !== null)
         const { seen } = flapping
-        const now = Date.parse(flapping.held?.until ?? '')
+        const now = Date.parse(flapping.held.until)
         const input = { before: flapping, seen, verdict: seen, counts: true, policy }
         expect(afterVerdict({ ...input, now: now - 1 })?.held ?? null).not.toBeNull()
         expect(afterVerdict({ ...input, now })?.held ?? null).toBeNull()

@@ -24,7 +24,8 @@ export const reviewWrite = (
     if (instance === undefined || instance.reviewAt === null) return false
     if (Date.parse(instance.reviewAt) > draft.now) return false
     const { evidence, override: before } = instance
-    const expired = before?.expiresAt != null && Date.parse(before.expiresAt) <= draft.now
+    const end = before?.expiresAt ?? null
+    const expired = end !== null && Date.parse(end) <= draft.now
     const override = expired ? null : before
     const assessed = assess({ evidence, override, before: instance, now: draft.now, flapPolicy })
     const next = { ...instance, override, ...assessed }
