@@ -12,17 +12,19 @@ export interface Withdrawal {
   readonly sources: readonly EvidenceSource[]
   /** Tells the instance from a later one under the same id. */
   readonly registeredAt: string
+  readonly fence?: { readonly role: string; readonly fence: number }
 }
 
 /** The result is null when the instance is gone, or another one. */
 export const withdrawWrite = (
-  { service, id, sources, registeredAt }: Withdrawal,
+  { service, id, sources, registeredAt, fence }: Withdrawal,
   { actor, traceparent }: WriteContext,
   flapPolicy: FlapPolicy | null,
 ): Write<Instance | null> => ({
   touches: [{ kind: 'instance', service, id }],
   actor,
   traceparent,
+  ...(fence === undefined ? {} : { fence }),
   decide: draft => {
     const instance = draft.instance(service, id)
     if (instance?.registeredAt !== registeredAt) return null

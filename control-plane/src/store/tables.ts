@@ -120,6 +120,14 @@ interface AckReportTable {
   until: Timestamp
 }
 
+interface TrafficTallyTable {
+  service: string
+  replica: string
+  suspects: string[]
+  tally: JSONColumnType<object>
+  at: Timestamp
+}
+
 interface OutboxCursorTable {
   sink: string
   revision: BigInt
@@ -159,6 +167,7 @@ export interface Tables {
   sidecar_coverage: SidecarCoverageTable
   ack_wanted: AckWantedTable
   ack_report: AckReportTable
+  traffic_tally: TrafficTallyTable
   outbox_cursor: OutboxCursorTable
   outbox_parked: OutboxParkedTable
 }
