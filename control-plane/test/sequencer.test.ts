@@ -96,6 +96,34 @@ describe('a database that does not answer', () => {
   })
 })
 
+describe('a database that takes no writes', () => {
+  it('is asked again until it does, though nobody writes', async () => {
+    const { sequencer, registry } = one
+    const register = (id: string) => registry.register({ service: 'full', id, spec: instanceSpec() }, context)
+    await register('before')
+    expect(sequencer.writes).toMatchObject({ refusal: null })
+    // As a full disk answers: for a row of the log and for the rows of the probe.
+    const refuse = (table: string) =>
+      sql`create trigger refuse before insert on ${sql.table(table)} execute function refuse()`
+    await sql`create function refuse() returns trigger language plpgsql as $$
+      begin raise exception 'no room' using errcode = '53100'; end $$`.execute(database.database)
+    for (const table of ['instance', 'write_probe']) await refuse(table).execute(database.database)
+    await expect(register('refused')).rejects.toMatchObject({ code: 'database_unavailable' })
+    expect(sequencer.writes).toMatchObject({ refusal: 'no room (53100)', restoredMs: null })
+    for (const table of ['instance', 'write_probe'])
+      await sql`drop trigger refuse on ${sql.table(table)}`.execute(database.database)
+    const head = one.mesh.revision
+    await vi.waitFor(
+      () => {
+        expect(sequencer.writes).toMatchObject({ refusal: null, restoredMs: expect.any(Number) as number })
+      },
+      { timeout: 10_000 },
+    )
+    expect(sequencer.writes.slowestMs).toBeGreaterThan(0)
+    expect(one.mesh.revision).toBe(head)
+  })
+})
+
 describe('the revision log', () => {
   it('gives 200 registrations over two replicas gapless revisions and both replicas the same state', async () => {
     await caughtUp()

@@ -15,6 +15,17 @@ const meshLock = '7400000002'
 /** One round trip: a transaction that has the mesh's lock. Its later statements see all that was committed before. */
 export const beginLocked = `begin; select pg_advisory_xact_lock(${meshLock})`
 
+/** More than the free space that a page of the table could have left. */
+const probeBytes = 65_536
+
+/** Whether the database takes writes, without a word in the log: what it does needs room on the disk, as writes do. */
+export const probe = async (client: pg.Client): Promise<void> => {
+  await client.query(
+    `${beginLocked}; truncate write_probe; ` +
+      `insert into write_probe select repeat(md5(n::text), 32) from generate_series(1, ${probeBytes / 1_024}) n; commit`,
+  )
+}
+
 const readStatement = {
   name: 'batch-read',
   text: `

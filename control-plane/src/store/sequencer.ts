@@ -8,9 +8,10 @@ import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import { Batch } from './batch.ts'
-import { beginLocked, makeRoom, readBatch, writeBatch } from './batch-sql.ts'
+import { beginLocked, makeRoom, probe, readBatch, writeBatch } from './batch-sql.ts'
 import { clientConfig, type ConnectionOptions } from './database.ts'
-import { databaseUnavailable, isUnavailable } from './unavailable.ts'
+import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailable.ts'
+import { WriteHealth, type WriteState } from './write-health.ts'
 import { FencedError, type Committed, type Write } from './write.ts'
 
 export interface SequencerOptions {
@@ -50,6 +51,8 @@ const idleTransactionMs = 4_000
  * gives up: their callers can turn to another replica. More than another replica may hold the mesh's lock.
  */
 const silentMs = 5_000
+/** While writes are refused, how often the database is asked whether it takes them again. */
+const probeMs = 1_000
 
 interface Waiting {
   readonly write: Write<unknown>
@@ -79,6 +82,7 @@ export class Sequencer implements Component {
   #backend: number | null = null
   #roomUpTo = 0
   readonly #wakeup = new Wakeup()
+  readonly #health: WriteHealth
   #refuseUntil = 0
   /** A batch waits for a database that says nothing. */
   #silent = false
@@ -89,6 +93,7 @@ export class Sequencer implements Component {
     this.#options = options
     this.#queue = new BoundedQueue(options.capacity ?? 10_000)
     this.#batchLimit = options.batchLimit ?? 256
+    this.#health = new WriteHealth(options.clock)
     this.#backoff = new Backoff({ baseMs: 100, maxMs: 1_000, random: options.random })
   }
 
@@ -99,6 +104,10 @@ export class Sequencer implements Component {
   /** The database backend that serves this sequencer; null while it has none. */
   get backend(): number | null {
     return this.#backend
+  }
+
+  get writes(): WriteState {
+    return this.#health.state(this.#queue.size)
   }
 
   /** Transactions committed so far. */
@@ -134,8 +143,10 @@ export class Sequencer implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#queue.size === 0) await this.#wakeup.wait(signal)
-      await this.step()
+      const patience = this.#health.refusing ? { clock: this.#options.clock, ms: probeMs } : undefined
+      if (this.#queue.size === 0) await this.#wakeup.wait(signal, patience)
+      if (this.#queue.size > 0) await this.step()
+      else if (this.#health.refusing) await this.#patiently(() => this.#probe(signal))
     }
     this.#stopped = true
     this.#refuse(
@@ -149,27 +160,52 @@ export class Sequencer implements Component {
   async step(): Promise<void> {
     const batch = this.#queue.take(this.#batchLimit)
     if (batch.length === 0) return
+    await this.#patiently(async () => {
+      try {
+        await this.#commit(batch)
+        this.#backoff.reset()
+      } catch (error) {
+        if (isUnavailable(error)) {
+          await this.#unavailable(batch, error)
+        } else if (batch.length === 1) {
+          this.#refuse(batch, this.#unexpected(error))
+        } else {
+          await this.#oneByOne(batch)
+        }
+      }
+    })
+  }
+
+  /** Refuses what waits behind `work` when the database leaves that without an answer. */
+  async #patiently(work: () => Promise<void>): Promise<void> {
     const patience = this.#options.clock.timer(silentMs, () => {
       this.#fallSilent()
     })
     try {
-      await this.#commit(batch)
-      this.#backoff.reset()
-    } catch (error) {
-      if (isUnavailable(error)) {
-        await this.#unavailable(batch, error)
-      } else if (batch.length === 1) {
-        this.#refuse(batch, this.#unexpected(error))
-      } else {
-        await this.#oneByOne(batch)
-      }
+      await work()
     } finally {
       patience.cancel()
+      this.#health.ended()
       this.#silent = false
     }
   }
 
+  /** Asks a database that refused the last writes whether it takes them again: nobody else may be writing. */
+  async #probe(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    try {
+      this.#health.began()
+      await probe(await this.#connect())
+      this.#health.committed()
+      this.#backoff.reset()
+    } catch (error) {
+      this.#health.refused(whyUnavailable(error))
+      await this.#disconnect()
+    }
+  }
+
   async #commit(batch: readonly Waiting[]): Promise<void> {
+    this.#health.began()
     const client = await this.#connect()
     let sets: readonly ChangeSet[] = []
     let outcomes: readonly Outcome[] = []
@@ -195,6 +231,7 @@ export class Sequencer implements Component {
       )
     }
     this.#batches += 1
+    this.#health.committed()
     if (sets.length > 0) this.#options.onCommitted(sets)
     batch.forEach((waiting, index) => {
       const outcome = outcomes[index]
@@ -282,6 +319,7 @@ export class Sequencer implements Component {
   async #unavailable(batch: readonly Waiting[], error: unknown): Promise<void> {
     await this.#disconnect()
     const { clock, logger } = this.#options
+    this.#health.refused(whyUnavailable(error))
     this.#refuseUntil = clock.monotonic() + this.#backoff.next()
     logger.warn(
       { error: String(error), writes: batch.length + this.#queue.size },
@@ -295,6 +333,7 @@ export class Sequencer implements Component {
   /** What waits has not been sent, so nothing of it was written. */
   #fallSilent(): void {
     this.#silent = true
+    this.#health.refused(`no answer for ${silentMs / 1_000} s`)
     const waiting = this.#queue.take(this.#queue.capacity)
     this.#options.logger.warn({ writes: waiting.length }, 'writes refused: the database does not answer')
     this.#refuse(waiting, databaseUnavailable(undefined, 'the database does not answer; nothing was written'))

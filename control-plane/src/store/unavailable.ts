@@ -21,6 +21,15 @@ export const isUnavailable = (error: unknown): boolean => {
   return error instanceof Error && (error.name === 'Error' || error.name === 'AggregateError')
 }
 
+/** What the server or the socket said, with the server's code. */
+export const whyUnavailable = (error: unknown): string => {
+  const cause = error instanceof WaymarkError && error.cause !== undefined ? error.cause : error
+  const { message, code } = cause as { readonly message?: string; readonly code?: string }
+  // A failed attempt at several addresses has a code and no message.
+  const words = message === undefined || message === '' ? (code ?? String(cause)) : message
+  return cause instanceof pg.DatabaseError ? `${words} (${cause.code ?? 'no code'})` : words
+}
+
 export const databaseUnavailable = (cause: unknown, detail?: string): WaymarkError =>
   new WaymarkError('database_unavailable', detail ?? 'the database cannot be reached; nothing was written', {
     cause,
