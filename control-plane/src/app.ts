@@ -4,11 +4,7 @@ import { Retention } from './registry/retention.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { ModeState } from './domain/mode.ts'
 import { Feed } from './feed/feed.ts'
-import { CheckScheduler } from './health/checks/check-scheduler.ts'
-import { createProbe } from './health/checks/probe.ts'
-import { Heartbeats } from './health/heartbeats.ts'
-import { Membership } from './health/membership.ts'
-import { Sweeper, sweeperRole } from './health/sweeper.ts'
+import { createHealth } from './health/create-health.ts'
 import { MeshState } from './mesh/mesh-state.ts'
 import { MeshSource } from './resources/mesh-source.ts'
 import { AckExchange } from './resources/ack-exchange.ts'
@@ -25,14 +21,9 @@ import { ReplicaStatus } from './status-reader.ts'
 import { AckTable } from './store/ack-table.ts'
 import { ChangeLog } from './store/change-log.ts'
 import { openDatabase } from './store/database.ts'
-import { LeaseTable } from './store/lease-table.ts'
 import { migrate } from './store/migrate.ts'
-import { ObservationTable } from './store/observation-table.ts'
 import { OutboxTable } from './store/outbox-table.ts'
-import { OwnedRole } from './store/owned-role.ts'
 import { Pulses } from './store/pulses.ts'
-import { ReplicaTable } from './store/replica-table.ts'
-import { ReviewTable } from './store/review-table.ts'
 import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
@@ -168,13 +159,17 @@ export const createApp = async (options: AppOptions): Promise<App> => {
 
   // Health.
   const addresses = { http: hostPort(config.http), xds: hostPort(config.xds) }
-  const leases = new LeaseTable(database)
-  const observations = new ObservationTable(database)
-  const membership = new Membership({
+  const roles = new RoleTable(database)
+  const { membership, heartbeats, sweeper, checks, traffic } = createHealth({
     ...common,
-    replicas: new ReplicaTable(database),
-    id: replica,
+    database,
+    mesh,
+    loads,
+    registry,
+    roles,
+    replica,
     addresses: () => addresses,
+    checkPolicy: config.checkPolicy,
   })
   const acks = new AckExchange({
     ...common,
@@ -182,20 +177,6 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     store: new AckTable<RevisionReport>({ database, connection, replica }),
     replica,
     members: () => membership.liveIds,
-  })
-  const heartbeats = new Heartbeats({ ...common, mesh, registry, leases, replicaId: replica })
-  const roles = new RoleTable(database)
-  const role = new OwnedRole({ ...common, roles, name: sweeperRole, owner: replica })
-  const reviews = new ReviewTable(database)
-  const sweeper = new Sweeper({ ...common, role, leases, observations, reviews, registry })
-  const checks = new CheckScheduler({
-    ...common,
-    mesh,
-    members: membership,
-    registry,
-    observations,
-    probe: createProbe({ clock, policy: config.checkPolicy }),
-    replicaId: replica,
   })
   const retention = new Retention({
     ...common,
@@ -278,7 +259,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const [back, last] = [new AbortController(), new AbortController()]
   const stages: readonly [AbortController, readonly Component[]][] = [
     [front, [xds, ...secure.components, status]],
-    [middle, [heartbeats, sweeper, checks, membership, reporter, acks, retention, ...publishers]],
+    [middle, [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, ...publishers]],
     [back, [sequencer, feed]],
     // What the others do to their end is told, too.
     [last, [telemetry]],
