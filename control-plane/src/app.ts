@@ -203,10 +203,12 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replica,
     mesh,
     feed,
+    sequencer,
     sweeper,
     sinks: () => publishers.map(publisher => publisher.status()),
     replicas: () => membership.live,
     streams: () => xds.counters.streams,
+    newcomers: () => xds.counters.waiting,
   })
   const telemetry: Telemetry = new Telemetry({
     clock,

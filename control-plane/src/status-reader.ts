@@ -7,6 +7,7 @@ import type { ReplicaReport, SinkReport, StatusReader, StatusReport } from './re
 import type { Clock } from './runtime/clock.ts'
 import type { Component } from './runtime/component.ts'
 import type { Logger } from './runtime/logger.ts'
+import type { WriteState } from './store/write-health.ts'
 
 interface ReplicaStatusOptions {
   readonly replica: string
@@ -14,10 +15,13 @@ interface ReplicaStatusOptions {
   readonly logger: Logger
   readonly mesh: MeshState
   readonly feed: { status(): FeedStatus }
+  readonly sequencer: { readonly writes: WriteState }
   readonly sweeper: { status(): SweeperStatus }
   readonly sinks: () => readonly SinkReport[]
   readonly replicas: () => readonly ReplicaReport[]
   readonly streams: () => number
+  /** Streams that wait to be admitted. */
+  readonly newcomers: () => number
 }
 
 /** What this replica can say of itself and of the mesh, from memory: it answers also without a database. */
@@ -48,17 +52,20 @@ export class ReplicaStatus implements StatusReader, Component {
   }
 
   modes(): ModeState[] {
-    const { mesh, feed, sweeper, sinks, clock } = this.#options
-    const { connected, lastError } = feed.status()
+    const { mesh, feed, sequencer, sweeper, sinks, newcomers, clock } = this.#options
+    const { connected, lastError, head, slowestMs } = feed.status()
     const { recoveringUntil, selfPreservation } = sweeper.status()
     return this.#modes.states(
       {
         loaded: mesh.loaded,
-        database: { connected, lastError },
+        database: { connected, lastError, slowestMs },
+        writes: sequencer.writes,
         revision: mesh.revision,
+        head,
         swept: selfPreservation !== null,
         recoveringUntil,
         selfPreservation: selfPreservation?.active === true ? selfPreservation.reason : null,
+        newcomers: newcomers(),
         sinks: sinks(),
       },
       clock.now(),

@@ -5,6 +5,7 @@ import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
+import { RecentMax } from '../runtime/recent-max.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import type { ChangeLog } from '../store/change-log.ts'
 
@@ -36,6 +37,8 @@ export interface FeedStatus {
   readonly since: number
   readonly lastContactAt: number | null
   readonly lastError: string | null
+  /** The slowest read of the last 10 s, also one that has no answer yet (ms). */
+  readonly slowestMs: number
   /** The newest revision that the last read saw. */
   readonly head: Revision
 }
@@ -55,7 +58,8 @@ export class Feed implements Component {
   readonly #wakeup = new Wakeup()
   /** When the read began that has no answer yet (monotonic ms). */
   #readingSince: number | null = null
-  #status: FeedStatus
+  readonly #slowest = new RecentMax({ windowMs: 10_000 })
+  #status: Omit<FeedStatus, 'slowestMs'>
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -67,11 +71,14 @@ export class Feed implements Component {
 
   status(): FeedStatus {
     const { clock } = this.#options
-    const waited = this.#readingSince === null ? 0 : clock.monotonic() - this.#readingSince
-    if (!this.#status.connected || waited <= this.#silentMs) return this.#status
+    const now = clock.monotonic()
+    const waited = this.#readingSince === null ? 0 : now - this.#readingSince
+    const slowestMs = Math.max(waited, this.#slowest.at(now))
+    if (!this.#status.connected || waited <= this.#silentMs) return { ...this.#status, slowestMs }
     // A database that is paused, or a network that swallows packets: nothing fails, nothing comes.
     return {
       ...this.#status,
+      slowestMs,
       connected: false,
       since: clock.now() - waited,
       lastError: `no answer for ${Math.floor(waited / 1_000)} s`,
@@ -147,11 +154,15 @@ export class Feed implements Component {
   }
 
   async #reading<T>(read: Promise<T>): Promise<T> {
-    this.#readingSince = this.#options.clock.monotonic()
+    const { clock } = this.#options
+    const since = clock.monotonic()
+    this.#readingSince = since
     try {
       return await read
     } finally {
       this.#readingSince = null
+      const now = clock.monotonic()
+      this.#slowest.record(now - since, now)
     }
   }
 
