@@ -59,6 +59,24 @@ describe('a commit whose outcome is not known', () => {
   })
 })
 
+describe('a connection that the server ends while rows are written', () => {
+  it('leaves no doubt: nothing was written', async () => {
+    await sql`create function fall() returns trigger language plpgsql as $$
+      begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$`.execute(database.database)
+    await sql`create trigger fall before insert on instance
+      for each row when (new.service = 'falling') execute function fall()`.execute(database.database)
+    const register = () =>
+      one.registry.register({ service: 'falling', id: 'a', spec: instanceSpec() }, context)
+    await expect(register()).rejects.toMatchObject({
+      code: 'database_unavailable',
+      message: expect.stringContaining('nothing was written') as string,
+    })
+    await sql`drop trigger fall on instance`.execute(database.database)
+    const again = await vi.waitFor(register, { timeout: 10_000 })
+    expect(again.result.created).toBe(true)
+  })
+})
+
 describe('a database that does not answer', () => {
   it('refuses the writes behind a batch that waits, and takes writes again after it', async () => {
     const clock = new ManualClock()

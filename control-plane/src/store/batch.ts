@@ -67,6 +67,28 @@ export class Batch {
     return [...this.#state.instances.values()].filter(instance => instance !== null)
   }
 
+  /** Instances whose row is not what a change of the log says: it does not carry incarnations. */
+  get amendedInstances(): Instance[] {
+    const changed = new Set(this.sets.flatMap(set => set.changes.map(({ after }) => after)))
+    return this.savedInstances.filter(instance => !changed.has(instance))
+  }
+
+  /** Whether the row of an instance is to be what this change says: nothing later in the batch touched it. */
+  stands({ aggregateType, aggregateId, after }: Change): boolean {
+    return aggregateType === 'instance' && after !== null && this.#state.instances.get(aggregateId) === after
+  }
+
+  /** Instances that have no lease any more. */
+  get endedLeases(): string[] {
+    return [...this.#state.instances]
+      .filter(([key, instance]) => {
+        if (instance === null) return true
+        if (instance.spec.lease !== null) return false
+        return this.#input.leases.has(key) || this.#before.get(key)?.spec.lease
+      })
+      .map(([key]) => key)
+  }
+
   get removedInstances(): string[] {
     return [...this.#state.instances].filter(([, instance]) => instance === null).map(([key]) => key)
   }

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { ChangeSet } from '../domain/change.ts'
 import { WaymarkError } from '../domain/errors.ts'
 import { Backoff } from '../runtime/backoff.ts'
@@ -8,11 +8,13 @@ import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import { Batch } from './batch.ts'
-import { beginLocked, makeRoom, probe, readBatch, writeBatch } from './batch-sql.ts'
-import { clientConfig, type ConnectionOptions } from './database.ts'
+import { beginAndRead, makeRoom, probe } from './batch-sql.ts'
+import { writeAndCommit } from './batch-write.ts'
+import type { ConnectionOptions } from './database.ts'
 import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailable.ts'
 import { WriteHealth, type WriteState } from './write-health.ts'
 import { FencedError, type Committed, type Write } from './write.ts'
+import { openWriter } from './writer.ts'
 
 export interface SequencerOptions {
   readonly connection: ConnectionOptions
@@ -27,25 +29,8 @@ export interface SequencerOptions {
   readonly batchLimit?: number
 }
 
-/**
- * Its statements look rows up by their keys, whatever the size of the tables. The planner, which sees tables grow
- * from empty, would scan them, and plan each statement anew.
- */
-const plannerOptions = [
-  '-c enable_seqscan=off',
-  '-c enable_hashjoin=off',
-  '-c enable_mergejoin=off',
-  '-c plan_cache_mode=force_generic_plan',
-  '-c jit=off',
-].join(' ')
-
 /** How long to wait for a connection to close in order. */
 const goodbyeMs = 1_000
-/**
- * A replica that is paused within its transaction holds the mesh's lock; Postgres ends the transaction after
- * this, well before the others' statements give up waiting for the lock.
- */
-const idleTransactionMs = 4_000
 /**
  * When a batch has waited this long for the database, the writes behind it are refused, long before the connection
  * gives up: their callers can turn to another replica. More than another replica may hold the mesh's lock.
@@ -204,64 +189,64 @@ export class Sequencer implements Component {
     }
   }
 
-  async #commit(batch: readonly Waiting[]): Promise<void> {
+  async #commit(waiting: readonly Waiting[]): Promise<void> {
     this.#health.began()
     const client = await this.#connect()
-    let sets: readonly ChangeSet[] = []
-    let outcomes: readonly Outcome[] = []
+    const { batch, outcomes } = await this.#decide(client, waiting)
+    await this.#write(client, batch)
+    this.#batches += 1
+    this.#health.committed()
+    if (batch.sets.length > 0) this.#options.onCommitted(batch.sets)
+    waiting.forEach(({ resolve, reject }, index) => {
+      const outcome = outcomes[index]
+      if (outcome === undefined) return
+      if ('error' in outcome) reject(outcome.error)
+      else resolve(outcome.committed)
+    })
+  }
+
+  /** Begins a transaction, with the mesh's lock, and runs the writes on what they find in it. */
+  async #decide(client: pg.Client, waiting: readonly Waiting[]) {
+    const touches = waiting.flatMap(({ write }) => write.touches)
+    const roles = [...new Set(waiting.flatMap(({ write }) => write.fence?.role ?? []))]
     try {
-      await client.query(beginLocked)
-      const result = await this.#run(client, batch)
-      sets = result.sets
-      outcomes = result.outcomes
+      const { input, fences } = await beginAndRead(client, touches, roles)
+      const batch = new Batch(input)
+      const outcomes = waiting.map(({ write }): Outcome => {
+        const fence = write.fence
+        if (fence !== undefined && fences.get(fence.role) !== fence.fence) {
+          return { error: new FencedError(fence.role, fence.fence) }
+        }
+        try {
+          return { committed: batch.run(write) }
+        } catch (error) {
+          return { error: error instanceof WaymarkError ? error : this.#unexpected(error) }
+        }
+      })
+      if (!batch.empty && batch.revision + 1 >= this.#roomUpTo)
+        this.#roomUpTo = await makeRoom(client, batch.revision + 1)
+      return { batch, outcomes }
     } catch (error) {
       // A server that does not answer would not answer a rollback either; it rolls back when the connection ends.
       if (isUnavailable(error)) await this.#disconnect()
       else await this.#rollback(client)
       throw error
     }
-    try {
-      await client.query('commit')
-    } catch (error) {
-      await this.#disconnect()
-      if (!isUnavailable(error)) throw error
-      throw databaseUnavailable(
-        error,
-        'the database went away during the commit: the write may or may not have been applied; repeat it',
-      )
-    }
-    this.#batches += 1
-    this.#health.committed()
-    if (sets.length > 0) this.#options.onCommitted(sets)
-    batch.forEach((waiting, index) => {
-      const outcome = outcomes[index]
-      if (outcome === undefined) return
-      if ('error' in outcome) waiting.reject(outcome.error)
-      else waiting.resolve(outcome.committed)
-    })
   }
 
-  async #run(client: pg.Client, waiting: readonly Waiting[]) {
-    const touches = waiting.flatMap(({ write }) => write.touches)
-    const roles = [...new Set(waiting.flatMap(({ write }) => write.fence?.role ?? []))]
-    const { input, fences } = await readBatch(client, touches, roles)
-    const batch = new Batch(input)
-    const outcomes = waiting.map(({ write }): Outcome => {
-      const fence = write.fence
-      if (fence !== undefined && fences.get(fence.role) !== fence.fence) {
-        return { error: new FencedError(fence.role, fence.fence) }
-      }
-      try {
-        return { committed: batch.run(write) }
-      } catch (error) {
-        return { error: error instanceof WaymarkError ? error : this.#unexpected(error) }
-      }
-    })
-    if (!batch.empty) {
-      if (batch.revision + 1 >= this.#roomUpTo) this.#roomUpTo = await makeRoom(client, batch.revision + 1)
-      await writeBatch(client, batch)
+  /** Writes the batch and commits, in one round trip. */
+  async #write(client: pg.Client, batch: Batch): Promise<void> {
+    const { refused, lost } = await writeAndCommit(client, batch)
+    if (refused !== null) {
+      if (isUnavailable(refused)) await this.#disconnect()
+      throw refused
     }
-    return { sets: batch.sets, outcomes }
+    if (lost === null) return
+    await this.#disconnect()
+    throw databaseUnavailable(
+      lost,
+      'the database went away during the commit: the write may or may not have been applied; repeat it',
+    )
   }
 
   async #oneByOne(batch: readonly Waiting[]): Promise<void> {
@@ -280,19 +265,12 @@ export class Sequencer implements Component {
 
   async #connect(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
-    const config = clientConfig(this.#options.connection)
-    const client = new pg.Client({
-      ...config,
-      options: `${config.options ?? ''} ${plannerOptions}`,
-      idle_in_transaction_session_timeout: idleTransactionMs,
-    })
-    client.on('error', error => {
-      this.#options.logger.warn({ error: error.message }, 'the sequencer lost its connection')
+    const { connection, logger } = this.#options
+    const { client, backend } = await openWriter(connection, error => {
+      logger.warn({ error: error.message }, 'the sequencer lost its connection')
       if (this.#client === client) this.#client = null
     })
-    await client.connect()
-    const { rows } = await client.query<{ backend: number }>('select pg_backend_pid() as backend')
-    this.#backend = rows[0]?.backend ?? null
+    this.#backend = backend
     this.#client = client
     this.#roomUpTo = 0
     return client
