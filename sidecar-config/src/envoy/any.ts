@@ -52,7 +52,16 @@ export const messageTypes = {
 export const messageTypeOf = (typeUrl: string): MessageType<unknown> | undefined =>
   Object.values(messageTypes).find(candidate => candidate.typeUrl === typeUrl)
 
-export const any = <Message>({ typeUrl, codec }: MessageType<Message>, message: Message): Any => ({
-  typeUrl,
-  value: Buffer.from(codec.encode(message).finish()),
+/**
+ * Encodes a message into memory of its own. A copy by `Buffer.from` would lie in the pool that all small buffers of the
+ * process share 64 KB at a time, and a resource that is kept for long would keep all of that.
+ */
+export const encodeAlone = <Message>({ codec }: MessageType<Message>, message: Message): Buffer => {
+  const { buffer, byteOffset, byteLength } = codec.encode(message).finish()
+  return Buffer.from(buffer, byteOffset, byteLength)
+}
+
+export const any = <Message>(type: MessageType<Message>, message: Message): Any => ({
+  typeUrl: type.typeUrl,
+  value: encodeAlone(type, message),
 })

@@ -27,6 +27,10 @@ describe('packed resources', () => {
     })
   })
 
+  it('keep no memory but their own', () => {
+    for (const { body } of [cluster(), host()]) expect(body.buffer.byteLength).toBe(body.byteLength)
+  })
+
   it('have a version that changes with the content only', () => {
     const other = { ...defaultTrafficSettings, panicThreshold: 1 }
     expect(cluster().version).toMatch(/^[0-9a-f]{16}$/)

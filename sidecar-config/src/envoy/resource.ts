@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { messageTypes, type MessageType } from './any.ts'
+import { encodeAlone, messageTypes, type MessageType } from './any.ts'
 
 /** One xDS resource, encoded. */
 export interface PackedResource {
@@ -22,7 +22,7 @@ interface Named {
  * insertion, and builders sort what they are given: equal input, equal bytes.
  */
 const packed = <Message extends Named>(type: MessageType<Message>, message: Message): PackedResource => {
-  const body = Buffer.from(type.codec.encode(message).finish())
+  const body = encodeAlone(type, message)
   return {
     typeUrl: type.typeUrl,
     name: message.clusterName ?? message.name ?? '',
