@@ -9,7 +9,8 @@ import { MeshState } from './mesh/mesh-state.ts'
 import { MeshSource } from './resources/mesh-source.ts'
 import { AckExchange } from './resources/ack-exchange.ts'
 import { SidecarReporter } from './resources/sidecar-reporter.ts'
-import { createPublishers } from './outbox/create-publishers.ts'
+import { createSinkManager } from './outbox/create-sink-manager.ts'
+import { Secrets } from './outbox/secrets.ts'
 import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -22,12 +23,14 @@ import { AckTable } from './store/ack-table.ts'
 import { ChangeLog } from './store/change-log.ts'
 import { openDatabase } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
+import { OutboxLog } from './store/outbox-log.ts'
 import { OutboxTable } from './store/outbox-table.ts'
 import { Pulses } from './store/pulses.ts'
 import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
+import { SinkTable } from './store/sink-table.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import { tracedFollower } from './telemetry/traced-follower.ts'
 import type { TraceTarget } from './telemetry/tracing.ts'
@@ -184,17 +187,27 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   })
 
   // Events.
-  const publishers = createPublishers({
+  const sinkTable = new SinkTable(database)
+  const sinks = createSinkManager({
     ...common,
     sinks: config.sinks,
-    log,
+    documents: () => mesh.documents('EventSink'),
+    log: new OutboxLog(database),
     outbox: new OutboxTable(database),
+    forget: () => sinkTable.forget(),
     roles,
     owner: replica,
     stdout: process.stdout,
+    secrets: new Secrets({ directory: config.secretsDirectory, environment: process.env }),
+    filesDirectory: config.sinkFilesDirectory,
+    allowsAddress: address => config.checkPolicy.allows(address),
   })
-  mesh.onDelta(() => {
-    for (const publisher of publishers) publisher.wake()
+  mesh.onDelta(({ sets, resynchronised }) => {
+    sinks.wake()
+    const touched = sets.some(({ changes }) =>
+      changes.some(({ aggregateId }) => aggregateId.startsWith('EventSink/')),
+    )
+    if (touched || resynchronised) sinks.reconcile()
   })
 
   // What people see.
@@ -205,7 +218,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     feed,
     sequencer,
     sweeper,
-    sinks: () => publishers.map(publisher => publisher.status()),
+    sinks: () => sinks.status(),
     replicas: () => membership.live,
     streams: () => xds.counters.streams,
     newcomers: () => xds.counters.waiting,
@@ -223,7 +236,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       mesh: () => mesh.census(),
       checks: () => checks.status(),
       heartbeats: () => ({ pending: heartbeats.pending }),
-      outbox: () => publishers.map(publisher => publisher.status()),
+      outbox: () => sinks.status(),
       modes: () => status.modes(),
     },
     traces: ownTraces(tracing),
@@ -261,7 +274,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const [back, last] = [new AbortController(), new AbortController()]
   const stages: readonly [AbortController, readonly Component[]][] = [
     [front, [xds, ...secure.components, status]],
-    [middle, [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, ...publishers]],
+    [middle, [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, sinks]],
     [back, [sequencer, feed]],
     // What the others do to their end is told, too.
     [last, [telemetry]],

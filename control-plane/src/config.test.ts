@@ -24,6 +24,8 @@ describe('readConfig', () => {
       replicaId: 'a',
       logLevel: 'info',
       sinks: [],
+      secretsDirectory: null,
+      sinkFilesDirectory: null,
       allowedHosts: null,
       tracing: null,
       checkPolicy: new AddressPolicy(),

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { isAbsolute } from 'node:path'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
 import { AddressPolicy } from './health/checks/address-policy.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
@@ -39,6 +40,10 @@ export interface Config {
   readonly logLevel: LogLevel
   /** Where changes are published. */
   readonly sinks: readonly SinkConfig[]
+  /** Where sinks of documents find secrets, one file each; null: in variables only. */
+  readonly secretsDirectory: string | null
+  /** Where sinks of documents may write files; null: nowhere. */
+  readonly sinkFilesDirectory: string | null
   /** Host names that REST answers for, besides addresses and localhost; null: see rest/host-guard.ts. */
   readonly allowedHosts: readonly string[] | null
   /** null: sidecars do not trace. */
@@ -206,6 +211,14 @@ class Reader {
       )
   }
 
+  directory(variable: string): string | null {
+    const value = this.text(variable)
+    if (value === undefined) return null
+    if (!isAbsolute(value))
+      this.wrong(variable, `"${value}" is no absolute path`, 'the absolute path of a folder')
+    return value
+  }
+
   sinks(): readonly SinkConfig[] {
     const { sinks, problems } = parseSinks(this.#environment)
     this.problems.push(...problems)
@@ -243,6 +256,8 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     replicaId: reader.text('WAYMARK_REPLICA_ID') ?? `${hostname()}-${unique}`,
     logLevel: reader.logLevel(),
     sinks: reader.sinks(),
+    secretsDirectory: reader.directory('WAYMARK_SECRETS_DIR'),
+    sinkFilesDirectory: reader.directory('WAYMARK_SINK_FILES_DIR'),
     allowedHosts: reader.list('WAYMARK_ALLOWED_HOSTS'),
     tracing: reader.tracing(),
     checkPolicy: reader.checkPolicy(),

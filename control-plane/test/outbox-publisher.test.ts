@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Writable } from 'node:stream'
-import type { CloudEvent } from '../src/outbox/cloud-event.ts'
-import { createPublishers, type PublisherTuning } from '../src/outbox/create-publishers.ts'
-import type { Publisher } from '../src/outbox/publisher.ts'
+import type { EventAttributes } from '../src/outbox/cloud-event.ts'
+import { createSinkManager, type PublisherTuning } from '../src/outbox/create-sink-manager.ts'
+import { Secrets } from '../src/outbox/secrets.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
+import { OutboxLog } from '../src/store/outbox-log.ts'
 import { OutboxTable } from '../src/store/outbox-table.ts'
 import { RoleTable } from '../src/store/role-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
@@ -12,6 +13,8 @@ import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
 const tuning: PublisherTuning = { ttlMs: 600, retryMs: 50, pollMs: 50, maxBackoffMs: 50 }
+
+type CloudEvent = EventAttributes & { readonly data: unknown }
 
 /** The receiving end: everything that any owner has written, and a switch. */
 class Receiver {
@@ -53,34 +56,52 @@ describe('publishers of two replicas on one Postgres', () => {
   })
 
   const publish = (owner: string, stdout: Writable) => {
-    const publishers = createPublishers({
+    const manager = createSinkManager({
       sinks: [{ kind: 'stdout', name: 'out', start: 'oldest' }],
-      log: replica.log,
-      outbox: new OutboxTable<CloudEvent>(database.database),
+      documents: () => [],
+      forget: () => Promise.resolve([]),
+      log: new OutboxLog(database.database),
+      outbox: new OutboxTable(database.database),
       roles: new RoleTable(database.database),
       owner,
       stdout,
+      secrets: new Secrets({ directory: null, environment: {} }),
+      filesDirectory: null,
+      allowsAddress: () => true,
       clock: systemClock,
       logger: silentLogger,
       random: Math.random,
       tuning,
     })
-    const [publisher] = publishers
-    if (publisher === undefined) throw new Error('no publisher')
     const abort = new AbortController()
-    const ended = publisher.start(abort.signal)
+    const ended = manager.start(abort.signal)
     const stop = async (): Promise<void> => {
       abort.abort()
       await ended
     }
     running.push({ stop })
-    return { publisher, stop }
+    const status = () => {
+      const [only] = manager.status()
+      if (only === undefined) throw new Error('no sink')
+      return only
+    }
+    return {
+      publisher: {
+        status,
+        wake: () => {
+          manager.wake()
+        },
+      },
+      stop,
+    }
   }
 
   const register = (service: string, id: string, port: number) =>
     replica.registry.register({ service, id, spec: instanceSpec({ port }) }, context)
 
-  const ownerOf = (...publishers: readonly Publisher[]): string | null | undefined =>
+  const ownerOf = (
+    ...publishers: readonly { status(): { readonly owner: string | null } }[]
+  ): string | null | undefined =>
     new Set(publishers.map(publisher => publisher.status().owner)).size === 1
       ? publishers[0]?.status().owner
       : undefined

@@ -1,11 +1,20 @@
+import { lookup } from 'node:dns'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { isIP, type LookupFunction } from 'node:net'
 import type { Clock } from '../runtime/clock.ts'
 
-export interface HttpPost {
+export interface HttpPosterOptions {
   readonly url: URL
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
   readonly timeoutMs: number
   readonly clock: Clock
+  /** Judges each address before it is connected to; null: all are allowed. */
+  readonly allowsAddress: ((address: string) => boolean) | null
+}
+
+export interface HttpPost {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
   readonly signal: AbortSignal
 }
 
@@ -19,16 +28,16 @@ export interface HttpAnswer {
 
 const bodyLimit = 4_096
 const excerptLength = 200
+const denied = 'its address is one that sinks must not reach'
 
 /** Reads at most `bodyLimit` bytes and drops the rest. */
-const beginning = async (body: ReadableStream<Uint8Array> | null): Promise<string> => {
-  if (body === null) return ''
-  const chunks: Uint8Array[] = []
+const beginning = async (body: IncomingMessage): Promise<string> => {
+  const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of body) {
+  // Leaving the loop ends the connection.
+  for await (const chunk of body as AsyncIterable<Buffer>) {
     chunks.push(chunk)
     size += chunk.length
-    // Leaving the loop cancels the body.
     if (size >= bodyLimit) break
   }
   return Buffer.concat(chunks)
@@ -51,32 +60,83 @@ export const parseRetryAfter = (value: string | null, now: number): number | nul
 /** The system's word for a failed connection. Never the URL: it may hold a token. */
 const reason = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
-  const { cause } = error
-  if (cause instanceof Error) return 'code' in cause ? String(cause.code) : cause.message
-  return error.message
+  return 'code' in error ? String(error.code) : error.message
 }
 
-/** One POST. Redirects are answers, not followed. Rejects when no whole answer came within `timeoutMs`. */
-export const httpPost = async (post: HttpPost): Promise<HttpAnswer> => {
-  const { url, headers, body, timeoutMs, clock, signal } = post
-  const timeout = new AbortController()
-  const timer = clock.timer(timeoutMs, () => {
-    timeout.abort()
-  })
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers,
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, timeout.signal]),
+/** Resolves names to allowed addresses only, at the moment of connecting: a name cannot be another one by then. */
+const guardedLookup =
+  (allows: (address: string) => boolean): LookupFunction =>
+  (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, found) => {
+      if (error !== null) {
+        callback(error, [])
+        return
+      }
+      const addresses = found.filter(({ address }) => allows(address))
+      const [first] = addresses
+      if (first === undefined) callback(new Error(denied), [])
+      else if (options.all === true) callback(null, addresses)
+      else callback(null, first.address, first.family)
     })
-    const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), clock.now())
-    return { status: response.status, retryAfterMs, excerpt: await beginning(response.body) }
-  } catch (error) {
-    if (timeout.signal.aborted) throw new Error(`no answer within ${timeoutMs} ms`, { cause: error })
-    throw new Error(`no answer: ${reason(error)}`, { cause: error })
-  } finally {
-    timer.cancel()
+  }
+
+/** POSTs to one URL over one kept connection. Redirects are answers, not followed. */
+export class HttpPoster {
+  readonly #options: HttpPosterOptions
+  readonly #agent: HttpAgent
+
+  constructor(options: HttpPosterOptions) {
+    this.#options = options
+    const { url, allowsAddress } = options
+    const settings = {
+      keepAlive: true,
+      maxSockets: 1,
+      ...(allowsAddress === null ? {} : { lookup: guardedLookup(allowsAddress) }),
+    }
+    this.#agent = url.protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings)
+  }
+
+  /** Rejects when no whole answer came in time. */
+  async post({ headers, body, signal }: HttpPost): Promise<HttpAnswer> {
+    const { url, timeoutMs, clock, allowsAddress } = this.#options
+    // Names are judged by the lookup, which is not asked for addresses.
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    if (allowsAddress !== null && isIP(host) !== 0 && !allowsAddress(host))
+      throw new Error(`no answer: ${denied}`)
+    const timeout = new AbortController()
+    const timer = clock.timer(timeoutMs, () => {
+      timeout.abort()
+    })
+    try {
+      const answer = await this.#send({ headers, body, signal: AbortSignal.any([signal, timeout.signal]) })
+      const retryAfterMs = parseRetryAfter(answer.headers['retry-after'] ?? null, clock.now())
+      return { status: answer.statusCode ?? 0, retryAfterMs, excerpt: await beginning(answer) }
+    } catch (error) {
+      if (timeout.signal.aborted) throw new Error(`no answer within ${timeoutMs} ms`, { cause: error })
+      throw new Error(`no answer: ${reason(error)}`, { cause: error })
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+
+  #send({ headers, body, signal }: HttpPost): Promise<IncomingMessage> {
+    const { url } = this.#options
+    const request = url.protocol === 'https:' ? httpsRequest : httpRequest
+    return new Promise((resolve, reject) => {
+      const outgoing = request(url, {
+        method: 'POST',
+        agent: this.#agent,
+        headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+        signal,
+      })
+      outgoing.once('response', resolve)
+      // Stays: a connection may still report an error after the answer.
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
   }
 }

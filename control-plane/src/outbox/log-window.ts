@@ -1,13 +1,13 @@
-import type { ChangeSet } from '../domain/change.ts'
-import { aggregateKey, encodeEvent, toCloudEvent, type EncodedEvent } from './cloud-event.ts'
-import type { OutboxCursor, ParkedEvent } from './outbox-store.ts'
+import { aggregateKey, encodeEvent, toAttributes, type EncodedEvent } from './cloud-event.ts'
+import type { LoggedChange, OutboxCursor, ParkedEvent } from './outbox-store.ts'
 
 /** One change that waits for a sink, and where the cursor is once it has been dealt with. */
 export interface LogEntry {
   readonly aggregateType: string
   readonly aggregateId: string
   readonly aggregate: string
-  readonly encoded: EncodedEvent
+  /** null: the sink does not want it. */
+  readonly encoded: EncodedEvent | null
   readonly after: OutboxCursor
 }
 
@@ -16,39 +16,43 @@ export interface SliceLimits {
   readonly bytes: number
 }
 
-/** What `toEntries` makes of a page of the log: the changes after `cursor`, in order. */
+/** Whether a sink wants a change. */
+export type Wants = (change: LoggedChange) => boolean
+
 export const toEntries = (
-  sets: readonly ChangeSet[],
-  { cursor, source }: { readonly cursor: OutboxCursor; readonly source: string },
+  changes: readonly LoggedChange[],
+  { source, wants }: { readonly source: string; readonly wants: Wants },
 ): LogEntry[] =>
-  sets.flatMap(({ revision, changes }) =>
-    changes
-      .map((change, index): LogEntry => {
-        const whole = index === changes.length - 1
-        return {
-          aggregateType: change.aggregateType,
-          aggregateId: change.aggregateId,
-          aggregate: aggregateKey(change),
-          encoded: encodeEvent(toCloudEvent(change, source)),
-          after: whole ? { revision, position: 0 } : { revision: revision - 1, position: index + 1 },
-        }
-      })
-      .slice(revision === cursor.revision + 1 ? cursor.position : 0),
-  )
+  changes.map(change => ({
+    aggregateType: change.aggregateType,
+    aggregateId: change.aggregateId,
+    aggregate: aggregateKey(change),
+    encoded: wants(change) ? encodeEvent(toAttributes(change, source), change.payload) : null,
+    after: change.last
+      ? { revision: change.revision, position: 0 }
+      : { revision: change.revision - 1, position: change.position + 1 },
+  }))
+
+type Parked = ReadonlySet<string>
+
+/** The event that an entry means for the sink now; null: it is not wanted, or waits behind a parked one. */
+export const deliverable = ({ encoded, aggregate }: LogEntry, parked: Parked): EncodedEvent | null =>
+  parked.has(aggregate) ? null : encoded
 
 /**
  * The beginning of `entries` that one delivery covers: up to the limits' worth of events for the sink, with the
- * entries between them whose aggregate is parked. One event is always allowed, however large.
+ * entries between them that are not for it now. One event is always allowed, however large.
  */
 export const nextSlice = (
   entries: readonly LogEntry[],
-  { parked, limits }: { readonly parked: ReadonlySet<string>; readonly limits: SliceLimits },
+  { parked, limits }: { readonly parked: Parked; readonly limits: SliceLimits },
 ): readonly LogEntry[] => {
   let events = 0
   let bytes = 0
   let length = 0
-  for (const { aggregate, encoded } of entries) {
-    if (!parked.has(aggregate)) {
+  for (const entry of entries) {
+    const encoded = deliverable(entry, parked)
+    if (encoded !== null) {
       if (events > 0 && (events + 1 > limits.events || bytes + encoded.bytes > limits.bytes)) break
       events += 1
       bytes += encoded.bytes
@@ -61,28 +65,29 @@ export const nextSlice = (
 /** The entries of a slice before its `delivered`-th deliverable one: what is done after a partial delivery. */
 export const doneOf = (
   slice: readonly LogEntry[],
-  { parked, delivered }: { readonly parked: ReadonlySet<string>; readonly delivered: number },
+  { parked, delivered }: { readonly parked: Parked; readonly delivered: number },
 ): readonly LogEntry[] => {
   let seen = 0
-  const end = slice.findIndex(({ aggregate }) => {
-    if (parked.has(aggregate)) return false
+  const end = slice.findIndex(entry => {
+    if (deliverable(entry, parked) === null) return false
     seen += 1
     return seen > delivered
   })
   return end === -1 ? slice : slice.slice(0, end)
 }
 
-/** The row that parks an entry. */
+/** The row that parks an event. */
 export const toParked = (
-  { encoded, aggregateType, aggregateId }: LogEntry,
+  { aggregateType, aggregateId }: LogEntry,
+  { event, json }: EncodedEvent,
   { error, attempts }: Pick<ParkedEvent, 'error' | 'attempts'>,
 ): ParkedEvent => ({
-  id: encoded.event.id,
-  revision: Number(encoded.event.revision),
-  position: encoded.event.position,
+  id: event.id,
+  revision: Number(event.revision),
+  position: event.position,
   aggregateType,
   aggregateId,
-  event: encoded.event,
+  event: json,
   error,
   attempts,
 })

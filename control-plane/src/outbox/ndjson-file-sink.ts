@@ -1,5 +1,6 @@
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import type { EncodedEvent } from './cloud-event.ts'
+import { sinkLimits } from './sink-limits.ts'
 import type { Sink } from './sink.ts'
 
 export interface NdjsonFileSinkOptions {
@@ -27,8 +28,8 @@ const endsTorn = async (file: FileHandle): Promise<boolean> => {
 export class NdjsonFileSink implements Sink {
   readonly name: string
   readonly kind = 'file'
-  readonly maxBatch = 500
-  readonly maxBatchBytes = 1_024 * 1_024
+  readonly maxBatch = sinkLimits.file.maxBatch
+  readonly maxBatchBytes = sinkLimits.file.maxBatchBytes
   readonly #path: string
   #file: FileHandle | null = null
 

@@ -1,10 +1,48 @@
 import type { Revision } from '../domain/revision.ts'
-import type { CloudEvent } from './cloud-event.ts'
 
 /** How far a sink is: every whole revision up to `revision`, and `position` changes of the one after it. */
 export interface OutboxCursor {
   readonly revision: Revision
   readonly position: number
+}
+
+/** A change as a sink gets it: its payload stays the text that Postgres gave, so that it is never built anew. */
+export interface LoggedChange {
+  /** UUID v7. */
+  readonly id: string
+  readonly revision: Revision
+  readonly position: number
+  /** Whether it is the last one of its revision. */
+  readonly last: boolean
+  readonly aggregateType: string
+  readonly aggregateId: string
+  readonly type: string
+  /** Milliseconds since the epoch, Postgres time. */
+  readonly occurredAt: number
+  readonly actor: string
+  readonly traceparent: string | null
+  /** JSON: an object with `before` and `after`. */
+  readonly payload: string
+}
+
+export interface OutboxPage {
+  readonly changes: readonly LoggedChange[]
+  /** The newest revision at the moment of reading. */
+  readonly head: Revision
+}
+
+export interface PageRequest {
+  readonly after: OutboxCursor
+  /** Changes. */
+  readonly limit: number
+  /** Of payload, in characters; the change that goes beyond is the last one. */
+  readonly maxBytes: number
+}
+
+/** Implemented by `store/outbox-log.ts`. */
+export interface OutboxLog {
+  /** Rejects with CompactedError when the next revision has been removed, with `database_unavailable`. */
+  read(request: PageRequest): Promise<OutboxPage>
 }
 
 /** An event that a sink refuses, or that waits behind one. */
@@ -15,7 +53,8 @@ export interface ParkedEvent {
   readonly position: number
   readonly aggregateType: string
   readonly aggregateId: string
-  readonly event: CloudEvent
+  /** The CloudEvent as JSON. */
+  readonly event: string
   /** What the sink said. */
   readonly error: string
   /** How often it was tried; 0: it waits behind an earlier one. */
@@ -25,14 +64,39 @@ export interface ParkedEvent {
 export interface SinkProgress {
   /** null: the sink has never been claimed. */
   readonly cursor: OutboxCursor | null
+  /** Grows whenever somebody has paused, resumed or replayed the sink, or wants parked events to be tried. */
+  readonly epoch: number
+  readonly paused: SinkPause | null
   readonly head: Revision
   readonly parked: number
+  /** When the oldest change was committed that the sink has not been given (ms since the epoch); null: none. */
+  readonly waitingSince: number | null
+}
+
+export interface SinkPause {
+  /** ISO 8601, Postgres time. */
+  readonly since: string
+  readonly by: string
 }
 
 /** A sink under the fence of the replica that owns it. */
 export interface FencedSink {
   readonly sink: string
   readonly fence: number
+}
+
+export interface SinkIdentity {
+  readonly sink: string
+  /** Where it begins that has never been given anything: with the oldest change kept, or with the next one. */
+  readonly start: 'oldest' | 'now'
+  /** A sink of a document has a cursor only while the document is there. */
+  readonly origin: 'configuration' | 'document'
+}
+
+export interface Claim {
+  readonly cursor: OutboxCursor
+  readonly epoch: number
+  readonly paused: boolean
 }
 
 /**
@@ -42,12 +106,19 @@ export interface FencedSink {
 export interface OutboxStore {
   /**
    * Stamps the fence on the sink's cursor, which shuts out former owners, and reads the cursor. Makes it where
-   * there is none. null: a newer owner has it.
+   * there is none. null: a newer owner has it, or the sink's document is gone.
    */
-  claim(sink: FencedSink & { readonly start: 'oldest' | 'now' }): Promise<OutboxCursor | null>
-  /** Moves the cursor and parks events, both or neither. False: a newer owner has the sink. */
+  claim(sink: SinkIdentity & { readonly fence: number }): Promise<Claim | null>
+  /**
+   * Moves the cursor and parks events, both or neither. False: a newer owner has the sink, or the epoch is another
+   * one. A crash of Postgres may lose the last moves, never a part of one.
+   */
   advance(
-    step: FencedSink & { readonly to: OutboxCursor; readonly park: readonly ParkedEvent[] },
+    step: FencedSink & {
+      readonly epoch: number
+      readonly to: OutboxCursor
+      readonly park: readonly ParkedEvent[]
+    },
   ): Promise<boolean>
   /** `aggregateType/aggregateId` of all that is parked, and how many events that is. */
   parkedAggregates(sink: string): Promise<{ readonly aggregates: readonly string[]; readonly events: number }>

@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Ownership } from '../store/owned-role.ts'
-import { encodeEvent } from './cloud-event.ts'
+import { decodeEvent } from './cloud-event.ts'
 import type { OutboxStore, ParkedEvent } from './outbox-store.ts'
 import { toDeliveryError, type Sink } from './sink.ts'
 
@@ -25,10 +25,11 @@ export class ParkedRetry {
   readonly #ownership: Ownership
   #next: number
 
-  constructor(options: ParkedRetryOptions, ownership: Ownership) {
+  /** `soon`: somebody asked for it, or it is not known when the last attempts were. */
+  constructor(options: ParkedRetryOptions, ownership: Ownership, soon: boolean) {
     this.#options = options
     this.#ownership = ownership
-    this.#next = options.clock.monotonic() + options.parkedRetryMs
+    this.#next = options.clock.monotonic() + (soon ? 0 : options.parkedRetryMs)
   }
 
   due(): boolean {
@@ -40,10 +41,16 @@ export class ParkedRetry {
     const { sink, outbox, clock, parkedRetryMs } = this.#options
     this.#next = clock.monotonic() + parkedRetryMs
     const heads = await outbox.parkedHeads({ sink: sink.name, limit })
+    let taken = 0
     for (const { aggregateType, aggregateId } of heads) {
       const events = await outbox.parkedOf({ sink: sink.name, aggregateType, aggregateId, limit })
-      for (const event of events) if (!(await this.#redeliver(event))) break
+      for (const event of events) {
+        if (!(await this.#redeliver(event))) break
+        taken += 1
+      }
     }
+    // A sink that takes them again gets all of them, with what is new in between.
+    if (taken >= limit) this.#next = clock.monotonic()
   }
 
   /** False: refused again, or somebody else's work by now. */
@@ -51,7 +58,7 @@ export class ParkedRetry {
     const { sink, outbox, logger } = this.#options
     const fenced = { sink: sink.name, fence: this.#ownership.fence, id: parked.id }
     try {
-      await sink.deliver([encodeEvent(parked.event)], this.#ownership.signal)
+      await sink.deliver([decodeEvent(parked.event)], this.#ownership.signal)
     } catch (error) {
       const failure = toDeliveryError(error)
       if (failure.kind !== 'poison') throw failure

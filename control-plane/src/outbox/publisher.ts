@@ -3,9 +3,9 @@ import { Backoff } from '../runtime/backoff.ts'
 import type { Component } from '../runtime/component.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import type { OwnedRole, Ownership } from '../store/owned-role.ts'
-import type { SinkProgress } from './outbox-store.ts'
+import type { SinkIdentity, SinkPause, SinkProgress } from './outbox-store.ts'
 import { DeliveryError, type Sink } from './sink.ts'
-import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
+import { FencedOffError, SinkSession, SupersededError, type SessionOptions } from './sink-session.ts'
 
 export interface PublisherOptions extends SessionOptions {
   /** The role of this sink alone: one owner among all replicas. */
@@ -22,12 +22,16 @@ export interface PublisherOptions extends SessionOptions {
 export interface SinkStatus {
   readonly sink: string
   readonly kind: Sink['kind']
+  readonly origin: SinkIdentity['origin']
   /** Everything up to this revision has been delivered or parked. */
   readonly revision: Revision
   readonly head: Revision
   /** Revisions that wait. */
   readonly lag: number
+  /** How long the oldest of them has waited (ms); 0: none waits. */
+  readonly lagMs: number
   readonly parked: number
+  readonly paused: SinkPause | null
   /** Why the last attempt failed; null: it did not. Known on every replica, a few seconds after the owner. */
   readonly error: string | null
   /** The replica that delivers; null: nobody, or not known. */
@@ -40,6 +44,14 @@ interface RoleReport {
 }
 
 const longestRetryAfterMs = 3_600_000
+const unknownProgress: SinkProgress = {
+  cursor: null,
+  epoch: 0,
+  paused: null,
+  head: 0,
+  parked: 0,
+  waitingSince: null,
+}
 
 const isOver = (error: unknown, signal: AbortSignal): boolean =>
   signal.aborted || error instanceof FencedOffError
@@ -53,7 +65,9 @@ export class Publisher implements Component {
   readonly name: string
   readonly #options: PublisherOptions
   readonly #wakeup = new Wakeup()
-  #progress: SinkProgress = { cursor: null, head: 0, parked: 0 }
+  /** Ends a pause between attempts: somebody wants something of the sink. */
+  readonly #wish = new Wakeup()
+  #progress = unknownProgress
   #error: string | null = null
 
   constructor(options: PublisherOptions) {
@@ -68,18 +82,22 @@ export class Publisher implements Component {
 
   /** As this replica knows it: no older than the poll while the database answers. */
   status(): SinkStatus {
-    const { sink, role } = this.#options
-    const { cursor, head, parked } = this.#progress
+    const { sink, role, origin, clock } = this.#options
+    const { cursor, head, parked, paused, waitingSince } = this.#progress
     const revision = cursor?.revision ?? 0
+    const lag = Math.max(0, head - revision)
     // The report of another owner is what its publisher gave to `run`.
     const report = role.state.report as RoleReport | null
     return {
       sink: sink.name,
       kind: sink.kind,
+      origin,
       revision,
       head: Math.max(head, revision),
-      lag: Math.max(0, head - revision),
+      lag,
+      lagMs: lag === 0 || waitingSince === null ? 0 : Math.max(0, clock.now() - waitingSince),
       parked,
+      paused,
       error: this.#error ?? report?.error ?? null,
       owner: role.state.owner,
     }
@@ -95,10 +113,14 @@ export class Publisher implements Component {
     await sink.close()
   }
 
-  /** Reads how far the sink is, whoever delivers. */
+  /** Reads how far the sink is, whoever delivers, and what is wanted of it. */
   async observe(): Promise<void> {
     const { outbox, sink } = this.#options
+    const { epoch } = this.#progress
     this.#progress = await outbox.progress(sink.name)
+    if (this.#progress.epoch === epoch) return
+    this.#wakeup.call()
+    this.#wish.call()
   }
 
   async #observe(signal: AbortSignal): Promise<void> {
@@ -116,18 +138,26 @@ export class Publisher implements Component {
     const { signal } = ownership
     const backoff = new Backoff({ baseMs: 200, maxMs: maxBackoffMs, random })
     let session: SinkSession | null = null
+    let epoch: number | null = null
     while (!signal.aborted) {
       try {
-        session ??= await SinkSession.open(this.#options, ownership)
+        // What was read may be older than the session; an epoch only grows.
+        if (session !== null && this.#progress.epoch > session.epoch) session = null
+        session ??= await SinkSession.open(this.#options, ownership, epoch)
+        epoch = session.epoch
         const outcome = await session.step()
         this.#progress = { ...this.#progress, cursor: session.cursor, parked: session.parked }
-        this.#recovered()
+        if (!session.paused) this.#recovered()
         backoff.reset()
         if (outcome === 'idle') await this.#wakeup.wait(signal, { clock, ms: pollMs })
       } catch (error) {
         if (isOver(error, signal)) break
+        if (error instanceof SupersededError) {
+          session = null
+          continue
+        }
         this.#failed(error)
-        await clock.sleep(this.#pause(error, backoff), signal)
+        await this.#wish.wait(signal, { clock, ms: this.#pause(error, backoff) })
       }
     }
     this.#error = null

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { documentChange } from '../../test/support/changes.ts'
-import { encodeEvent, toCloudEvent, type EncodedEvent } from './cloud-event.ts'
+import { loggedChange } from '../../test/support/changes.ts'
+import { encodeEvent, toAttributes, type EncodedEvent } from './cloud-event.ts'
 import { toDeliveryError, type Sink } from './sink.ts'
 
 /** A sink under test, and how to look at what it has and to break it. */
@@ -15,9 +15,10 @@ export interface SinkUnderTest {
 }
 
 export const encodedEvents = (from: number, to: number): EncodedEvent[] =>
-  Array.from({ length: to - from + 1 }, (_, index) =>
-    encodeEvent(toCloudEvent(documentChange({ revision: from + index }), '/waymark')),
-  )
+  Array.from({ length: to - from + 1 }, (_, index) => {
+    const change = loggedChange({ revision: from + index })
+    return encodeEvent(toAttributes(change, '/waymark'), change.payload)
+  })
 
 const idsOf = (events: readonly EncodedEvent[]): string[] => events.map(({ event }) => event.id)
 const never = new AbortController().signal

@@ -6,7 +6,7 @@ import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
 import type { ChangeSet } from '../domain/change.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import type { EncodedEvent } from './cloud-event.ts'
-import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
+import { FencedOffError, SinkSession, SupersededError, type SessionOptions } from './sink-session.ts'
 import { DeliveryError, type Sink } from './sink.ts'
 
 type Outcome = 'ok' | 'down' | 'lost answer' | 'half'
@@ -90,7 +90,10 @@ const setUp = ({
     suspectAfter: 4,
     parkedRetryMs: 1_000,
     parkedLimit: 1_000,
-    pageRevisions: 3,
+    pageChanges: 3,
+    pageBytes: 100_000,
+    origin: 'configuration',
+    wants: () => true,
     ...overrides,
   }
   const open = (fence: number): Promise<SinkSession> =>
@@ -102,7 +105,7 @@ const setUp = ({
 const drain = async (session: SinkSession): Promise<void> => {
   for (let step = 0; step < 2_000; step += 1) {
     const outcome = await session.step().catch((error: unknown) => {
-      if (error instanceof FencedOffError) throw error
+      if (error instanceof SupersededError) throw error
       return 'failed' as const
     })
     if (outcome === 'idle') return
@@ -184,7 +187,7 @@ describe('delivery to a sink', () => {
     const { outbox, open } = setUp({ writes: [['a'], ['b']] })
     const former = await open(1)
     await open(2)
-    await expect(former.step()).rejects.toBeInstanceOf(FencedOffError)
+    await expect(former.step()).rejects.toBeInstanceOf(SupersededError)
     expect(outbox.cursor).toEqual({ revision: 0, position: 0 })
   })
 

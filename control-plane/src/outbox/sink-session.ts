@@ -1,24 +1,41 @@
 import { CompactedError } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { ChangeLog } from '../store/change-log.ts'
 import type { Ownership } from '../store/owned-role.ts'
-import { encodeEvent, toDiscontinuityEvent, type Discontinuity } from './cloud-event.ts'
-import { doneOf, nextSlice, toEntries, toParked, type LogEntry } from './log-window.ts'
-import type { OutboxCursor, OutboxStore, ParkedEvent } from './outbox-store.ts'
+import { discontinuityEvent, type Discontinuity, type EncodedEvent } from './cloud-event.ts'
+import {
+  deliverable,
+  doneOf,
+  nextSlice,
+  toEntries,
+  toParked,
+  type LogEntry,
+  type Wants,
+} from './log-window.ts'
+import type {
+  Claim,
+  OutboxCursor,
+  OutboxLog,
+  OutboxPage,
+  OutboxStore,
+  ParkedEvent,
+  SinkIdentity,
+} from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'
 import { toDeliveryError, type DeliveryError, type Sink } from './sink.ts'
 import { Suspicion } from './suspicion.ts'
 
 export interface SessionOptions {
   readonly sink: Sink
-  readonly log: Pick<ChangeLog, 'readChanges'>
+  readonly log: OutboxLog
   readonly outbox: OutboxStore
   readonly clock: Clock
   readonly logger: Logger
   /** CloudEvents source. */
   readonly source: string
-  readonly start: 'oldest' | 'now'
+  readonly start: SinkIdentity['start']
+  readonly origin: SinkIdentity['origin']
+  readonly wants: Wants
   /** How often an event is tried that the sink refuses, before it is parked. */
   readonly attempts: number
   /** After so many failures at one event other ones are tried, to tell a sink that is down from a bad event. */
@@ -27,13 +44,22 @@ export interface SessionOptions {
   readonly parkedRetryMs: number
   /** The most events that may be parked; beyond, the sink waits. */
   readonly parkedLimit: number
-  /** Revisions read at a time. */
-  readonly pageRevisions: number
+  /** Changes read at a time, and their payloads together (characters). */
+  readonly pageChanges: number
+  readonly pageBytes: number
 }
 
-/** A newer owner has claimed the sink: this one has to stop, and what it tried to store has no effect. */
+/** A newer owner has claimed the sink, or its document is gone: this one has to stop. */
 export class FencedOffError extends Error {
   override readonly name = 'FencedOffError'
+}
+
+/**
+ * What the session tried to store has no effect: there is a newer owner, or somebody has replayed or paused the
+ * sink. Another session tells which.
+ */
+export class SupersededError extends Error {
+  override readonly name = 'SupersededError'
 }
 
 const behind = { error: 'an earlier event of this aggregate is parked', attempts: 0 }
@@ -44,6 +70,9 @@ const behind = { error: 'an earlier event of this aggregate is parked', attempts
  * of its aggregate until it has been delivered after all (docs/adr).
  */
 export class SinkSession {
+  readonly epoch: number
+  /** Nothing is delivered in this epoch. */
+  readonly paused: boolean
   readonly #options: SessionOptions
   readonly #ownership: Ownership
   readonly #parked = new Set<string>()
@@ -51,24 +80,42 @@ export class SinkSession {
   #parkedEvents = 0
   #cursor: OutboxCursor
   #entries: readonly LogEntry[] = []
+  /** The page after `#entries`, read while those are delivered. */
+  #next: Promise<OutboxPage> | null = null
   /** So many of the next events are delivered one by one, to find the one that was refused. */
   #isolate = 0
   readonly #suspicion: Suspicion
 
-  private constructor(options: SessionOptions, ownership: Ownership, cursor: OutboxCursor) {
+  private constructor(
+    options: SessionOptions,
+    ownership: Ownership,
+    claim: Claim & { readonly soon: boolean },
+  ) {
     this.#options = options
     this.#ownership = ownership
-    this.#cursor = cursor
-    this.#retry = new ParkedRetry(options, ownership)
+    this.#cursor = claim.cursor
+    this.epoch = claim.epoch
+    this.paused = claim.paused
+    this.#retry = new ParkedRetry(options, ownership, claim.soon)
     this.#suspicion = new Suspicion(options)
   }
 
-  /** Shuts out former owners. Rejects with FencedOffError when there is a newer one. */
-  static async open(options: SessionOptions, ownership: Ownership): Promise<SinkSession> {
-    const { outbox, sink, start } = options
-    const cursor = await outbox.claim({ sink: sink.name, fence: ownership.fence, start })
-    if (cursor === null) throw new FencedOffError(sink.name)
-    const session = new SinkSession(options, ownership, cursor)
+  /**
+   * Shuts out former owners. `after`: the epoch of the session before; when it is another one, parked events are
+   * tried at once. Rejects with FencedOffError when there is a newer owner.
+   */
+  static async open(
+    options: SessionOptions,
+    ownership: Ownership,
+    after: number | null = null,
+  ): Promise<SinkSession> {
+    const { outbox, sink, start, origin } = options
+    const claim = await outbox.claim({ sink: sink.name, fence: ownership.fence, start, origin })
+    if (claim === null) throw new FencedOffError(sink.name)
+    const session = new SinkSession(options, ownership, {
+      ...claim,
+      soon: after !== null && claim.epoch !== after,
+    })
     await session.#readParked()
     return session
   }
@@ -83,9 +130,10 @@ export class SinkSession {
 
   /**
    * One delivery and what follows from it. `idle`: the sink has everything. Rejects with a DeliveryError or what
-   * the database says, to be tried again later, or with FencedOffError.
+   * the database says, to be tried again later, or with SupersededError.
    */
   async step(): Promise<'idle' | 'progress'> {
+    if (this.paused) return 'idle'
     if (this.#parkedEvents > 0 && this.#retry.due()) {
       await this.#retry.run()
       await this.#readParked()
@@ -98,8 +146,8 @@ export class SinkSession {
         ? { events: 1, bytes: Infinity }
         : { events: sink.maxBatch, bytes: sink.maxBatchBytes }
     const slice = nextSlice(this.#entries, { parked: this.#parked, limits })
-    const events = slice.filter(entry => !this.#parked.has(entry.aggregate)).map(({ encoded }) => encoded)
-    this.#requireRoom(slice.length - events.length)
+    const events = slice.map(entry => deliverable(entry, this.#parked)).filter(event => event !== null)
+    this.#requireRoom(this.#behind(slice).length)
     try {
       if (events.length > 0) await sink.deliver(events, this.#ownership.signal)
     } catch (error) {
@@ -120,14 +168,15 @@ export class SinkSession {
     await this.#commit(doneOf(slice, { parked: this.#parked, delivered: failure.delivered }))
     const rest = events - failure.delivered
     const culprit = this.#entries[0]
-    if (failure.kind === 'gone' || rest < 1 || culprit === undefined) throw failure
-    if (failure.kind === 'retryable') this.#suspicion.failed(culprit.encoded.event.id)
+    const id = culprit?.encoded?.event.id
+    if (failure.kind === 'gone' || rest < 1 || culprit === undefined || id === undefined) throw failure
+    if (failure.kind === 'retryable') this.#suspicion.failed(id)
     if (rest > 1 && (failure.kind === 'poison' || this.#suspicion.aroused)) {
       this.#isolate = rest
       this.#suspicion.clear()
       if (failure.kind === 'poison') return
     }
-    if (failure.kind === 'poison') this.#suspicion.refused(culprit.encoded.event.id)
+    if (failure.kind === 'poison') this.#suspicion.refused(id)
     else if (this.#suspicion.aroused) this.#suspicion.probed(await this.#takesAnother(culprit))
     if (!this.#suspicion.proven) throw failure
     await this.#park(culprit, failure)
@@ -135,12 +184,14 @@ export class SinkSession {
 
   /** Whether the sink takes an event of another aggregate while it does not take this one. Delivers it early. */
   async #takesAnother(culprit: LogEntry): Promise<boolean> {
-    const other = this.#entries.find(
-      ({ aggregate }) => aggregate !== culprit.aggregate && !this.#parked.has(aggregate),
-    )
-    if (other === undefined) return false
+    let other: EncodedEvent | null = null
+    for (const entry of this.#entries) {
+      if (entry.aggregate !== culprit.aggregate) other = deliverable(entry, this.#parked)
+      if (other !== null) break
+    }
+    if (other === null) return false
     try {
-      await this.#options.sink.deliver([other.encoded], this.#ownership.signal)
+      await this.#options.sink.deliver([other], this.#ownership.signal)
       return true
     } catch {
       return false
@@ -148,8 +199,10 @@ export class SinkSession {
   }
 
   async #park(culprit: LogEntry, failure: DeliveryError): Promise<void> {
+    if (culprit.encoded === null) return
     this.#requireRoom(1)
-    const parked = toParked(culprit, { error: failure.message, attempts: this.#suspicion.attempts })
+    const attempts = this.#suspicion.attempts
+    const parked = toParked(culprit, culprit.encoded, { error: failure.message, attempts })
     await this.#advance([culprit], [parked])
     this.#parked.add(culprit.aggregate)
     this.#suspicion.clear()
@@ -161,10 +214,17 @@ export class SinkSession {
   /** `done` begins `#entries`. */
   async #commit(done: readonly LogEntry[]): Promise<void> {
     if (done.length === 0) return
-    const park = done
-      .filter(({ aggregate }) => this.#parked.has(aggregate))
-      .map(entry => toParked(entry, behind))
-    await this.#advance(done, park)
+    await this.#advance(done, this.#behind(done))
+  }
+
+  /** What has to wait because an earlier event of its aggregate is parked. */
+  #behind(slice: readonly LogEntry[]): ParkedEvent[] {
+    if (this.#parked.size === 0) return []
+    return slice.flatMap(entry =>
+      entry.encoded !== null && this.#parked.has(entry.aggregate)
+        ? [toParked(entry, entry.encoded, behind)]
+        : [],
+    )
   }
 
   async #advance(done: readonly LogEntry[], park: readonly ParkedEvent[]): Promise<void> {
@@ -176,24 +236,38 @@ export class SinkSession {
 
   async #moveTo(to: OutboxCursor, park: readonly ParkedEvent[]): Promise<void> {
     const { outbox, sink } = this.#options
-    const moved = await outbox.advance({ sink: sink.name, fence: this.#ownership.fence, to, park })
-    if (!moved) throw new FencedOffError(sink.name)
+    const { fence } = this.#ownership
+    const moved = await outbox.advance({ sink: sink.name, fence, epoch: this.epoch, to, park })
+    if (!moved) throw new SupersededError(sink.name)
     this.#cursor = to
   }
 
   async #fill(): Promise<'filled' | 'resumed'> {
-    const { log, pageRevisions: limit, source } = this.#options
-    const after = this.#cursor.revision
+    const { source, wants } = this.#options
+    const after = this.#cursor
+    const reading = this.#next ?? this.#read(after)
+    this.#next = null
     try {
-      const { sets, head } = await log.readChanges({ after, limit })
-      if (head < after) return await this.#resume({ resumesAfter: head, reason: 'restored' })
-      this.#entries = toEntries(sets, { cursor: this.#cursor, source })
+      const { changes, head } = await reading
+      if (head < after.revision) return await this.#resume({ resumesAfter: head, reason: 'restored' })
+      this.#entries = toEntries(changes, { source, wants })
+      const last = this.#entries.at(-1)?.after
+      if (last !== undefined && last.revision < head) {
+        this.#next = this.#read(last)
+        // Whoever takes it sees that it failed; if nobody does, there is nothing to see.
+        this.#next.catch(() => undefined)
+      }
       return 'filled'
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
       const { head } = await this.#options.outbox.progress(this.#options.sink.name)
       return this.#resume({ resumesAfter: error.oldest > 0 ? error.oldest - 1 : head, reason: 'compacted' })
     }
+  }
+
+  #read(after: OutboxCursor): Promise<OutboxPage> {
+    const { log, pageChanges: limit, pageBytes: maxBytes } = this.#options
+    return log.read({ after, limit, maxBytes })
   }
 
   /** Retention keeps what a sink has not been given, so this takes a restored or tampered database. */
@@ -206,7 +280,7 @@ export class SinkSession {
     const at = new Date(clock.now()).toISOString()
     logger.error({ deliveredTo, resumesAfter, reason }, 'the log does not continue where this sink is')
     try {
-      const event = encodeEvent(toDiscontinuityEvent({ deliveredTo, resumesAfter, reason, at }, source))
+      const event = discontinuityEvent({ deliveredTo, resumesAfter, reason, at }, source)
       await sink.deliver([event], this.#ownership.signal)
     } catch (error) {
       // A sink that refuses to be told is not held up by it.

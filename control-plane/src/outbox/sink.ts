@@ -1,3 +1,4 @@
+import type { EventSinkType } from '@waymark/sidecar-config/model/event-sink.ts'
 import type { EncodedEvent } from './cloud-event.ts'
 
 /**
@@ -5,7 +6,7 @@ import type { EncodedEvent } from './cloud-event.ts'
  */
 export interface Sink {
   readonly name: string
-  readonly kind: 'webhook' | 'file' | 'stdout'
+  readonly kind: EventSinkType
   /** The most events, and bytes of JSON, of one delivery. A single event may be larger. */
   readonly maxBatch: number
   readonly maxBatchBytes: number

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { EncodedEvent } from './cloud-event.ts'
+import { sinkLimits } from './sink-limits.ts'
 import type { Sink } from './sink.ts'
 
 export interface StdoutSinkOptions {
@@ -14,8 +15,8 @@ export interface StdoutSinkOptions {
 export class StdoutSink implements Sink {
   readonly name: string
   readonly kind = 'stdout'
-  readonly maxBatch = 100
-  readonly maxBatchBytes = 256 * 1_024
+  readonly maxBatch = sinkLimits.stdout.maxBatch
+  readonly maxBatchBytes = sinkLimits.stdout.maxBatchBytes
   readonly #stream: Writable
 
   constructor(options: StdoutSinkOptions) {

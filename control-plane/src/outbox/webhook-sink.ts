@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
-import { httpPost, type HttpAnswer } from './http-post.ts'
+import { HttpPoster, type HttpAnswer } from './http-post.ts'
+import { sinkLimits } from './sink-limits.ts'
 import { DeliveryError, toDeliveryError, type FailureKind, type Sink } from './sink.ts'
 import { signWebhook } from './webhook-signature.ts'
 
 export interface WebhookSinkOptions {
   readonly name: string
-  /** http or https. The operator's choice, so no address is forbidden. */
+  /** http or https. */
   readonly url: URL
+  /** What must not be connected to; absent: nothing, the operator has chosen the URL. */
+  readonly allowsAddress?: (address: string) => boolean
   /** At least one; the first is the current one. */
   readonly keys: readonly Buffer[]
   /** One request for many events (CloudEvents batched mode) instead of one each (structured mode). */
@@ -53,14 +56,16 @@ const batched = (events: readonly EncodedEvent[]): Message => ({
 export class WebhookSink implements Sink {
   readonly name: string
   readonly kind = 'webhook'
-  readonly maxBatch = 100
-  readonly maxBatchBytes = 512 * 1_024
+  readonly maxBatch = sinkLimits.webhook.maxBatch
+  readonly maxBatchBytes = sinkLimits.webhook.maxBatchBytes
   readonly #options: WebhookSinkOptions
+  #poster: HttpPoster
 
   constructor(options: WebhookSinkOptions) {
     if (options.keys.length === 0) throw new Error(`the webhook ${options.name} has no key to sign with`)
     this.name = options.name
     this.#options = options
+    this.#poster = this.#connect()
   }
 
   async deliver(events: readonly EncodedEvent[], signal: AbortSignal): Promise<void> {
@@ -78,13 +83,19 @@ export class WebhookSink implements Sink {
     }
   }
 
-  /** Connections are kept alive by the runtime and close by themselves. */
   close(): Promise<void> {
+    this.#poster.close()
+    this.#poster = this.#connect()
     return Promise.resolve()
   }
 
+  #connect(): HttpPoster {
+    const { url, timeoutMs, clock, allowsAddress = null } = this.#options
+    return new HttpPoster({ url, timeoutMs, clock, allowsAddress })
+  }
+
   async #send({ id, body, contentType }: Message, signal: AbortSignal): Promise<void> {
-    const { url, keys, timeoutMs, clock } = this.#options
+    const { keys, clock } = this.#options
     const timestamp = Math.floor(clock.now() / 1_000)
     const headers = {
       ...signWebhook({ id, timestamp, body }, keys),
@@ -92,7 +103,7 @@ export class WebhookSink implements Sink {
       'user-agent': 'waymark-webhook/1',
     }
     signal.throwIfAborted()
-    const answer = await httpPost({ url, headers, body, timeoutMs, clock, signal })
+    const answer = await this.#poster.post({ headers, body, signal })
     const kind = failureOfStatus(answer.status)
     if (kind !== null) throw refusal(answer, kind)
   }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Revision } from '../domain/revision.ts'
 import type { Database, Transaction } from './database.ts'
+import { beginning, mayHaveCursor, type SinkIdentity } from './sink-cursor.ts'
 import { reading } from './unavailable.ts'
 
 interface Cursor {
@@ -13,13 +14,14 @@ interface Fenced {
   readonly fence: number
 }
 
-interface Parked<Event extends object> {
+interface Parked {
   readonly id: string
   readonly revision: Revision
   readonly position: number
   readonly aggregateType: string
   readonly aggregateId: string
-  readonly event: Event
+  /** JSON. */
+  readonly event: string
   readonly error: string
   readonly attempts: number
 }
@@ -30,59 +32,90 @@ interface ParkedRow {
   readonly position: number
   readonly aggregatetype: string
   readonly aggregateid: string
-  readonly event: object
+  readonly event: string
   readonly error: string
   readonly attempts: number
 }
 
+interface Progress {
+  readonly cursor: Cursor | null
+  readonly epoch: number
+  readonly paused: { readonly since: string; readonly by: string } | null
+  readonly head: Revision
+  readonly parked: number
+  readonly waitingSince: number | null
+}
+
+const parkedColumns = sql`change_id, revision, position, aggregatetype, aggregateid, event::text as event, error, attempts`
+
 /**
- * How far each sink is, and what it refused. `Event` is what outbox/ stores as a parked event: rows are written
- * by it alone. Fenced writes lock the sink's cursor row and look at its fence in the same transaction, so a former
- * owner that wakes up after a pause changes nothing. Rejects with `database_unavailable`.
+ * How far each sink is, and what it refused. Fenced writes lock the sink's cursor row and look at its fence in the
+ * same transaction, so a former owner that wakes up after a pause changes nothing. Rejects with
+ * `database_unavailable`.
  */
-export class OutboxTable<Event extends object> {
+export class OutboxTable {
   readonly #database: Database
 
   constructor(database: Database) {
     this.#database = database
   }
 
-  async claim({ sink, fence, start }: Fenced & { readonly start: 'oldest' | 'now' }): Promise<Cursor | null> {
-    const beginning =
-      start === 'now'
-        ? sql`(select revision from mesh_revision)`
-        : sql`coalesce((select min(from_revision) from change_partition), 1) - 1`
+  async claim({ fence, ...identity }: SinkIdentity & { readonly fence: number }): Promise<{
+    cursor: Cursor
+    epoch: number
+    paused: boolean
+  } | null> {
+    const { sink, start, origin } = identity
     return reading(async () => {
-      const { rows } = await sql<{ revision: string; position: number }>`
-        insert into outbox_cursor (sink, revision, position, fence, updated_at)
-        values (${sink}, ${beginning}, 0, ${fence}, clock_timestamp())
-        on conflict (sink) do update set fence = excluded.fence
+      const { rows } = await sql<{ revision: string; position: number; epoch: string; paused: boolean }>`
+        insert into outbox_cursor (sink, revision, position, fence, origin, updated_at)
+        select ${sink}, ${beginning(start)}, 0, ${fence}, ${origin}, clock_timestamp()
+        where ${mayHaveCursor(identity)}
+        on conflict (sink) do update set fence = excluded.fence, origin = excluded.origin
           where outbox_cursor.fence <= excluded.fence
-        returning revision, position`.execute(this.#database)
+        returning revision, position, epoch, paused_at is not null as paused`.execute(this.#database)
       const row = rows[0]
-      return row === undefined ? null : { revision: Number(row.revision), position: row.position }
+      if (row === undefined) return null
+      const { revision, position, epoch, paused } = row
+      return { cursor: { revision: Number(revision), position }, epoch: Number(epoch), paused }
     })
   }
 
+  /**
+   * One round trip. The commit does not wait for the disk: what a crash of Postgres takes back is delivered again,
+   * and what was parked with it parked again.
+   */
   async advance({
     sink,
     fence,
+    epoch,
     to,
     park,
-  }: Fenced & { readonly to: Cursor; readonly park: readonly Parked<Event>[] }): Promise<boolean> {
-    return reading(() =>
-      this.#database.transaction().execute(async transaction => {
-        const { numUpdatedRows } = await transaction
-          .updateTable('outbox_cursor')
-          .set({ revision: to.revision, position: to.position, updated_at: sql<Date>`clock_timestamp()` })
-          .where('sink', '=', sink)
-          .where('fence', '=', String(fence))
-          .executeTakeFirst()
-        if (numUpdatedRows === 0n) return false
-        if (park.length > 0) await this.#park(transaction, sink, park)
-        return true
-      }),
-    )
+  }: Fenced & {
+    readonly epoch: number
+    readonly to: Cursor
+    readonly park: readonly Parked[]
+  }): Promise<boolean> {
+    const rows = park.map(({ event, ...rest }) => ({ ...rest, event: JSON.parse(event) as unknown }))
+    return reading(async () => {
+      const { rows: moved } = await sql`
+        with quick as materialized (select set_config('synchronous_commit', 'off', true)), moved as (
+          update outbox_cursor set revision = ${to.revision}, position = ${to.position},
+            updated_at = clock_timestamp()
+          from quick where sink = ${sink} and fence = ${fence} and epoch = ${epoch}
+          returning sink
+        ), parked as (
+          insert into outbox_parked (sink, change_id, revision, position, aggregatetype, aggregateid, event, error,
+            attempts, parked_at)
+          select moved.sink, id, revision, position, "aggregateType", "aggregateId", event, error, attempts,
+            clock_timestamp()
+          from moved, jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) x (id uuid, revision bigint,
+            position integer, "aggregateType" text, "aggregateId" text, event jsonb, error text, attempts integer)
+          on conflict (sink, change_id) do nothing
+        )
+        select from moved`.execute(this.#database)
+      return moved.length > 0
+    })
   }
 
   async parkedAggregates(sink: string): Promise<{ aggregates: string[]; events: number }> {
@@ -101,22 +134,16 @@ export class OutboxTable<Event extends object> {
     })
   }
 
-  async parkedHeads({
-    sink,
-    limit,
-  }: {
-    readonly sink: string
-    readonly limit: number
-  }): Promise<Parked<Event>[]> {
+  async parkedHeads({ sink, limit }: { readonly sink: string; readonly limit: number }): Promise<Parked[]> {
     return reading(async () => {
       const { rows } = await sql<ParkedRow>`
-        select * from (
+        select ${parkedColumns} from (
           select distinct on (aggregatetype, aggregateid) *
           from outbox_parked where sink = ${sink}
           order by aggregatetype, aggregateid, revision, position
         ) heads
         order by attempts, revision, position limit ${limit}`.execute(this.#database)
-      return rows.map(row => this.#toParked(row))
+      return rows.map(toParked)
     })
   }
 
@@ -126,21 +153,15 @@ export class OutboxTable<Event extends object> {
     aggregateId,
     limit,
   }: { readonly sink: string; readonly limit: number } & Pick<
-    Parked<Event>,
+    Parked,
     'aggregateType' | 'aggregateId'
-  >): Promise<Parked<Event>[]> {
+  >): Promise<Parked[]> {
     return reading(async () => {
-      const rows = await this.#database
-        .selectFrom('outbox_parked')
-        .selectAll()
-        .where('sink', '=', sink)
-        .where('aggregatetype', '=', aggregateType)
-        .where('aggregateid', '=', aggregateId)
-        .orderBy('revision')
-        .orderBy('position')
-        .limit(limit)
-        .execute()
-      return rows.map(row => this.#toParked(row))
+      const { rows } = await sql<ParkedRow>`
+        select ${parkedColumns} from outbox_parked
+        where sink = ${sink} and aggregatetype = ${aggregateType} and aggregateid = ${aggregateId}
+        order by revision, position limit ${limit}`.execute(this.#database)
+      return rows.map(toParked)
     })
   }
 
@@ -170,21 +191,35 @@ export class OutboxTable<Event extends object> {
     })
   }
 
-  async progress(sink: string): Promise<{ cursor: Cursor | null; head: Revision; parked: number }> {
+  async progress(sink: string): Promise<Progress> {
     return reading(async () => {
       const { rows } = await sql<{
         head: string
         revision: string | null
         position: number | null
+        epoch: string | null
+        paused_at: Date | null
+        paused_by: string | null
         parked: string
+        waiting: Date | null
       }>`
-        select r.revision as head, c.revision, c.position,
-               (select count(*) from outbox_parked where sink = ${sink}) as parked
+        select r.revision as head, c.revision, c.position, c.epoch, c.paused_at, c.paused_by,
+          (select count(*) from outbox_parked where sink = ${sink}) as parked,
+          (select occurred_at from change n where n.revision > c.revision
+            and (n.revision > c.revision + 1 or n.position >= c.position)
+            order by n.revision, n.position limit 1) as waiting
         from mesh_revision r left join outbox_cursor c on c.sink = ${sink}`.execute(this.#database)
       const row = rows[0]
       const revision = row?.revision ?? null
-      const cursor = revision === null ? null : { revision: Number(revision), position: row?.position ?? 0 }
-      return { cursor, head: Number(row?.head ?? 0), parked: Number(row?.parked ?? 0) }
+      const pausedAt = row?.paused_at ?? null
+      return {
+        cursor: revision === null ? null : { revision: Number(revision), position: row?.position ?? 0 },
+        epoch: Number(row?.epoch ?? 0),
+        paused: pausedAt === null ? null : { since: pausedAt.toISOString(), by: row?.paused_by ?? '' },
+        head: Number(row?.head ?? 0),
+        parked: Number(row?.parked ?? 0),
+        waitingSince: row?.waiting?.getTime() ?? null,
+      }
     })
   }
 
@@ -207,40 +242,15 @@ export class OutboxTable<Event extends object> {
       }),
     )
   }
-
-  async #park(transaction: Transaction, sink: string, events: readonly Parked<Event>[]): Promise<void> {
-    const rows = events.map(parked => ({
-      change_id: parked.id,
-      revision: parked.revision,
-      position: parked.position,
-      aggregatetype: parked.aggregateType,
-      aggregateid: parked.aggregateId,
-      event: parked.event,
-      error: parked.error,
-      attempts: parked.attempts,
-    }))
-    // One parameter whatever their number; again after a restored database is the same event.
-    await sql`
-      insert into outbox_parked
-      select ${sink}, p.change_id, p.revision, p.position, p.aggregatetype, p.aggregateid, p.event, p.error,
-             p.attempts, clock_timestamp()
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as p (
-        change_id uuid, revision bigint, position integer, aggregatetype text, aggregateid text, event jsonb,
-        error text, attempts integer)
-      on conflict (sink, change_id) do nothing`.execute(transaction)
-  }
-
-  #toParked(row: ParkedRow): Parked<Event> {
-    return {
-      id: row.change_id,
-      revision: Number(row.revision),
-      position: row.position,
-      aggregateType: row.aggregatetype,
-      aggregateId: row.aggregateid,
-      // Only outbox/ writes this table, and it writes Events.
-      event: row.event as Event,
-      error: row.error,
-      attempts: row.attempts,
-    }
-  }
 }
+
+const toParked = (row: ParkedRow): Parked => ({
+  id: row.change_id,
+  revision: Number(row.revision),
+  position: row.position,
+  aggregateType: row.aggregatetype,
+  aggregateId: row.aggregateid,
+  event: row.event,
+  error: row.error,
+  attempts: row.attempts,
+})

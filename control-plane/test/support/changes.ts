@@ -1,4 +1,5 @@
-import type { DocumentChange } from '../../src/domain/change.ts'
+import type { ChangeSet, DocumentChange } from '../../src/domain/change.ts'
+import type { LoggedChange } from '../../src/outbox/outbox-store.ts'
 
 /** A change of the document `Service/{name}`; its id is made of its place in the log. */
 export const documentChange = (
@@ -20,4 +21,20 @@ export const documentChange = (
     after: document,
     ...change,
   }
+}
+
+/** As the outbox reads a revision from Postgres. */
+export const toLogged = ({ changes }: ChangeSet): LoggedChange[] =>
+  changes.map(({ occurredAt, before, after, ...change }, index) => ({
+    ...change,
+    last: index === changes.length - 1,
+    occurredAt: Date.parse(occurredAt),
+    payload: JSON.stringify({ before, after }),
+  }))
+
+export const loggedChange = (overrides: Parameters<typeof documentChange>[0]): LoggedChange => {
+  const change = documentChange(overrides)
+  const [logged] = toLogged({ revision: change.revision, changes: [change] })
+  if (logged === undefined) throw new Error('a change set of one change has one change')
+  return logged
 }

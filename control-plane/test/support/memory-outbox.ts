@@ -1,17 +1,30 @@
 import type { ChangeSet } from '../../src/domain/change.ts'
 import { CompactedError } from '../../src/domain/revision.ts'
-import type { FencedSink, OutboxCursor, OutboxStore, ParkedEvent } from '../../src/outbox/outbox-store.ts'
+import type {
+  Claim,
+  FencedSink,
+  OutboxCursor,
+  OutboxLog,
+  OutboxPage,
+  OutboxStore,
+  PageRequest,
+  ParkedEvent,
+  SinkProgress,
+} from '../../src/outbox/outbox-store.ts'
+import { toLogged } from './changes.ts'
 
 /**
  * The log and the outbox's tables of one sink in memory, for properties over many histories. Held to the same
  * contract as the tables in Postgres (outbox-store.contract.ts).
  */
-export class MemoryOutbox implements OutboxStore {
+export class MemoryOutbox implements OutboxStore, OutboxLog {
   sets: readonly ChangeSet[] = []
   /** Revisions before this one are gone. */
   oldest = 1
   #cursor: OutboxCursor | null = null
   #fence = 0
+  #epoch = 0
+  paused = false
   #parked: ParkedEvent[] = []
 
   get head(): number {
@@ -26,32 +39,46 @@ export class MemoryOutbox implements OutboxStore {
     return this.#parked
   }
 
-  readChanges({
-    after,
-    limit,
-  }: {
-    after: number
-    limit: number
-  }): Promise<{ sets: ChangeSet[]; head: number }> {
-    if (this.head > after && after + 1 < this.oldest) {
-      return Promise.reject(new CompactedError(after + 1, this.oldest))
+  read({ after, limit }: PageRequest): Promise<OutboxPage> {
+    if (this.head > after.revision && after.revision + 1 < this.oldest) {
+      return Promise.reject(new CompactedError(after.revision + 1, this.oldest))
     }
-    const sets = this.sets.filter(({ revision }) => revision > after && revision <= after + limit)
-    return Promise.resolve({ sets, head: this.head })
+    const changes = this.sets
+      .flatMap(toLogged)
+      .filter(
+        ({ revision, position }) =>
+          revision > after.revision + 1 || (revision === after.revision + 1 && position >= after.position),
+      )
+    return Promise.resolve({ changes: changes.slice(0, limit), head: this.head })
   }
 
-  claim({ fence, start }: FencedSink & { start: 'oldest' | 'now' }): Promise<OutboxCursor | null> {
+  claim({ fence, start }: FencedSink & { start: 'oldest' | 'now' }): Promise<Claim | null> {
     if (fence < this.#fence) return Promise.resolve(null)
     this.#fence = fence
     this.#cursor ??= { revision: start === 'now' ? this.head : this.oldest - 1, position: 0 }
-    return Promise.resolve(this.#cursor)
+    return Promise.resolve({ cursor: this.#cursor, epoch: this.#epoch, paused: this.paused })
+  }
+
+  /** What an operator does: another cursor, a pause. */
+  wish({
+    cursor = this.#cursor,
+    paused = this.paused,
+  }: {
+    cursor?: OutboxCursor | null
+    paused?: boolean
+  }): void {
+    this.#cursor = cursor
+    this.paused = paused
+    this.#epoch += 1
   }
 
   advance({
     fence,
+    epoch,
     to,
     park,
-  }: FencedSink & { to: OutboxCursor; park: readonly ParkedEvent[] }): Promise<boolean> {
+  }: FencedSink & { epoch: number; to: OutboxCursor; park: readonly ParkedEvent[] }): Promise<boolean> {
+    if (epoch !== this.#epoch) return Promise.resolve(false)
     return this.#fenced(fence, () => {
       this.#cursor = to
       const known = new Set(this.#parked.map(({ id }) => id))
@@ -97,8 +124,15 @@ export class MemoryOutbox implements OutboxStore {
     })
   }
 
-  progress(): Promise<{ cursor: OutboxCursor | null; head: number; parked: number }> {
-    return Promise.resolve({ cursor: this.#cursor, head: this.head, parked: this.#parked.length })
+  progress(): Promise<SinkProgress> {
+    return Promise.resolve({
+      cursor: this.#cursor,
+      epoch: this.#epoch,
+      paused: this.paused ? { since: '2026-01-01T00:00:00.000Z', by: 'test' } : null,
+      head: this.head,
+      parked: this.#parked.length,
+      waitingSince: null,
+    })
   }
 
   #fenced(fence: number, work: () => void): Promise<boolean> {

@@ -34,8 +34,8 @@ describe('parseDocument', () => {
   })
 
   it.each([
-    ['Route', {}, '{kind}', 'one of: Service, TrafficPolicy'],
-    ['constructor', {}, '{kind}', 'one of: Service, TrafficPolicy'],
+    ['Route', {}, '{kind}', 'one of: Service, TrafficPolicy, EventSink'],
+    ['constructor', {}, '{kind}', 'one of: Service, TrafficPolicy, EventSink'],
     ['Service', null, '', 'an object with the fields protocol, description'],
     ['Service', [], '', 'an object with the fields protocol, description'],
     ['Service', { protocol: 'tcp' }, '/protocol', 'one of: http, http2, grpc'],

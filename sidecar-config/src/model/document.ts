@@ -1,12 +1,25 @@
 import { Value } from 'typebox/value'
+import { eventSinkErrors } from './event-sink-checks.ts'
+import {
+  completeEventSink,
+  eventSinkSchema,
+  isSinkName,
+  sinkNameAccepted,
+  type EventSinkSpec,
+} from './event-sink.ts'
 import { schemaErrors, type FieldError } from './field-errors.ts'
 import { completeService, serviceSchema, type ServiceSpec } from './service.ts'
+import { serviceCheckErrors } from './service-checks.ts'
 import { isServiceName, serviceNameAccepted } from './service-name.ts'
 import { trafficPolicyErrors } from './traffic-policy-checks.ts'
 import { completeTrafficPolicy, trafficPolicySchema, type TrafficPolicySpec } from './traffic-policy.ts'
 
 /** The kinds of documents, each with the JSON Schema of its spec. */
-export const documentSchemas = { Service: serviceSchema, TrafficPolicy: trafficPolicySchema } as const
+export const documentSchemas = {
+  Service: serviceSchema,
+  TrafficPolicy: trafficPolicySchema,
+  EventSink: eventSinkSchema,
+} as const
 
 export type DocumentKind = keyof typeof documentSchemas
 
@@ -16,6 +29,7 @@ export const documentKinds = Object.keys(documentSchemas) as readonly DocumentKi
 export type ParsedDocument =
   | { readonly kind: 'Service'; readonly name: string; readonly spec: ServiceSpec }
   | { readonly kind: 'TrafficPolicy'; readonly name: string; readonly spec: TrafficPolicySpec }
+  | { readonly kind: 'EventSink'; readonly name: string; readonly spec: EventSinkSpec }
 
 export type ParseResult =
   | { readonly ok: true; readonly document: ParsedDocument }
@@ -38,9 +52,20 @@ export const parseDocument = (kind: string, name: string, spec: unknown): ParseR
     return refused([
       { pointer: '{name}', detail: 'is no name for a document', accepted: serviceNameAccepted },
     ])
+  if (kind === 'EventSink') {
+    if (!isSinkName(name))
+      return refused([{ pointer: '{name}', detail: 'is no name for a sink', accepted: sinkNameAccepted }])
+    if (!Value.Check(eventSinkSchema, spec)) return refused(schemaErrors(eventSinkSchema, spec))
+    const complete = completeEventSink(spec)
+    const errors = eventSinkErrors(complete)
+    return errors.length > 0 ? refused(errors) : { ok: true, document: { kind, name, spec: complete } }
+  }
   if (kind === 'Service') {
     if (!Value.Check(serviceSchema, spec)) return refused(schemaErrors(serviceSchema, spec))
-    return { ok: true, document: { kind, name, spec: completeService(spec) } }
+    const errors = serviceCheckErrors(spec.checks ?? [])
+    return errors.length > 0
+      ? refused(errors)
+      : { ok: true, document: { kind, name, spec: completeService(spec) } }
   }
   if (!Value.Check(trafficPolicySchema, spec)) return refused(schemaErrors(trafficPolicySchema, spec))
   const complete = completeTrafficPolicy(spec, name)

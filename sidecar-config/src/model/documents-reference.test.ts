@@ -90,6 +90,6 @@ describe('docs/reference/documents.md', () => {
         expect(parseDocument(kind, 'payments', document.toJS())).toMatchObject({ ok: true })
       }
     }
-    expect(count).toBe(3)
+    expect(count).toBe(4)
   })
 })

@@ -1,0 +1,88 @@
+import type { Document } from '../domain/document.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { OwnedRole, type OwnedRoleOptions } from '../store/owned-role.ts'
+import { createSink, type SinkParts } from './create-sink.ts'
+import type { OutboxLog, OutboxStore } from './outbox-store.ts'
+import { Publisher, type PublisherOptions } from './publisher.ts'
+import type { SinkConfig } from './sink-config.ts'
+import { configuredSink, documentSink, type SinkDefinition } from './sink-definition.ts'
+import { SinkManager, type SinkManagerOptions } from './sink-manager.ts'
+
+/** Settings that tests shorten; what production uses is below. */
+export type PublisherTuning = Partial<
+  Pick<
+    PublisherOptions,
+    | 'attempts'
+    | 'suspectAfter'
+    | 'parkedRetryMs'
+    | 'parkedLimit'
+    | 'pageChanges'
+    | 'pageBytes'
+    | 'pollMs'
+    | 'maxBackoffMs'
+    | 'goneRetryMs'
+    | 'source'
+  >
+> &
+  Pick<OwnedRoleOptions, 'ttlMs' | 'retryMs'>
+
+export interface CreateSinkManagerOptions extends SinkParts {
+  readonly sinks: readonly SinkConfig[]
+  /** Of kind EventSink. */
+  readonly documents: () => readonly Document[]
+  readonly log: OutboxLog
+  readonly outbox: OutboxStore
+  readonly forget: SinkManagerOptions['forget']
+  readonly roles: OwnedRoleOptions['roles']
+  /** This replica's id. */
+  readonly owner: string
+  readonly logger: Logger
+  readonly random: () => number
+  readonly tuning?: PublisherTuning
+}
+
+const production = {
+  source: '/waymark',
+  attempts: 5,
+  suspectAfter: 10,
+  parkedRetryMs: 300_000,
+  parkedLimit: 10_000,
+  pageChanges: 2_000,
+  pageBytes: 4 * 1_024 * 1_024,
+  pollMs: 1_000,
+  maxBackoffMs: 30_000,
+  goneRetryMs: 3_600_000,
+} as const
+
+/** Builds what runs the sinks, not yet started. */
+export const createSinkManager = (options: CreateSinkManagerOptions): SinkManager => {
+  const { sinks, documents, roles, owner, clock, random, log, outbox, forget } = options
+  const { ttlMs, retryMs, ...tuning } = options.tuning ?? {}
+  const createPublisher = (definition: SinkDefinition): Publisher => {
+    const { name, start, origin, wants } = definition
+    const logger = options.logger.child({ sink: name })
+    const role = new OwnedRole({
+      roles,
+      name: `outbox:${name}`,
+      owner,
+      clock,
+      logger,
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(retryMs === undefined ? {} : { retryMs }),
+    })
+    const sink = createSink(definition, options)
+    return new Publisher({
+      ...production,
+      ...tuning,
+      ...{ sink, role, log, outbox, clock, logger, random, start, origin, wants },
+    })
+  }
+  return new SinkManager({
+    configured: sinks.map(configuredSink),
+    documents: () => documents().map(documentSink),
+    createPublisher,
+    forget,
+    clock,
+    logger: options.logger,
+  })
+}

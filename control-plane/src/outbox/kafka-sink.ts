@@ -1,0 +1,132 @@
+import { ProduceAcks, Producer, stringSerializers, type SASLOptions } from '@platformatic/kafka'
+import type { SecureContextOptions } from 'node:tls'
+import type { Clock } from '../runtime/clock.ts'
+import type { EncodedEvent } from './cloud-event.ts'
+import { DeliveryError, type Sink } from './sink.ts'
+import { sinkLimits } from './sink-limits.ts'
+import { withinTime } from './within-time.ts'
+
+export interface KafkaSinkOptions {
+  readonly name: string
+  /** `host:port` */
+  readonly brokers: readonly string[]
+  readonly topicPrefix: string
+  readonly createTopics: boolean
+  readonly format: 'structured' | 'binary'
+  readonly timeoutMs: number
+  /** null: plain text. */
+  readonly tls: SecureContextOptions | null
+  readonly sasl: SASLOptions | null
+  readonly clock: Clock
+}
+
+/** What the broker says of the event itself: it would say so again. */
+const poisonous = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD'])
+
+type Message = Parameters<Producer<string, string, string, string>['send']>[0]['messages'][number]
+
+const contentType = 'application/cloudevents+json; charset=UTF-8'
+
+/**
+ * Produces events to Kafka as its CloudEvents binding says. All events of one aggregate have one key, so they are
+ * in one partition, in order; the producer is idempotent and waits for all replicas in sync.
+ */
+export class KafkaSink implements Sink {
+  readonly name: string
+  readonly kind = 'kafka'
+  readonly maxBatch = sinkLimits.kafka.maxBatch
+  readonly maxBatchBytes = sinkLimits.kafka.maxBatchBytes
+  readonly #options: KafkaSinkOptions
+  #producer: Producer<string, string, string, string> | null = null
+
+  constructor(options: KafkaSinkOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  async deliver(events: readonly EncodedEvent[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (events.length === 0) return
+    const { timeoutMs, clock } = this.#options
+    const producer = (this.#producer ??= this.#connect())
+    const messages = events.map(event => toMessage(event, this.#options))
+    try {
+      await withinTime(producer.send({ messages }), { ms: timeoutMs, clock, signal, what: 'the brokers' })
+    } catch (error) {
+      throw toFailure(error)
+    }
+  }
+
+  async close(): Promise<void> {
+    const producer = this.#producer
+    this.#producer = null
+    // Nothing is lost by it: what was not acknowledged is delivered again.
+    await producer?.close(true).catch(() => undefined)
+  }
+
+  #connect(): Producer<string, string, string, string> {
+    const { name, brokers, tls, sasl, timeoutMs, createTopics } = this.#options
+    return new Producer({
+      clientId: `waymark-${name}`,
+      bootstrapBrokers: [...brokers],
+      idempotent: true,
+      acks: ProduceAcks.ALL,
+      autocreateTopics: createTopics,
+      serializers: stringSerializers,
+      timeout: timeoutMs,
+      requestTimeout: timeoutMs,
+      connectTimeout: Math.min(timeoutMs, 5_000),
+      // The publisher tries again, and says meanwhile why.
+      retries: 1,
+      retryDelay: 100,
+      ...(tls === null ? {} : { tls, tlsServerName: true }),
+      ...(sasl === null ? {} : { sasl }),
+    })
+  }
+}
+
+const toMessage = (
+  { event, data, json }: EncodedEvent,
+  { topicPrefix, format }: Pick<KafkaSinkOptions, 'topicPrefix' | 'format'>,
+): Message => {
+  const { datacontenttype, ...attributes } = event
+  const aggregateType = event.partitionkey.slice(0, event.partitionkey.indexOf('/'))
+  const common = {
+    topic: `${topicPrefix}.${aggregateType === '' ? event.partitionkey : aggregateType}`,
+    key: event.subject,
+    timestamp: BigInt(Date.parse(event.time)),
+  }
+  if (format === 'structured') return { ...common, value: json, headers: { 'content-type': contentType } }
+  const headers = Object.entries(attributes).map(([name, value]) => [`ce_${name}`, String(value)])
+  return {
+    ...common,
+    value: data,
+    headers: { 'content-type': datacontenttype, ...(Object.fromEntries(headers) as Record<string, string>) },
+  }
+}
+
+interface Described {
+  readonly message: string
+  readonly apiId?: unknown
+  readonly errors?: readonly unknown[]
+  readonly cause?: unknown
+}
+
+const isDescribed = (error: unknown): error is Described & Error => error instanceof Error
+
+/** The innermost errors: what the brokers or the system said. */
+const leaves = (error: unknown): Described[] => {
+  if (!isDescribed(error)) return []
+  const below = [...(error.errors ?? []), error.cause].flatMap(leaves)
+  return below.length > 0 && error.apiId === undefined ? below : [error]
+}
+
+const toFailure = (error: unknown): DeliveryError => {
+  if (error instanceof DeliveryError) return error
+  const said = leaves(error)
+  const messages = [
+    ...new Set(said.map(({ apiId, message }) => (typeof apiId === 'string' ? apiId : message))),
+  ]
+  const kind = said.some(({ apiId }) => poisonous.has(String(apiId))) ? 'poison' : 'retryable'
+  return new DeliveryError(`Kafka: ${messages.slice(0, 3).join('; ').slice(0, 300)}`, { kind, cause: error })
+}

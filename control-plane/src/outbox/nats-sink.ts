@@ -1,0 +1,145 @@
+import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
+import { connect, credsAuthenticator, headers, type NatsConnection } from '@nats-io/transport-node'
+import type { Clock } from '../runtime/clock.ts'
+import type { EncodedEvent } from './cloud-event.ts'
+import { DeliveryError, toDeliveryError, type Sink } from './sink.ts'
+import { sinkLimits } from './sink-limits.ts'
+import { nextWave } from './wave.ts'
+import { withinTime } from './within-time.ts'
+
+export interface NatsSinkOptions {
+  readonly name: string
+  /** `host:port` */
+  readonly servers: readonly string[]
+  readonly login: { readonly user?: string; readonly pass?: string; readonly token?: string }
+  /** The text of a .creds file. */
+  readonly credentials: string | null
+  /** null: plain text. */
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null
+  readonly subjectPrefix: string
+  /** Made for the subjects if there is none; null: somebody else has made it. */
+  readonly createStream: string | null
+  readonly timeoutMs: number
+  readonly clock: Clock
+}
+
+/** JetStream's error codes for a message that the stream does not take because of its size. */
+const tooLarge = new Set([10_054, 10_142])
+
+interface Connected {
+  readonly connection: NatsConnection
+  readonly stream: JetStreamClient
+}
+
+/**
+ * Publishes events to JetStream, each with its id as message id, so that the stream drops repetitions within its
+ * window. Events of one aggregate are never under way at the same time: whatever fails, none overtakes another.
+ */
+export class NatsSink implements Sink {
+  readonly name: string
+  readonly kind = 'nats'
+  readonly maxBatch = sinkLimits.nats.maxBatch
+  readonly maxBatchBytes = sinkLimits.nats.maxBatchBytes
+  readonly #options: NatsSinkOptions
+  #connected: Connected | null = null
+
+  constructor(options: NatsSinkOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  async deliver(events: readonly EncodedEvent[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (events.length === 0) return
+    const { timeoutMs: ms, clock } = this.#options
+    const limit = { ms, clock, signal, what: 'the servers' }
+    let delivered = 0
+    try {
+      const { connection, stream } = (this.#connected ??= await withinTime(this.#connect(), limit))
+      const largest = connection.info?.max_payload ?? Infinity
+      while (delivered < events.length) {
+        const wave = nextWave(events, delivered)
+        const answers = await Promise.allSettled(
+          wave.map(event => withinTime(this.#publish(stream, event, largest), limit)),
+        )
+        const failed = answers.findIndex(({ status }) => status === 'rejected')
+        const answer = answers[failed]
+        if (answer?.status === 'rejected') {
+          delivered += failed
+          throw answer.reason
+        }
+        delivered += wave.length
+      }
+    } catch (error) {
+      throw toFailure(error, delivered)
+    }
+  }
+
+  async close(): Promise<void> {
+    const connected = this.#connected
+    this.#connected = null
+    await connected?.connection.close().catch(() => undefined)
+  }
+
+  async #connect(): Promise<Connected> {
+    const { name, servers, login, credentials, tls, timeoutMs, createStream, subjectPrefix } = this.#options
+    const connection = await connect({
+      servers: [...servers],
+      ...login,
+      ...(credentials === null ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+      ...(tls === null ? {} : { tls }),
+      name: `waymark-${name}`,
+      timeout: Math.min(timeoutMs, 5_000),
+      // The publisher connects again, and says meanwhile why.
+      reconnect: false,
+    })
+    try {
+      if (createStream !== null) {
+        const manager = await jetstreamManager(connection, { timeout: timeoutMs })
+        const known = await manager.streams.find(`${subjectPrefix}.>`).catch(() => null)
+        if (known === null)
+          await manager.streams.add({ name: createStream, subjects: [`${subjectPrefix}.>`], num_replicas: 1 })
+      }
+      return { connection, stream: jetstream(connection, { timeout: timeoutMs }) }
+    } catch (error) {
+      await connection.close().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #publish(
+    stream: JetStreamClient,
+    { event, json, bytes }: EncodedEvent,
+    largest: number,
+  ): Promise<void> {
+    if (bytes + headerRoom > largest)
+      throw new DeliveryError(`NATS: ${bytes} bytes are more than the server takes`, { kind: 'poison' })
+    const content = headers()
+    content.set('content-type', 'application/cloudevents+json; charset=UTF-8')
+    await stream.publish(subjectOf(event, this.#options.subjectPrefix), json, {
+      msgID: event.id,
+      headers: content,
+      timeout: this.#options.timeoutMs,
+      retries: 1,
+    })
+  }
+}
+
+/** The headers count towards the server's limit. */
+const headerRoom = 512
+
+/** `{prefix}.instance.{service}`, `{prefix}.document.{kind}`: a dot in a name would begin another word. */
+const subjectOf = ({ partitionkey }: EncodedEvent['event'], prefix: string): string => {
+  const [type = '', group] = partitionkey.split('/')
+  return [prefix, type, ...(group === undefined ? [] : [group.replaceAll(/[.*>\s]/g, '_')])].join('.')
+}
+
+const toFailure = (error: unknown, delivered: number): DeliveryError => {
+  if (error instanceof JetStreamApiError) {
+    const kind = tooLarge.has(error.code) ? 'poison' : 'retryable'
+    return new DeliveryError(`NATS: ${error.message}`, { kind, delivered, cause: error })
+  }
+  const { kind, message, retryAfterMs } = toDeliveryError(error)
+  const text = message.startsWith('NATS: ') ? message : `NATS: ${message}`
+  return new DeliveryError(text.slice(0, 300), { kind, delivered, retryAfterMs, cause: error })
+}
