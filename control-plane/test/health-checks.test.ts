@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { CheckSpec, Instance, InstanceSpec } from '../src/domain/instance.ts'
+import type { CheckSpec, HttpCheckSpec } from '@waymark/sidecar-config/model/check.ts'
+import type { Instance, InstanceSpec } from '../src/domain/instance.ts'
 import { AddressPolicy } from '../src/health/checks/address-policy.ts'
 import { CheckScheduler, type CheckSchedulerOptions } from '../src/health/checks/check-scheduler.ts'
 import { createProbe } from '../src/health/checks/probe.ts'
@@ -88,7 +89,7 @@ const startChecks = async (id: string, options: Partial<CheckSchedulerOptions> =
   return { checks, stops: [start(checks), start(members)] }
 }
 
-const http = (overrides: Partial<CheckSpec> = {}): CheckSpec => ({
+const http = (overrides: Partial<HttpCheckSpec> = {}): CheckSpec => ({
   kind: 'http',
   intervalMs: 40,
   timeoutMs: 1_000,

@@ -1,3 +1,4 @@
+import type { CheckSpec } from '@waymark/sidecar-config/model/check.ts'
 import type { Evidence } from './evidence.ts'
 import type { Flapping } from './flapping.ts'
 import type { Revision } from './revision.ts'
@@ -14,32 +15,6 @@ export interface LeaseSpec {
   /** How long after expiry the instance is removed; null: never. */
   readonly deregisterAfterMs: number | null
 }
-
-interface CheckTiming {
-  readonly intervalMs: number
-  readonly timeoutMs: number
-  readonly healthyThreshold: number
-  readonly unhealthyThreshold: number
-  /** Defaults to the instance's own port. */
-  readonly port: number | null
-}
-
-/** An active probe: any status of `expect` passes (inclusive ranges). Redirects are not followed. */
-export interface HttpCheckSpec extends CheckTiming {
-  readonly kind: 'http'
-  readonly method: 'GET' | 'HEAD'
-  readonly path: string
-  readonly host: string | null
-  readonly headers: Readonly<Record<string, string>>
-  readonly expect: readonly (readonly [number, number])[]
-}
-
-/** An active probe: connecting passes. */
-export interface TcpCheckSpec extends CheckTiming {
-  readonly kind: 'tcp'
-}
-
-export type CheckSpec = HttpCheckSpec | TcpCheckSpec
 
 /** What a registration says, with every default filled in. Equal specs are equal registrations. */
 export interface InstanceSpec {

@@ -25,6 +25,13 @@ const timing = {
   healthyThreshold: fc.integer({ min: 1, max: 100 }),
   unhealthyThreshold: fc.integer({ min: 1, max: 100 }),
   port: fc.option(fc.integer({ min: 1, max: 65_535 })),
+  jitter: duration(0, 10_000),
+  tls: fc.option(
+    fc.record(
+      { serverName: fc.option(fc.constant('payments.internal')), skipVerify: fc.boolean() },
+      { requiredKeys: [] },
+    ),
+  ),
 }
 const range = fc
   .tuple(fc.integer({ min: 100, max: 599 }), fc.integer({ min: 100, max: 599 }))
@@ -32,10 +39,15 @@ const range = fc
 const check = fc.oneof(
   fc.record({ kind: fc.constant('tcp' as const), ...timing }, { requiredKeys: ['kind'] }),
   fc.record(
+    { kind: fc.constant('grpc' as const), service: fc.constantFrom('', 'a.B'), ...timing },
+    { requiredKeys: ['kind'] },
+  ),
+  fc.record(
     {
       kind: fc.constant('http' as const),
       path: fc.constantFrom('/', '/healthz'),
-      method: fc.constantFrom('GET' as const, 'HEAD' as const),
+      method: fc.constantFrom('GET' as const, 'OPTIONS' as const),
+      body: fc.option(fc.constantFrom('ok', 'up|fine')),
       host: fc.option(fc.constant('payments')),
       headers: texts,
       expect: fc.array(range, { minLength: 1, maxLength: 5 }),
@@ -164,7 +176,8 @@ describe('toInstanceSpec', () => {
         lease: { ttl: '999ms', deregisterAfter: '721h' },
         checks: [
           { kind: 'tcp', interval: '500ms' },
-          { kind: 'http', interval: '2s', timeout: '3s', expect: ['200', '299-200'] },
+          { kind: 'http', interval: '2s', timeout: '3s', expect: ['200', '299-200'], body: '[' },
+          { kind: 'grpc', tls: { ca: 'x' } },
         ],
       }),
     ).toEqual([
@@ -173,7 +186,9 @@ describe('toInstanceSpec', () => {
       '/lease/deregisterAfter',
       '/checks/0/interval',
       '/checks/1/timeout',
+      '/checks/1/body',
       '/checks/1/expect/1',
+      '/checks/2/tls/ca',
     ])
   })
 })

@@ -1,10 +1,9 @@
+import { checkBody, completeCheck } from '@waymark/sidecar-config/model/check.ts'
 import { formatDuration, parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import type { FieldError } from '../domain/errors.ts'
-import type { CheckSpec, InstanceSpec, LeaseSpec } from '../domain/instance.ts'
+import type { InstanceSpec, LeaseSpec } from '../domain/instance.ts'
 import { canonicalAddress } from './ip-address.ts'
 import type { RegistrationBody } from './schemas/registration.ts'
-
-type CheckBody = NonNullable<RegistrationBody['checks']>[number]
 
 interface Bounds {
   readonly min: number
@@ -49,56 +48,6 @@ const leaseSpec = (lease: RegistrationBody['lease'], problems: Problems): LeaseS
   }
 }
 
-type Range = readonly [number, number]
-
-/** Ascending, without overlap or neighbours: one way to write a set of statuses. */
-const mergeRanges = (ranges: readonly Range[]): Range[] => {
-  const merged: Range[] = []
-  for (const [from, to] of [...ranges].sort(([a], [b]) => a - b)) {
-    const last = merged.at(-1)
-    if (last !== undefined && from <= last[1] + 1)
-      merged[merged.length - 1] = [last[0], Math.max(last[1], to)]
-    else merged.push([from, to])
-  }
-  return merged
-}
-
-const expectRanges = (pointer: string, expect: readonly string[], problems: Problems): Range[] =>
-  mergeRanges(
-    expect.map((text, index): Range => {
-      const [from, to] = text.split('-').map(Number)
-      const range: Range = [from ?? 0, to ?? from ?? 0]
-      if (range[0] > range[1])
-        problems.add(`${pointer}/${index}`, `"${text}" descends`, 'an ascending range, such as "200-299"')
-      return range
-    }),
-  )
-
-const checkSpec = (check: CheckBody, index: number, problems: Problems): CheckSpec => {
-  const pointer = `/checks/${index}`
-  const intervalMs = problems.duration(`${pointer}/interval`, check.interval ?? '10s', {
-    min: second,
-    max: hour,
-  })
-  const timing = {
-    intervalMs,
-    timeoutMs: problems.duration(`${pointer}/timeout`, check.timeout ?? '1s', { min: 10, max: intervalMs }),
-    healthyThreshold: check.healthyThreshold ?? 2,
-    unhealthyThreshold: check.unhealthyThreshold ?? 3,
-    port: check.port ?? null,
-  }
-  if (check.kind === 'tcp') return { kind: 'tcp', ...timing }
-  return {
-    kind: 'http',
-    method: check.method ?? 'GET',
-    path: check.path ?? '/',
-    host: check.host ?? null,
-    headers: sorted(check.headers ?? {}),
-    expect: expectRanges(`${pointer}/expect`, check.expect ?? ['200-299'], problems),
-    ...timing,
-  }
-}
-
 type SpecResult =
   | { readonly ok: true; readonly spec: InstanceSpec }
   | { readonly ok: false; readonly errors: readonly FieldError[] }
@@ -125,26 +74,13 @@ export const toInstanceSpec = (body: RegistrationBody): SpecResult => {
     metadata: sorted(body.metadata ?? {}),
     locality: { region: body.locality?.region ?? '', zone: body.locality?.zone ?? '' },
     lease: leaseSpec(body.lease, problems),
-    checks: (body.checks ?? []).map((check, index) => checkSpec(check, index, problems)),
+    checks: (body.checks ?? []).map((check, index) =>
+      completeCheck(check, `/checks/${index}`, error => problems.errors.push(error)),
+    ),
     sidecar:
       body.sidecar === null || body.sidecar === undefined ? null : { port: body.sidecar.port ?? 15_006 },
   }
   return problems.errors.length === 0 ? { ok: true, spec } : { ok: false, errors: problems.errors }
-}
-
-const checkBody = (check: CheckSpec): CheckBody => {
-  const { healthyThreshold, unhealthyThreshold, port } = check
-  const timing = {
-    interval: formatDuration(check.intervalMs),
-    timeout: formatDuration(check.timeoutMs),
-    healthyThreshold,
-    unhealthyThreshold,
-    port,
-  }
-  if (check.kind === 'tcp') return { kind: 'tcp', ...timing }
-  const { method, path, host, headers } = check
-  const expect = check.expect.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`))
-  return { kind: 'http', method, path, host, headers: { ...headers }, expect, ...timing }
 }
 
 /** The registration that means this spec, with nothing left out: the body that could be sent again. */

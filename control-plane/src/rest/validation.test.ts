@@ -72,7 +72,7 @@ describe('the schema of a registration', () => {
     [{ ...valid, lease: 15 }, ['/lease']],
     [{ ...valid, checks: {} }, ['/checks']],
     [
-      { ...valid, checks: [{}, { kind: 'grpc' }, { kind: 'tcp', path: '/' }] },
+      { ...valid, checks: [{}, { kind: 'udp' }, { kind: 'tcp', path: '/' }] },
       ['/checks/0/kind', '/checks/1/kind', '/checks/2/path'],
     ],
     [{ ...valid, checks: Array.from({ length: 9 }, () => ({ kind: 'tcp' })) }, ['/checks']],
@@ -83,6 +83,10 @@ describe('the schema of a registration', () => {
       ['/checks/0/headers/a', '/checks/0/headers/x y'],
     ],
     [{ ...valid, checks: [{ kind: 'http', host: 'a\r\nb' }] }, ['/checks/0/host']],
+    [
+      { ...valid, checks: [{ kind: 'grpc', path: '/', tls: { sni: 'a' } }] },
+      ['/checks/0/path', '/checks/0/tls/sni'],
+    ],
     [{ ...valid, sidecar: true }, ['/sidecar']],
   ])('refuses wrong body %#, naming its fields', (body, pointers) => {
     expect(pointersOf(body)).toEqual(pointers)

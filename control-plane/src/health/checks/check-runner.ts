@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { EvidenceSource, EvidenceStatus } from '../../domain/evidence.ts'
-import { instanceKey, type CheckSpec, type Instance } from '../../domain/instance.ts'
+import type { CheckSpec } from '@waymark/sidecar-config/model/check.ts'
+import { instanceKey, type Instance } from '../../domain/instance.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
 import { delayToPhase, phaseOf } from './phase.ts'
 import type { Probe, ProbeResult, ProbeTarget } from './probe-result.ts'

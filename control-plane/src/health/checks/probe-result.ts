@@ -1,4 +1,4 @@
-import type { CheckSpec } from '../../domain/instance.ts'
+import type { CheckSpec } from '@waymark/sidecar-config/model/check.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
 export interface ProbeTarget {
@@ -13,6 +13,8 @@ export interface ProbeResult {
   readonly output: string
   /** The target used up its timeout. */
   readonly timedOut: boolean
+  /** This process was stopped or too busy to see an answer in time: the result says nothing about the target. */
+  readonly missed?: boolean
 }
 
 /** Runs a check once. Never rejects: whatever goes wrong, also an abort, is a failed result. */
@@ -23,6 +25,9 @@ export interface ProbeContext {
   readonly clock: Clock
   readonly signal: AbortSignal
 }
+
+/** A timeout that fires this much late (ms) finds answers that lie unread: the process was paused, or is overloaded. */
+const maxTimerDelayMs = 250
 
 /**
  * Runs `begin` until it calls `finish`, its time is over, or it is aborted; then calls what `begin` returned, to
@@ -42,8 +47,18 @@ export const withinTimeout = (
     const stopped = (): void => {
       finish({ ok: false, output: 'stopped', timedOut: false })
     }
+    const due = clock.monotonic() + timeoutMs
     const timer = clock.timer(timeoutMs, () => {
-      finish({ ok: false, output: `no answer within ${timeoutMs} ms`, timedOut: true })
+      const missed = clock.monotonic() - due > maxTimerDelayMs
+      // Timers run before what has arrived is read: an answer that lies there came in time.
+      clock.soon(() => {
+        finish({
+          ok: false,
+          output: `no answer within ${timeoutMs} ms`,
+          timedOut: true,
+          ...(missed ? { missed } : {}),
+        })
+      })
     })
     signal.addEventListener('abort', stopped, { once: true })
     const tearDown = begin(finish)
@@ -56,3 +71,17 @@ export const withinTimeout = (
     else ended.signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) stopped()
   })
+
+/** A failure to begin, such as a certificate that cannot be read, is a result like any other. */
+export const beginOr = (
+  finish: (result: ProbeResult) => void,
+  describe: (error: unknown) => string,
+  begin: () => () => void,
+): (() => void) => {
+  try {
+    return begin()
+  } catch (error) {
+    finish({ ok: false, output: describe(error), timedOut: false })
+    return () => undefined
+  }
+}

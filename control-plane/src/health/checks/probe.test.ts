@@ -1,7 +1,7 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { HttpCheckSpec, TcpCheckSpec } from '../../domain/instance.ts'
+import type { HttpCheckSpec, TcpCheckSpec } from '@waymark/sidecar-config/model/check.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { AddressPolicy, defaultDeniedCidrs } from './address-policy.ts'
 import { createProbe } from './probe.ts'

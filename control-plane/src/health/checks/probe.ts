@@ -1,18 +1,32 @@
 import type { Clock } from '../../runtime/clock.ts'
 import type { AddressPolicy } from './address-policy.ts'
+import { BodyPatterns } from './body-patterns.ts'
+import { probeGrpc } from './probe-grpc.ts'
 import { probeHttp } from './probe-http.ts'
 import type { Probe } from './probe-result.ts'
 import { probeTcp } from './probe-tcp.ts'
+import { TlsContexts } from './tls-contexts.ts'
 
-/** Probes over the network, within the policy. */
-export const createProbe =
-  ({ policy, clock }: { readonly policy: AddressPolicy; readonly clock: Clock }): Probe =>
-  async (check, target, signal) => {
+/**
+ * Probes over the network, within the policy. A target is an address, never a name: what the policy has allowed is what
+ * is connected to.
+ */
+export const createProbe = ({
+  policy,
+  clock,
+}: {
+  readonly policy: AddressPolicy
+  readonly clock: Clock
+}): Probe => {
+  const tls = new TlsContexts()
+  const patterns = new BodyPatterns()
+  return async (check, target, signal) => {
     if (!policy.allows(target.address)) {
       const output = `${target.address} is not probed: this control plane denies checks of it`
       return { ok: false, output, timedOut: false }
     }
-    return check.kind === 'http'
-      ? probeHttp(check, { target, clock, signal })
-      : probeTcp(check, { target, clock, signal })
+    const context = { target, clock, signal, tls, patterns }
+    if (check.kind === 'http') return probeHttp(check, context)
+    return check.kind === 'grpc' ? probeGrpc(check, context) : probeTcp(check, context)
   }
+}

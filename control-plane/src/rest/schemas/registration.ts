@@ -1,83 +1,14 @@
+import { checkSchemas, maxChecks, type CheckBody } from '@waymark/sidecar-config/model/check-schema.ts'
 import { Type, type Static } from 'typebox'
 import { closed, DurationText, line, nullable, Port, textRecord } from './common.ts'
 
-const timing = {
-  interval: Type.Optional({ ...DurationText, description: 'a duration from 1s to 1h', default: '10s' }),
-  timeout: Type.Optional({
-    ...DurationText,
-    description: 'a duration from 10ms up to the interval',
-    default: '1s',
-  }),
-  healthyThreshold: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 100, default: 2, description: 'an integer from 1 to 100' }),
-  ),
-  unhealthyThreshold: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 100, default: 3, description: 'an integer from 1 to 100' }),
-  ),
-  port: Type.Optional(
-    nullable({ ...Port, description: "a port from 1 to 65535; null or absent: the instance's own port" }),
-  ),
-}
-
-const HttpCheck = Type.Object(
-  {
-    kind: Type.Literal('http'),
-    method: Type.Optional(
-      Type.Enum(['GET', 'HEAD'], { type: 'string', default: 'GET', description: '"GET" or "HEAD"' }),
-    ),
-    path: Type.Optional(
-      Type.String({
-        maxLength: 1_024,
-        pattern: '^/[!-~]*$',
-        default: '/',
-        description: 'a path that begins with "/", printable ASCII without spaces, up to 1024 characters',
-      }),
-    ),
-    host: Type.Optional(
-      nullable(
-        Type.String({
-          minLength: 1,
-          maxLength: 261,
-          pattern: '^[A-Za-z0-9._\\[\\]:-]+$',
-          description: 'a host name or address, with or without a port; null or absent: address and port',
-        }),
-      ),
-    ),
-    headers: Type.Optional(
-      textRecord({
-        key: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,63}$",
-        value: Type.String({
-          maxLength: 1_024,
-          pattern: '^[ -~]*$',
-          description: 'a header value of printable ASCII, up to 1024 characters',
-        }),
-        maxProperties: 16,
-        description: 'up to 16 header names (tokens of up to 63 characters) with their values',
-      }),
-    ),
-    expect: Type.Optional(
-      Type.Array(
-        Type.String({
-          pattern: '^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$',
-          description: 'a status or an ascending range of them: "204", "200-299"',
-        }),
-        { minItems: 1, maxItems: 16, default: ['200-299'], description: '1 to 16 statuses or ranges' },
-      ),
-    ),
-    ...timing,
-  },
-  closed,
-)
-
-const TcpCheck = Type.Object({ kind: Type.Literal('tcp'), ...timing }, closed)
-
 /** A schema of its own, not anyOf: by the discriminator an error names the wrong field of the kind meant. */
-const Check = Type.Unsafe<Static<typeof HttpCheck> | Static<typeof TcpCheck>>({
+const Check = Type.Unsafe<CheckBody>({
   type: 'object',
   required: ['kind'],
   discriminator: { propertyName: 'kind' },
-  oneOf: [HttpCheck, TcpCheck],
-  description: 'a check of kind "http" or "tcp"',
+  oneOf: Object.values(checkSchemas),
+  description: 'a check of kind "http", "tcp" or "grpc"',
 })
 
 const Lease = Type.Object(
@@ -128,7 +59,7 @@ const registration = {
     ),
   ),
   lease: Type.Optional(nullable(Lease)),
-  checks: Type.Optional(Type.Array(Check, { maxItems: 8, description: 'up to 8 checks' })),
+  checks: Type.Optional(Type.Array(Check, { maxItems: maxChecks, description: `up to ${maxChecks} checks` })),
   sidecar: Type.Optional(
     nullable(
       Type.Object(
