@@ -176,6 +176,13 @@ describe('settled sidecars, covered with one row', () => {
     expect([status?.syncedRevision, typeof endedAt]).toEqual([1, 'string'])
   })
 
+  it('show by the row that covers them whether a crash has emptied the tables', async () => {
+    expect(await tableOf('r1').cover(7)).toBe(true)
+    expect(await tableOf('r1').cover(8)).toBe(false)
+    await sql`truncate sidecar, sidecar_coverage`.execute(test.database)
+    expect(await tableOf('r1').cover(9)).toBe(true)
+  })
+
   it('are forgotten with their replica, not while it runs', async () => {
     await announce('r1')
     await tableOf('r1').cover(7)

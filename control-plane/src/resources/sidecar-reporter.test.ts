@@ -5,6 +5,7 @@ import type { Revision } from '../domain/revision.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import { stillSettled } from '../xds/status/settled.ts'
 import { ChangedNodes } from '../xds/status/changed-nodes.ts'
+import { glanceAt } from '../xds/status/stream-glance.ts'
 import { unsettled } from '../xds/status/stream-shape.ts'
 import type { NackStatus, StreamStatus } from '../xds/status/status.ts'
 import { SidecarReporter, type SidecarStore } from './sidecar-reporter.ts'
@@ -15,7 +16,14 @@ interface Sidecar {
   refused: Revision | undefined
   /** Its row is of this stream, not of one that it had before. */
   written: boolean
+  readonly stream: number
+  /** Resources that it has. */
+  acked: number
 }
+
+/** As `StreamShape` tells it: another number whenever something else is ACKed. */
+const shapeOf = ({ behind, refused, acked }: Sidecar): number =>
+  behind === undefined && refused === undefined ? acked : unsettled
 
 /** Sidecars of one type, and the rows that are written of them. */
 class World implements SidecarStore {
@@ -27,12 +35,27 @@ class World implements SidecarStore {
   failing: 'save' | 'cover' | undefined
   saves = 0
   covers = 0
+  /** Whole statuses that were asked for. */
+  looks = 0
+  #streams = 0
   readonly #changed = new ChangedNodes(() => undefined)
 
   readonly reporter = new SidecarReporter({
     streams: {
       nodes: this.sidecars.keys(),
-      stream: node => this.status(node),
+      stream: node => {
+        this.looks += 1
+        return this.status(node)
+      },
+      glance: node => {
+        const sidecar = this.sidecars.get(node)
+        if (sidecar === undefined) return undefined
+        const { behind, refused, stream: id } = sidecar
+        const refusals = refused === undefined ? [] : [refused]
+        const delivery = { busy: behind !== undefined, refusals, behindSince: behind }
+        const deliveries = [{ ...delivery, subscription: { started: true } }]
+        return glanceAt({ id, shape: { last: shapeOf(sidecar) }, deliveries }, this.revision)
+      },
       collect: () => ({
         take: () => this.#changed.take(),
         await: node => {
@@ -50,14 +73,15 @@ class World implements SidecarStore {
   change(node: string, change: (sidecar: Sidecar) => void): void {
     const sidecar = this.sidecars.get(node)
     if (sidecar === undefined) return
-    const shape = () => (sidecar.behind === undefined && sidecar.refused === undefined ? 0 : unsettled)
-    const before = shape()
+    const before = shapeOf(sidecar)
     change(sidecar)
-    this.#changed.reshaped(node, before, shape())
+    this.#changed.reshaped(node, before, shapeOf(sidecar))
   }
 
   come(node: string): void {
-    this.sidecars.set(node, { behind: this.revision, refused: undefined, written: false })
+    this.#streams += 1
+    const stream = this.#streams
+    this.sidecars.set(node, { behind: this.revision, refused: undefined, written: false, stream, acked: 1 })
     this.#changed.add(node)
   }
 
@@ -74,8 +98,9 @@ class World implements SidecarStore {
     }
   }
 
-  answer(node: string, nack: boolean): void {
+  answer(node: string, nack: boolean, more = 0): void {
     this.change(node, sidecar => {
+      sidecar.acked += more
       sidecar.refused = nack ? (sidecar.refused ?? sidecar.behind) : undefined
       sidecar.behind = undefined
     })
@@ -84,16 +109,16 @@ class World implements SidecarStore {
   status(node: string): StreamStatus | undefined {
     const sidecar = this.sidecars.get(node)
     if (sidecar === undefined) return undefined
-    const { behind, refused } = sidecar
+    const { behind, refused, acked } = sidecar
     const answered = behind === undefined ? this.revision : behind - 1
     const synced = Math.min(answered, refused === undefined ? Infinity : refused - 1)
     const nack = { typeUrl: 't', names: ['a'], version: '', message: 'no', at: 1 }
     const nacks: NackStatus[] = refused === undefined ? [] : [{ ...nack, revision: refused }]
-    const type = { typeUrl: 't', wildcard: true, subscribed: 0, sent: 1, acked: 1, waiting: 0 }
+    const type = { typeUrl: 't', wildcard: true, subscribed: 0, sent: acked, acked, waiting: 0 }
     return {
       node,
       agent: '',
-      stream: 1,
+      stream: sidecar.stream,
       connectedAt: 1,
       address: '',
       heardAt: 1,
@@ -132,11 +157,18 @@ class World implements SidecarStore {
     return Promise.resolve()
   }
 
-  cover(revision: Revision): Promise<void> {
+  cover(revision: Revision): Promise<boolean> {
     if (this.failing === 'cover') return Promise.reject(new Error('away'))
     this.covers += 1
+    const missing = this.covered === null
     this.covered = revision
-    return Promise.resolve()
+    return Promise.resolve(missing)
+  }
+
+  /** The tables are not logged. */
+  crash(): void {
+    this.rows.clear()
+    this.covered = null
   }
 
   forget(): Promise<void> {
@@ -149,7 +181,8 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('come' as const), node }),
   fc.record({ do: fc.constant('leave' as const), node }),
   fc.record({ do: fc.constant('push' as const), nodes: fc.subarray(['a', 'b', 'c']) }),
-  fc.record({ do: fc.constant('answer' as const), node, nack: fc.boolean() }),
+  fc.record({ do: fc.constant('answer' as const), node, nack: fc.boolean(), more: fc.constantFrom(0, 0, 1) }),
+  fc.record({ do: fc.constant('crash' as const) }),
   fc.record({
     do: fc.constant('step' as const),
     failing: fc.constantFrom(undefined, undefined, 'save' as const, 'cover' as const),
@@ -165,7 +198,8 @@ test('rows never say more of a sidecar than it has, and in the end they say all 
         if (action.do === 'come') world.come(action.node)
         else if (action.do === 'leave') world.leave(action.node)
         else if (action.do === 'push') world.push(action.nodes)
-        else if (action.do === 'answer') world.answer(action.node, action.nack)
+        else if (action.do === 'answer') world.answer(action.node, action.nack, action.more)
+        else if (action.do === 'crash') world.crash()
         else {
           world.failing = action.failing
           await world.clock.advance(action.ms)
@@ -180,7 +214,8 @@ test('rows never say more of a sidecar than it has, and in the end they say all 
         }
       }
       world.failing = undefined
-      // The first finds what is behind, the second that it stays so.
+      // The first finds what is behind, or that the rows are gone; the second writes it.
+      world.revision += 1
       await world.reporter.step()
       await world.reporter.step()
       for (const name of ['a', 'b', 'c']) expect(world.read(name)).toEqual(world.status(name))
@@ -235,10 +270,46 @@ test('all rows are written again in turn', async () => {
   }
   await world.reporter.step()
   world.rows.clear()
-  await world.clock.advance(10_000)
+  await world.clock.advance(40_000)
   await world.reporter.step()
   expect(world.rows.size).toBe(10)
-  await world.clock.advance(20_000)
+  await world.clock.advance(80_000)
   await world.reporter.step()
   expect(world.rows.size).toBe(30)
+})
+
+test('all rows are written again at once when the row that covers them has gone', async () => {
+  const world = new World()
+  for (let index = 0; index < 30; index += 1) {
+    world.come(`web/${index}`)
+    world.answer(`web/${index}`, false)
+  }
+  await world.reporter.step()
+  world.crash()
+  world.push([])
+  await world.reporter.step()
+  await world.reporter.step()
+  expect(world.rows.size).toBe(30)
+})
+
+test('numbers tell of most sidecars, a whole status of those that are written', async () => {
+  const world = new World()
+  const nodes = Array.from({ length: 100 }, (_, index) => `web/${index}`)
+  for (const name of nodes) {
+    world.come(name)
+    world.answer(name, false)
+  }
+  await world.reporter.step()
+  expect([world.looks, world.saves]).toEqual([100, 100])
+  // A change is under way at one look, and answered at the next one.
+  world.push(nodes)
+  await world.reporter.step()
+  for (const name of nodes) world.answer(name, false)
+  await world.reporter.step()
+  expect([world.looks, world.saves, world.covered]).toEqual([100, 100, 2])
+  // One has got something more.
+  world.push(nodes)
+  for (const name of nodes) world.answer(name, false, name === 'web/7' ? 1 : 0)
+  await world.reporter.step()
+  expect([world.looks, world.saves, world.covered]).toEqual([101, 101, 3])
 })

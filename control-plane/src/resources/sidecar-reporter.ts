@@ -5,12 +5,15 @@ import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import { isSettled } from '../xds/status/settled.ts'
 import type { StreamStatus } from '../xds/status/status.ts'
-import { WrittenStatuses } from './written-statuses.ts'
+import type { StreamGlance } from '../xds/status/stream-glance.ts'
+import { unsettled } from '../xds/status/stream-shape.ts'
+import { WrittenStatuses, type Verdict } from './written-statuses.ts'
 
 /** The streams of this replica: xds/xds-server.ts. */
 export interface Streams {
   readonly nodes: Iterable<string>
   stream(node: string): StreamStatus | undefined
+  glance(node: string): StreamGlance | undefined
   collect(onFirst: () => void): { take(): Set<string>; await(node: string): void; end(): void }
 }
 
@@ -18,7 +21,8 @@ export interface Streams {
 export interface SidecarStore {
   save(entries: readonly { readonly node: string; readonly status: StreamStatus }[]): Promise<void>
   end(nodes: readonly string[]): Promise<void>
-  cover(revision: Revision): Promise<void>
+  /** True when there was no such row, although this replica may have written it before: the database has crashed. */
+  cover(revision: Revision): Promise<boolean>
   forget(): Promise<void>
 }
 
@@ -33,8 +37,10 @@ export interface SidecarReporterOptions {
   readonly pauseMs?: number
 }
 
-/** Everything is written again within this time: after a crash the table is empty. */
-const refreshMs = 30_000
+/** The row that covers is written at least so often: when it is missing, so are all others. */
+const coverMs = 30_000
+/** Each row is written again within this time: when the client was last heard changes without a word. */
+const refreshMs = 120_000
 /** Statuses of one statement, read in one turn of the event loop. */
 const saveLimit = 500
 
@@ -71,7 +77,7 @@ export class SidecarReporter implements Component {
     let forgetAt = 0
     while (!signal.aborted) {
       if (clock.monotonic() >= forgetAt) {
-        forgetAt = clock.monotonic() + refreshMs
+        forgetAt = clock.monotonic() + coverMs
         this.#coverAgain = true
         await this.#attempt(() => store.forget())
       }
@@ -98,7 +104,8 @@ export class SidecarReporter implements Component {
         coverable = Math.min(coverable, await this.#write(nodes.slice(from, from + saveLimit)))
       }
       if (coverable <= this.#covered && !this.#coverAgain) return
-      await store.cover(coverable)
+      const missing = await store.cover(coverable)
+      if (missing && this.#covered >= 0) for (const node of this.#written.expireAll()) this.#again.add(node)
       this.#covered = coverable
       this.#coverAgain = false
     } catch (error) {
@@ -116,7 +123,19 @@ export class SidecarReporter implements Component {
     const entries: { node: string; status: StreamStatus }[] = []
     const gone: string[] = []
     let coverable: Revision = Infinity
+    const follow = (node: string, step: Verdict, answeredRevision: Revision): void => {
+      if (step !== 'later') return
+      coverable = Math.min(coverable, answeredRevision)
+      this.#again.add(node)
+    }
     for (const node of nodes) {
+      const glance = streams.glance(node)
+      const quick = glance && this.#written.judgeGlance(node, glance, this.#covered)
+      if (glance !== undefined && quick !== undefined) {
+        if (glance.shape === unsettled) this.#collected.await(node)
+        follow(node, quick, glance.answeredRevision)
+        continue
+      }
       const status = streams.stream(node)
       if (status === undefined) {
         this.#written.forget(node)
@@ -124,11 +143,9 @@ export class SidecarReporter implements Component {
         continue
       }
       if (!status.inSync || !isSettled(status)) this.#collected.await(node)
-      const step = this.#written.judge(status, this.#covered)
+      const step = this.#written.judge(status, this.#covered, glance)
       if (step === 'write') entries.push({ node, status })
-      if (step !== 'later') continue
-      coverable = Math.min(coverable, status.answeredRevision)
-      this.#again.add(node)
+      follow(node, step, status.answeredRevision)
     }
     await store.save(entries)
     await store.end(gone)

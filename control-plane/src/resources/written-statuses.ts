@@ -1,6 +1,8 @@
 import type { Revision } from '../domain/revision.ts'
 import { isSettled, statusShape } from '../xds/status/settled.ts'
 import type { StreamStatus } from '../xds/status/status.ts'
+import type { StreamGlance } from '../xds/status/stream-glance.ts'
+import { unsettled } from '../xds/status/stream-shape.ts'
 
 interface Written {
   /** Empty: it is to be written in any case. */
@@ -10,7 +12,12 @@ interface Written {
   nacks: number
   /** How far it had answered when it was last found behind and not written; undefined: it was not. */
   behindAt: Revision | undefined
+  /** What a glance at it said when it was as its row says; undefined: its row is not of one settled stream. */
+  glance: Pick<StreamGlance, 'stream' | 'shape'> | undefined
 }
+
+/** What is to be done about a sidecar; see `judge`. */
+export type Verdict = 'write' | 'same' | 'later'
 
 /** What the rows of this replica's sidecars say, and so which of them have to be written. */
 export class WrittenStatuses {
@@ -21,11 +28,28 @@ export class WrittenStatuses {
     return this.#byNode.size
   }
 
+  /** The same as `judge`, where numbers alone tell: true of nearly all that a change touches. */
+  judgeGlance(node: string, glance: StreamGlance, covered: Revision): 'same' | 'later' | undefined {
+    const before = this.#byNode.get(node)
+    if (before?.glance?.stream !== glance.stream || before.shape === '') return undefined
+    const { shape, answeredRevision } = glance
+    if (shape === before.glance.shape) {
+      before.behindAt = undefined
+      return 'same'
+    }
+    if (shape !== unsettled || before.behindAt === answeredRevision || answeredRevision < covered) {
+      return undefined
+    }
+    before.behindAt = answeredRevision
+    return 'later'
+  }
+
   /**
    * `later`: it is settled in its row and has just got something, which it will most likely have answered the next
    * time; until then nobody may be covered further than it has answered. `covered`: how far its row says it is.
+   * `glance`: of the same moment.
    */
-  judge(status: StreamStatus, covered: Revision): 'write' | 'same' | 'later' {
+  judge(status: StreamStatus, covered: Revision, glance?: StreamGlance): Verdict {
     const { node, answeredRevision, nacks } = status
     const before = this.#byNode.get(node)
     const settled = isSettled(status)
@@ -41,16 +65,10 @@ export class WrittenStatuses {
       return 'later'
     }
     const shape = statusShape(status)
-    if (before === undefined) {
-      this.#byNode.set(node, { shape, settled, nacks: nacks.length, behindAt: undefined })
-      return 'write'
-    }
-    before.behindAt = undefined
-    if (before.shape === shape) return 'same'
-    before.shape = shape
-    before.settled = settled
-    before.nacks = nacks.length
-    return 'write'
+    const step = before?.shape === shape ? 'same' : 'write'
+    const seen = settled && glance !== undefined ? { stream: glance.stream, shape: glance.shape } : undefined
+    this.#byNode.set(node, { shape, settled, nacks: nacks.length, behindAt: undefined, glance: seen })
+    return step
   }
 
   /** It has gone, or is not known to be written. */
@@ -69,10 +87,20 @@ export class WrittenStatuses {
         if (this.#byNode.size === 0) break
         continue
       }
-      const written = this.#byNode.get(node)
-      if (written !== undefined) written.shape = ''
+      this.#expire(node)
       nodes.push(node)
     }
     return nodes
+  }
+
+  /** The same with all of them. */
+  expireAll(): Iterable<string> {
+    for (const node of this.#byNode.keys()) this.#expire(node)
+    return this.#byNode.keys()
+  }
+
+  #expire(node: string): void {
+    const written = this.#byNode.get(node)
+    if (written !== undefined) written.shape = ''
   }
 }

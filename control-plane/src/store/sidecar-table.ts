@@ -57,15 +57,19 @@ export class SidecarTable<S extends object> {
 
   /**
    * Says that every sidecar of this run whose row is settled has everything up to `revision`: one row instead of one
-   * for each. Call it after the rows have been saved.
+   * for each. Call it after the rows have been saved. True when it is a new row: this is the replica's first, or the
+   * database has crashed, and the other rows are gone too.
    */
-  async cover(revision: Revision): Promise<void> {
-    await reading(() =>
-      sql`
+  async cover(revision: Revision): Promise<boolean> {
+    // A row that was updated has an xmax: the transaction that locked its former version.
+    const { rows } = await reading(() =>
+      sql<{ inserted: boolean }>`
         insert into sidecar_coverage (replica, run, revision) values (${this.#replica}, ${this.#run}, ${revision})
         on conflict (replica) do update set run = excluded.run, revision = excluded.revision
+        returning xmax = 0 as inserted
       `.execute(this.#database),
     )
+    return rows[0]?.inserted === true
   }
 
   /**

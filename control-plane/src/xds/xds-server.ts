@@ -31,8 +31,10 @@ import { ResourceHub } from './push/resource-hub.ts'
 import { ResponseEncoder } from './push/response-encoder.ts'
 import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
+import { glanceAt, type StreamGlance } from './status/stream-glance.ts'
 import { streamFigures, type StreamFigures } from './status/stream-figures.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
+import { OverdueStreams } from './transport/overdue-streams.ts'
 import { StreamLog } from './transport/stream-log.ts'
 import { StreamRegistry, type CollectedNodes, type StatusListener } from './transport/stream-registry.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
@@ -63,6 +65,7 @@ export class XdsServer implements Component {
   readonly #server: Server
   readonly #listener: XdsListener
   readonly #registry: StreamRegistry
+  readonly #overdue: OverdueStreams
   readonly #watches: RevisionWatches
   readonly #context: StreamContext<XdsStream>
   readonly #warnings: BoundedLog
@@ -77,6 +80,7 @@ export class XdsServer implements Component {
     const { source, clock, logger } = options
     this.#registry = new StreamRegistry(clock)
     const registry = this.#registry
+    this.#overdue = new OverdueStreams({ registry, timings: this.#timings, clock })
     const journal = new RevisionJournal({ head: source.revision() })
     this.#watches = new RevisionWatches({
       journal,
@@ -177,6 +181,12 @@ export class XdsServer implements Component {
     )
   }
 
+  /** What `stream` tells in numbers; undefined when only that tells. Costs the types of the stream. */
+  glance(node: string): StreamGlance | undefined {
+    const stream = this.#registry.only(node)
+    return stream && glanceAt(stream, this.#options.source.revision())
+  }
+
   /** What there is at the moment; costs a look at every stream. */
   async figures(): Promise<XdsFigures> {
     const { counters } = this
@@ -226,15 +236,7 @@ export class XdsServer implements Component {
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */
   closeStuck(): void {
-    const { stuckMs, firstMessageMs } = this.#timings
-    const now = this.#options.clock.monotonic()
-    for (const stream of this.#registry.streams) {
-      if (now - (stream.silentSince ?? now) >= firstMessageMs) {
-        this.#cut(stream, status.DEADLINE_EXCEEDED, 'no first message came in time')
-      } else if (now - (stream.stuckSince ?? now) >= stuckMs) {
-        this.#cut(stream, status.RESOURCE_EXHAUSTED, 'the client took or answered nothing for too long')
-      }
-    }
+    for (const { stream, code, reason } of this.#overdue.find()) this.#cut(stream, code, reason)
   }
 
   /** Closes the stream, and its connection if the client does not even take the status. */

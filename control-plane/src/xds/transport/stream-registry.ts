@@ -19,6 +19,7 @@ export interface CollectedNodes {
 export class StreamRegistry {
   readonly #clock: Clock
   readonly #streams = new Set<XdsStream>()
+  readonly #unnamed = new Set<XdsStream>()
   /** The newest stream of a node is the last one. */
   readonly #byNode = new Map<string, XdsStream[]>()
   readonly #listeners = new Set<StatusListener>()
@@ -34,6 +35,11 @@ export class StreamRegistry {
     return this.#streams
   }
 
+  /** Those that have not said whom they speak for. */
+  get unnamed(): ReadonlySet<XdsStream> {
+    return this.#unnamed
+  }
+
   get nodes(): Iterable<string> {
     return this.#byNode.keys()
   }
@@ -41,6 +47,12 @@ export class StreamRegistry {
   /** Open streams of a node. */
   count(node: string): number {
     return this.#byNode.get(node)?.length ?? 0
+  }
+
+  /** The stream of a node that has just one. */
+  only(node: string): XdsStream | undefined {
+    const all = this.#byNode.get(node)
+    return all?.length === 1 ? all[0] : undefined
   }
 
   /**
@@ -79,10 +91,12 @@ export class StreamRegistry {
 
   add(stream: XdsStream): void {
     this.#streams.add(stream)
+    this.#unnamed.add(stream)
   }
 
   /** The stream has named its node. */
   named(stream: XdsStream, node: string): void {
+    this.#unnamed.delete(stream)
     const streams = this.#byNode.get(node)
     if (streams === undefined) this.#byNode.set(node, [stream])
     else streams.push(stream)
@@ -105,6 +119,7 @@ export class StreamRegistry {
 
   remove(stream: XdsStream): void {
     this.#streams.delete(stream)
+    this.#unnamed.delete(stream)
     const node = stream.node?.id
     if (node === undefined) return
     const streams = this.#byNode.get(node)
