@@ -44,6 +44,8 @@ const observers: Omit<Observers, 'process'> = {
       sotw: { ...states, 'in-sync': 0 },
       types: new Map([['Cluster', { names: 7, wildcards: 2, waiting: 1, unanswered: 1 }]]),
       queued: 3,
+      receivedBytes: 70_000,
+      queuedBytes: 80_000,
       fanOut: 11,
     },
     access: { unauthenticated: 0, denied: 0, revoked: 0 },

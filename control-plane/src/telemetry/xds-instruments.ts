@@ -95,6 +95,18 @@ export const xdsInstruments: readonly Instrument<XdsObserved>[] = [
     'xDS responses that the transport has not taken yet',
     x => x.figures.queued,
   ),
+  gauge(
+    'waymark_xds_received_bytes',
+    'By',
+    'Requests that have not come whole or wait, beyond 64 KiB of each xDS stream',
+    x => x.figures.receivedBytes,
+  ),
+  gauge(
+    'waymark_xds_queued_bytes',
+    'By',
+    'xDS responses that the transport has not taken, beyond 64 KiB of each stream',
+    x => x.figures.queuedBytes,
+  ),
   durations('waymark_xds_ack_duration_seconds', 'From the writing of a response to its ACK', x =>
     x.counters.types.map(({ type, ack }) => ({ labels: { type }, value: ack })),
   ),

@@ -56,6 +56,9 @@ export interface XdsObserved {
       }
     >
     readonly queued: number
+    /** Bytes that count against the budgets of all streams: of requests and of responses. */
+    readonly receivedBytes: number
+    readonly queuedBytes: number
     readonly fanOut: number
   }
   /** Peers without a credential, with that of another service, and streams whose credential counts no more. */

@@ -109,6 +109,12 @@ export class XdsCounters implements AdmissionFigures, PaceFigures {
     this.refusals[reasonOf[status] ?? 'internal'] += 1
   }
 
+  /** The same, by gRPC itself: what is no defect of ours but a message that it cannot read, or a method that nobody has. */
+  refusedBelow(status: number): void {
+    const reason = reasonOf[status] ?? 'invalid'
+    this.refusals[reason] += 1
+  }
+
   /** Streams that the source or the server refused (bad first message, unknown node, limits). */
   get refused(): number {
     const { internal: _defects, ...refusals } = this.refusals

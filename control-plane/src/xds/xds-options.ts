@@ -15,6 +15,10 @@ export interface XdsLimits extends SessionLimits {
   readonly maxStreamsPerNode: number
   readonly maxConnections: number
   readonly maxRequestBytes: number
+  /** Of requests of all streams that have not come whole or wait, beyond 64 KiB of each. */
+  readonly maxReceivedBytes: number
+  /** Of responses of all streams that the transport has not taken, beyond 64 KiB of each. */
+  readonly maxQueuedBytes: number
 }
 
 export interface XdsTimings extends SessionTimings {
@@ -22,6 +26,10 @@ export interface XdsTimings extends SessionTimings {
   readonly stuckMs: number
   /** A stream that has not named its node by then is closed with DEADLINE_EXCEEDED. */
   readonly firstMessageMs: number
+  /** A request that has not come whole by then ends its stream. */
+  readonly messageMs: number
+  /** While others wait for room, a stream that holds some and does not go on is ended after that. */
+  readonly patienceMs: number
   /** Between pings on a silent connection. */
   readonly keepaliveMs: number
   readonly keepaliveTimeoutMs: number
@@ -57,6 +65,8 @@ export const defaultLimits: XdsLimits = {
   maxStreamsPerNode: 64,
   maxConnections: 20_000,
   maxRequestBytes: 4 * mebibyte,
+  maxReceivedBytes: 256 * mebibyte,
+  maxQueuedBytes: 1024 * mebibyte,
 }
 
 export const defaultTimings: XdsTimings = {
@@ -65,6 +75,8 @@ export const defaultTimings: XdsTimings = {
   orderMs: 20_000,
   stuckMs: 300_000,
   firstMessageMs: 30_000,
+  messageMs: 30_000,
+  patienceMs: 5_000,
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 20_000,
   stopMs: 2_000,

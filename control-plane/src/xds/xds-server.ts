@@ -4,17 +4,14 @@ import type { Component } from '../runtime/component.ts'
 import { RevisionJournal } from './acks/revision-journal.ts'
 import { RevisionWatches, type FollowedRevision } from './acks/revision-watches.ts'
 import { XdsCounters } from './counters.ts'
-import { deltaWire, sotwWire } from './push/encode-response.ts'
-import { DeltaSession } from './subscription/delta-session.ts'
-import { Heartbeats, HeartbeatSession } from './subscription/heartbeat-session.ts'
 import { SessionError } from './subscription/session.ts'
-import { SharedState } from './subscription/shared-state.ts'
-import { SotwSession } from './subscription/sotw-session.ts'
-import type { DeltaRequest, SotwRequest, XdsRequest } from './subscription/xds-request.ts'
+import type { XdsRequest } from './subscription/xds-request.ts'
 import { BoundedLog } from './transport/bounded-log.ts'
-import { decodeDeltaRequest, decodeSotwRequest } from './transport/decode-request.ts'
+import { ByteBudget } from './transport/byte-budget.ts'
+import { Http2Guard } from './transport/http2-guard.ts'
 import { addDiscoveryServices } from './transport/discovery-services.ts'
 import type { StreamContext, XdsCall, XdsForm } from './transport/stream-context.ts'
+import { xdsForms } from './transport/xds-forms.ts'
 import { XdsStream } from './transport/xds-stream.ts'
 import { Admission } from './push/admission.ts'
 import { Pace } from './push/pace.ts'
@@ -28,7 +25,6 @@ import {
 } from './xds-options.ts'
 import { PushSteps } from './push/push-steps.ts'
 import { ResourceHub } from './push/resource-hub.ts'
-import { ResponseEncoder } from './push/response-encoder.ts'
 import { heldResources, type ClientView } from './status/held-resources.ts'
 import type { ResourceStatus, StreamStatus } from './status/status.ts'
 import { glanceAt, type StreamGlance } from './status/stream-glance.ts'
@@ -43,6 +39,8 @@ import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
 export interface XdsFigures extends StreamFigures {
   /** Streams that a large change has touched and that wait for their turn. */
   readonly fanOut: number
+  readonly receivedBytes: number
+  readonly queuedBytes: number
 }
 
 /** A closed stream's connection is cut if the client has not even taken the status by then. */
@@ -69,6 +67,8 @@ export class XdsServer implements Component {
   readonly #watches: RevisionWatches
   readonly #context: StreamContext<XdsStream>
   readonly #warnings: BoundedLog
+  readonly #guard: Http2Guard
+  readonly #received: ByteBudget
   #bound: Promise<ListenAddress> | undefined
   #stopping = false
   #lastId = 0
@@ -98,24 +98,41 @@ export class XdsServer implements Component {
       'grpc-node.max_session_memory': sessionMegabytes,
       'grpc.enable_channelz': 0,
     })
-    this.#addDiscovery()
-    for (const { definition, implementation } of options.services ?? []) {
-      this.#server.addService(definition, implementation)
-    }
+    const { counters } = this
+    this.#warnings = new BoundedLog({ logger, clock })
     this.#listener = new XdsListener({
       address: options.listen,
       maxConnections: this.#limits.maxConnections,
       tls: options.tls ?? null,
       injector: this.#server.createConnectionInjector(ServerCredentials.createInsecure()),
+      onRefused: (reason, peer) => {
+        counters.refusals[reason] += 1
+        this.#warnings.warn({ reason, peer }, 'refused a connection')
+      },
     })
-    const { counters } = this
-    this.#warnings = new BoundedLog({ logger, clock })
+    const budget = (maxBytes: number): ByteBudget =>
+      new ByteBudget({ clock, maxBytes, patienceMs: this.#timings.patienceMs })
+    this.#received = budget(this.#limits.maxReceivedBytes)
+    this.#guard = new Http2Guard({
+      clock,
+      counters,
+      warnings: this.#warnings,
+      budget: this.#received,
+      maxMessageBytes: this.#limits.maxRequestBytes,
+      messageMs: this.#timings.messageMs,
+      owns: socket => this.#listener.owns(socket),
+    })
+    this.#addDiscovery()
+    for (const { definition, implementation } of options.services ?? []) {
+      this.#server.addService(definition, this.#guard.guarded(implementation))
+    }
     this.#context = {
       source,
       hub: new ResourceHub(),
       fanOut: new FanOut(clock),
       admission: new Admission({ clock, figures: counters }),
       pace: new Pace({ clock, figures: counters }),
+      queued: budget(this.#limits.maxQueuedBytes),
       journal,
       clock,
       log: new StreamLog({ counters, logger, warnings: this.#warnings }),
@@ -143,6 +160,7 @@ export class XdsServer implements Component {
 
   /** Binds the port, once; resolves with the address. Rejects when it cannot be had. */
   listen(): Promise<ListenAddress> {
+    if (this.#bound === undefined) this.#guard.start()
     return (this.#bound ??= this.#listener.listen())
   }
 
@@ -154,13 +172,23 @@ export class XdsServer implements Component {
       this.#watches.applied(revision)
     })
     logger.info(await this.listen(), 'xDS server listens')
-    const { stuckMs, firstMessageMs } = this.#timings
+    const { stuckMs, firstMessageMs, messageMs } = this.#timings
     while (!signal.aborted) {
       this.closeStuck()
-      await clock.sleep(Math.max(10, Math.min(stuckMs, firstMessageMs) / 10), signal)
+      await clock.sleep(Math.max(10, Math.min(stuckMs, firstMessageMs, messageMs) / 10), signal)
     }
     unwatch()
     await this.#stop()
+  }
+
+  /** What clients make it keep: streams of HTTP/2 of any service, and bytes beyond those that each stream has of its own. */
+  get kept(): {
+    readonly http2Streams: number
+    readonly receivedBytes: number
+    readonly queuedBytes: number
+  } {
+    const { open: http2Streams } = this.#guard
+    return { http2Streams, receivedBytes: this.#received.used, queuedBytes: this.#context.queued.used }
   }
 
   get nodes(): Iterable<string> {
@@ -192,7 +220,7 @@ export class XdsServer implements Component {
     const { counters } = this
     const { clock } = this.#options
     const figures = await streamFigures(this.#registry.streams, { counters, clock })
-    return { ...figures, fanOut: this.#context.fanOut.size }
+    return { ...figures, fanOut: this.#context.fanOut.size, ...this.kept }
   }
 
   /** What this node has been sent and what it has ACKed; empty when it has no stream here. */
@@ -236,6 +264,7 @@ export class XdsServer implements Component {
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */
   closeStuck(): void {
+    this.#guard.sweep()
     for (const { stream, code, reason } of this.#overdue.find()) this.#cut(stream, code, reason)
   }
 
@@ -255,31 +284,8 @@ export class XdsServer implements Component {
 
   #addDiscovery(): void {
     const { counters } = this
-    const shared = new SharedState({ counters: typeUrl => counters.of(typeUrl) })
-    const { heartbeats = false } = this.#options
-    const beats = new Heartbeats()
-    const noncePrefix = `${this.#options.clock.now().toString(36)}-`
-    const delta: XdsForm<DeltaRequest> = {
-      name: 'delta',
-      open: heartbeats
-        ? options => {
-            const inner = new DeltaSession({ ...options, shared })
-            return new HeartbeatSession({
-              inner,
-              heartbeats: beats,
-              maxBytes: options.limits.maxResponseBytes,
-            })
-          }
-        : options => new DeltaSession({ ...options, shared }),
-      decode: bytes => decodeDeltaRequest(bytes, this.#limits),
-      encoder: new ResponseEncoder({ noncePrefix, counters, wire: deltaWire({ ttl: heartbeats }) }),
-    }
-    const sotw: XdsForm<SotwRequest> = {
-      name: 'sotw',
-      open: options => new SotwSession({ ...options, shared }),
-      decode: bytes => decodeSotwRequest(bytes, this.#limits),
-      encoder: new ResponseEncoder({ noncePrefix, counters, wire: sotwWire }),
-    }
+    const { heartbeats = false, clock } = this.#options
+    const { delta, sotw } = xdsForms({ counters, clock, heartbeats, limits: this.#limits })
     addDiscoveryServices(this.#server, {
       delta: (call, typeUrl) => {
         this.#accept(call, delta, typeUrl)
@@ -298,7 +304,8 @@ export class XdsServer implements Component {
     this.#lastId += 1
     this.counters.opened += 1
     this.counters.streams += 1
-    const stream = new XdsStream({ id: this.#lastId, call, form, typeUrl, context: this.#context })
+    const inbox = this.#guard.enter(call)
+    const stream = new XdsStream({ id: this.#lastId, call, form, typeUrl, context: this.#context, inbox })
     if (this.#stopping) {
       stream.close(status.UNAVAILABLE, 'the control plane is stopping')
       return
@@ -337,5 +344,6 @@ export class XdsServer implements Component {
     await this.#options.clock.sleep(this.#timings.stopMs, done.signal)
     this.#server.forceShutdown()
     this.#listener.disconnectAll()
+    this.#guard.stop()
   }
 }

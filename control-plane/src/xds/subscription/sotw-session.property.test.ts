@@ -231,18 +231,22 @@ function compare(world: World): void {
   }
 }
 
-test('X24 any interleaving leaves a state-of-the-world client with what the source says', () => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), steps => {
-      const world = new World()
-      for (const each of steps) world.run(each)
-      world.settle(true)
-      compare(world)
-      for (const { busy, subscription } of world.session.deliveries) {
-        if (subscription.started) expect(busy).toBe(false)
-      }
-      expect(world.toClient).toEqual([])
-    }),
-    { numRuns: 2000 },
-  )
-})
+test(
+  'X24 any interleaving leaves a state-of-the-world client with what the source says',
+  { timeout: 60_000 },
+  () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), steps => {
+        const world = new World()
+        for (const each of steps) world.run(each)
+        world.settle(true)
+        compare(world)
+        for (const { busy, subscription } of world.session.deliveries) {
+          if (subscription.started) expect(busy).toBe(false)
+        }
+        expect(world.toClient).toEqual([])
+      }),
+      { numRuns: 2000 },
+    )
+  },
+)

@@ -1,55 +1,93 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Clock } from '../../runtime/clock.ts'
+import type { BudgetHolder, ByteBudget } from './byte-budget.ts'
 
 /** Responses handed to the transport and not yet taken by it; beyond, changes merge in the session. */
 const maxQueued = 8
 /** Behind a response of this size no other is handed over before it has been taken. */
 const largeBytes = 256 * 1024
+/** What each stream may have queued on its own; more comes out of the budget of all. */
+const ownBytes = 64 * 1024
 
 interface ResponseQueueOptions {
   readonly call: ServerDuplexStream<Buffer, Buffer>
   readonly clock: Pick<Clock, 'monotonic'>
+  readonly budget: ByteBudget
+  /** Others wait for room, and this client takes nothing. */
+  readonly onEvict: () => void
   /** The transport has taken a response: another may be written. */
   readonly onTaken: () => void
 }
 
-/** What one stream has handed to its transport. A client that does not read costs one large response at most. */
-export class ResponseQueue {
+/**
+ * What one stream has handed to its transport. A client that does not read costs one large response at most, and all
+ * of them together no more than their budget.
+ */
+export class ResponseQueue implements BudgetHolder {
   readonly #call: ResponseQueueOptions['call']
   readonly #clock: ResponseQueueOptions['clock']
+  readonly #budget: ByteBudget
   readonly #onWritten: () => void
-  #queued = 0
+  /** Lengths of what the transport has not taken, in order. */
+  readonly #lengths: number[] = []
+  #bytes = 0
   #large = false
   #since = 0
 
-  constructor({ call, clock, onTaken }: ResponseQueueOptions) {
+  readonly resume: () => void
+  readonly evict: () => void
+
+  constructor({ call, clock, budget, onTaken, onEvict }: ResponseQueueOptions) {
     this.#call = call
     this.#clock = clock
+    this.#budget = budget
+    this.resume = onTaken
+    this.evict = onEvict
     this.#onWritten = () => {
-      this.#queued -= 1
-      if (this.#queued === 0) this.#large = false
+      this.#taken(this.#lengths.shift() ?? 0)
+      if (this.#lengths.length === 0) this.#large = false
       this.#since = this.#clock.monotonic()
-      if (!this.full) onTaken()
+      if (!this.#holdsEnough) onTaken()
     }
   }
 
   get size(): number {
-    return this.#queued
+    return this.#lengths.length
   }
 
-  get full(): boolean {
-    return this.#large || this.#queued >= maxQueued
+  /** Whether another response may be written. If not, `onTaken` says when it may be tried again. */
+  takesMore(): boolean {
+    return !this.#holdsEnough && this.#budget.ask(this)
   }
 
   /** Since when the transport has taken nothing; undefined: it has taken all. */
   get waitingSince(): number | undefined {
-    return this.#queued > 0 ? this.#since : undefined
+    return this.#lengths.length > 0 ? this.#since : undefined
   }
 
   write(bytes: Buffer): void {
-    if (this.#queued === 0) this.#since = this.#clock.monotonic()
-    this.#queued += 1
-    this.#large ||= bytes.length >= largeBytes
+    const { length } = bytes
+    if (this.#lengths.length === 0) this.#since = this.#clock.monotonic()
+    this.#lengths.push(length)
+    this.#large ||= length >= largeBytes
+    const before = this.#bytes
+    this.#bytes += length
+    if (this.#bytes > ownBytes) this.#budget.take(this, this.#bytes - Math.max(before, ownBytes))
     this.#call.write(bytes, this.#onWritten)
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    this.#budget.leave(this)
+  }
+
+  get #holdsEnough(): boolean {
+    return this.#large || this.#lengths.length >= maxQueued
+  }
+
+  #taken(length: number): void {
+    const before = this.#bytes
+    this.#bytes -= length
+    if (before > ownBytes) this.#budget.give(this, before - Math.max(this.#bytes, ownBytes))
   }
 }

@@ -11,6 +11,7 @@ import type { ResourceHub } from '../push/resource-hub.ts'
 import type { ResponseEncoder } from '../push/response-encoder.ts'
 import type { Session, SessionLimits, SessionOptions, SessionTimings } from '../subscription/session.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import type { StreamLog } from './stream-log.ts'
 
 export type FormName = 'delta' | 'sotw'
@@ -33,6 +34,8 @@ export interface StreamContext<Stream extends Flushable> {
   readonly fanOut: FanOut<Stream>
   readonly admission: Admission
   readonly pace: Pace
+  /** For responses that the transport has not taken. */
+  readonly queued: ByteBudget
   readonly steps: PushSteps
   /** Told which streams a revision touches. */
   readonly journal: RevisionJournal

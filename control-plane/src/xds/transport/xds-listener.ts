@@ -9,12 +9,19 @@ export interface ListenAddress {
   readonly port: number
 }
 
+/** The ends of a connection. */
+export type PeerSocket = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localPort'>
+
+/** Why a connection was refused or cut: too many, what is neither HTTP/2 nor TLS, a certificate that does not count. */
+export type ConnectionRefusal = 'limit' | 'invalid' | 'unauthenticated'
+
 interface XdsListenerOptions {
   readonly address: ListenAddress
   readonly maxConnections: number
   readonly injector: ConnectionInjector
   /** null: plain text. */
   readonly tls: ReloadedTls | null
+  readonly onRefused: (refusal: ConnectionRefusal, peer: string) => void
 }
 
 /** A client that has not finished its handshake by then is cut off. */
@@ -28,13 +35,23 @@ export class XdsListener {
   readonly #address: ListenAddress
   readonly #server: NetServer
   readonly #injector: ConnectionInjector
+  readonly #onRefused: XdsListenerOptions['onRefused']
   readonly #sockets = new Map<string, Socket>()
 
   constructor(options: XdsListenerOptions) {
     this.#address = options.address
+    this.#onRefused = options.onRefused
     this.#injector = options.injector
     this.#server = options.tls === null ? this.#plain() : this.#encrypted(options.tls)
     this.#server.maxConnections = options.maxConnections
+    this.#server.on('drop', data => {
+      this.#onRefused('limit', `${data?.remoteAddress ?? ''}:${data?.remotePort ?? 0}`)
+    })
+  }
+
+  /** The connection is one of this server's. */
+  owns(socket: PeerSocket): boolean {
+    return this.#sockets.get(peerOf(socket))?.localPort === socket.localPort
   }
 
   #plain(): NetServer {
@@ -61,6 +78,7 @@ export class XdsListener {
       },
       (socket: TLSSocket) => {
         if (!socket.authorized && socket.getPeerX509Certificate() !== undefined) {
+          this.#onRefused('unauthenticated', peerOf(socket))
           socket.destroy()
           return
         }
@@ -72,7 +90,9 @@ export class XdsListener {
     server.on('connection', (socket: Socket) => {
       this.#track(socket)
     })
-    server.on('tlsClientError', () => undefined)
+    server.on('tlsClientError', ({ code }: NodeJS.ErrnoException, socket) => {
+      if (code?.startsWith('ERR_') === true) this.#onRefused('invalid', peerOf(socket))
+    })
     tls.onChange(changed => {
       server.setSecureContext(changed.context)
     })
@@ -80,9 +100,14 @@ export class XdsListener {
   }
 
   #track(socket: Socket): void {
-    const peer = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
+    const peer = peerOf(socket)
     this.#sockets.set(peer, socket)
-    socket.on('error', () => undefined)
+    // With an error of these a session cuts a connection whose frames make no sense.
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'ERR_HTTP2_ERROR' || code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES') {
+        this.#onRefused('invalid', peer)
+      }
+    })
     socket.once('close', () => {
       if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer)
     })
@@ -113,3 +138,7 @@ export class XdsListener {
     for (const socket of this.#sockets.values()) socket.destroy()
   }
 }
+
+/** As `call.getPeer()` names it. */
+const peerOf = ({ remoteAddress = '', remotePort = 0 }: PeerSocket): string =>
+  `${remoteAddress}:${remotePort}`

@@ -13,6 +13,7 @@ import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context
 import { statusError } from './status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
+import type { Inbox } from './inbox.ts'
 import { ResponseQueue } from './response-queue.ts'
 import { TypeSubscribers } from './type-subscribers.ts'
 
@@ -31,6 +32,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   readonly #context: StreamContext<XdsStream>
   readonly #types: TypeSubscribers
   readonly #queue: ResponseQueue
+  readonly #inbox: Inbox | undefined
   /** Since when the first message is waited for. */
   #idleSince: number | undefined
   #node: XdsNode | undefined
@@ -49,18 +51,26 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     form: XdsForm<Request>
     typeUrl: string | undefined
     context: StreamContext<XdsStream>
+    inbox: Inbox | undefined
   }) {
     this.id = options.id
     this.typeUrl = options.typeUrl
     this.#call = options.call
     this.#form = options.form
     this.#context = options.context
+    this.#inbox = options.inbox
     this.connectedAt = options.context.clock.now()
     this.#heardAt = this.connectedAt
     this.#types = new TypeSubscribers({ ...options.context, owner: this })
     this.#queue = new ResponseQueue({
       call: options.call,
       clock: options.context.clock,
+      budget: options.context.queued,
+      onEvict: () => {
+        this.#refuse(
+          new SessionError(8, 'the client takes nothing while responses of all streams need too much memory'),
+        )
+      },
       onTaken: () => {
         if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
       },
@@ -123,6 +133,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       decode: bytes => this.#form.decode(bytes),
       onFirst: () => {
         this.#idleSince = undefined
+        this.#inbox?.handled()
       },
       onMessage: message => {
         this.#receive(message)
@@ -141,7 +152,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const { encoder } = this.#form
     const now = clock.monotonic()
     let sent = false
-    while (!this.#queue.full) {
+    while (this.#queue.takesMore()) {
       const batch = session.next(now)
       if (batch === undefined) break
       const response = encoder.encode(batch, this.#lastSequence)
@@ -308,6 +319,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#closed = true
     this.#timer?.cancel()
     this.#mark?.end()
+    this.#queue.close()
     this.#context.fanOut.forget(this)
     this.#types.leave()
     this.#view?.close()

@@ -1,0 +1,122 @@
+import type { BudgetHolder, ByteBudget } from './byte-budget.ts'
+
+/** What fits into the window that HTTP/2 opens to every stream: each may send so much of a message unasked. */
+export const ownBytes = 65_536
+
+/** The HTTP/2 side of a call. */
+export interface Inflow {
+  pause(): void
+  resume(): void
+}
+
+interface InboxOptions {
+  readonly inflow: Inflow
+  readonly budget: ByteBudget
+  /** What a compressed message counts as: it may become that large. */
+  readonly maxMessageBytes: number
+  /** Others waited for room and this one did not go on. */
+  readonly onEvict: () => void
+  /** A message has begun and not come whole, or has come whole. */
+  readonly onPartial: (partial: boolean) => void
+}
+
+/** Of a message as gRPC sends it: whether it is compressed, and four bytes of length. */
+const headBytes = 5
+
+/**
+ * The messages that one client is sending, counted while they come in: what gRPC keeps of a message that is not whole,
+ * or has not been handled. Beyond a stream's own bytes they count against a budget of all streams; while that is used up the
+ * stream is not read.
+ */
+export class Inbox implements BudgetHolder {
+  readonly #options: InboxOptions
+  #head = 0
+  #compressed = false
+  #length = 0
+  #missing = 0
+  #partial = false
+  /** Taken from the budget for the message that is coming, and for those that have come. */
+  #coming = 0
+  #come = 0
+
+  constructor(options: InboxOptions) {
+    this.#options = options
+  }
+
+  /** Bytes of the body have come; called when gRPC has taken them. */
+  receive(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      if (this.#head < headBytes) {
+        this.#readHead(bytes[at] ?? 0)
+        at += 1
+      } else {
+        const part = Math.min(this.#missing, bytes.length - at)
+        this.#missing -= part
+        at += part
+      }
+      if (this.#head === headBytes && this.#missing === 0) this.#end()
+    }
+    if (this.#partial !== this.#head > 0) {
+      this.#partial = !this.#partial
+      this.#options.onPartial(this.#partial)
+    }
+    if (this.#head === headBytes && this.#coming === 0 && this.#length - this.#missing > ownBytes)
+      this.#claim()
+  }
+
+  /** What has come whole is no longer kept. */
+  handled(): void {
+    if (this.#come === 0) return
+    const bytes = this.#come
+    this.#come = 0
+    this.#options.budget.give(this, bytes)
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    this.#options.budget.leave(this)
+    if (this.#partial) this.#options.onPartial(false)
+    this.#partial = false
+  }
+
+  readonly resume = (): void => {
+    this.#claim()
+    if (this.#coming > 0) this.#options.inflow.resume()
+  }
+
+  readonly evict = (): void => {
+    this.#options.onEvict()
+  }
+
+  #readHead(byte: number): void {
+    if (this.#head === 0) {
+      this.#compressed = byte !== 0
+      this.#length = 0
+    } else this.#length = this.#length * 256 + byte
+    this.#head += 1
+    if (this.#head < headBytes) return
+    this.#missing = this.#length
+    if (!this.#compressed) return
+    // It may be whole already: there is nothing to wait with.
+    const { budget, maxMessageBytes, onEvict } = this.#options
+    if (!budget.ask(this)) onEvict()
+    else this.#take(maxMessageBytes)
+  }
+
+  #claim(): void {
+    const { budget, inflow } = this.#options
+    if (budget.ask(this)) this.#take(this.#length - ownBytes)
+    else inflow.pause()
+  }
+
+  #take(bytes: number): void {
+    this.#coming = bytes
+    this.#options.budget.take(this, bytes)
+  }
+
+  #end(): void {
+    this.#head = 0
+    this.#come += this.#coming
+    this.#coming = 0
+  }
+}
