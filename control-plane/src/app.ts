@@ -25,6 +25,7 @@ import { openDatabase } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
 import { OutboxLog } from './store/outbox-log.ts'
 import { OutboxTable } from './store/outbox-table.ts'
+import { PastLog } from './store/past-log.ts'
 import { Pulses } from './store/pulses.ts'
 import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
@@ -247,6 +248,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     mesh,
     heartbeats,
     changes: log,
+    past: new PastLog(database),
     pulses: new Pulses(database),
     sidecars: new SidecarDirectory({
       replica,

@@ -220,13 +220,20 @@ describe('waiting', () => {
 
   it('in too great a number', async () => {
     const small = await other({ limits: { waiting: 1 } })
-    const first = small.call('GET', '/services?index=1000&wait=2s')
+    const { revision } = small.replica.mesh
+    const first = small.call('GET', `/services?index=${revision}&wait=30s`)
     await vi.waitFor(async () => {
-      expect(await codeOf('GET', '/services?index=1000&wait=1ms', {}, small)).toBe('overloaded')
+      expect(await codeOf('GET', `/services?index=${revision}&wait=1ms`, {}, small)).toBe('overloaded')
     })
     await small.call('PUT', '/services/payments/instances/b', { body: valid })
-    small.replica.mesh.load({ revision: 1001, instances: [], documents: [] })
     expect((await first).status).toBe(200)
+  })
+
+  it('for the past, further back than this replica walks', async () => {
+    const short = await other({ limits: { pastRevisions: 1 } })
+    await short.call('PUT', '/services/payments/instances/past', { body: valid })
+    await short.call('DELETE', '/services/payments/instances/past')
+    expect(await codeOf('GET', '/services?at=0', {}, short)).toBe('past_too_far')
   })
 })
 

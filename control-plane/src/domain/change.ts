@@ -51,3 +51,6 @@ export interface ChangeSet {
   readonly revision: Revision
   readonly changes: readonly Change[]
 }
+
+/** What an aggregate was before its first change after some revision; `before` null: there was none. */
+export type FormerState = Pick<Change, 'aggregateType' | 'aggregateId' | 'before'>

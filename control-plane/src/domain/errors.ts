@@ -20,6 +20,7 @@ export const errorCatalogue = {
   unsupported_media_type: { status: 415, title: 'The body has an unsupported media type' },
   host_not_allowed: { status: 421, title: 'This listener does not answer for that host name' },
   invalid_document: { status: 422, title: 'The document says something impossible' },
+  past_too_far: { status: 422, title: 'Too much has changed since to rebuild that state' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal: { status: 500, title: 'Waymark failed; the log has the details' },
   overloaded: { status: 503, title: 'Too much is waiting; try again' },

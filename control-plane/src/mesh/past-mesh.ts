@@ -1,11 +1,8 @@
-import type { Change } from '../domain/change.ts'
+import type { FormerState } from '../domain/change.ts'
 import { documentKey, type Document } from '../domain/document.ts'
 import type { Instance } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import { byName, noVerdicts, type MeshView, type ServiceState } from './mesh-view.ts'
-
-/** What one aggregate was before its first change after a revision; `before` null: there was none. */
-export type FormerState = Pick<Change, 'aggregateType' | 'aggregateId' | 'before'>
 
 /**
  * What was different at one revision: of each aggregate that has changed since, what it was. Grows as time goes on:

@@ -11,11 +11,13 @@ import type { ClientReader, LoadReader, ReplicaReader } from './live-ports.ts'
 import type {
   ChangeReader,
   HeartbeatPort,
+  PastReader,
   PulseReader,
   RevisionAcks,
   SidecarReader,
   StatusReader,
 } from './ports.ts'
+import type { StateReads } from './read/state-reads.ts'
 import type { ReadGate } from './read-gate.ts'
 
 export type RestApp = FastifyInstance<
@@ -32,6 +34,7 @@ export interface RestParts {
   readonly mesh: MeshState
   readonly heartbeats: HeartbeatPort
   readonly changes: ChangeReader
+  readonly past: PastReader
   readonly pulses: PulseReader
   readonly sidecars: SidecarReader
   readonly clients: ClientReader
@@ -47,6 +50,7 @@ export interface RestParts {
 export interface RestContext extends RestParts {
   readonly replicaId: string
   readonly reads: ReadGate
+  readonly states: StateReads
   readonly limits: RestLimits
 }
 

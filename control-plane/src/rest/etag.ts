@@ -3,6 +3,7 @@ import type { Revision } from '../domain/revision.ts'
 import type { Precondition } from '../registry/registry.ts'
 
 const syntax = /^"([0-9]{1,15})"$/
+const weakSyntax = /^W\/"([0-9]{1,15})"$/
 
 /** A document's ETag is the revision that last changed it: strong, and the same on every replica. */
 export const etagOf = (revision: Revision): string => `"${revision}"`
@@ -44,3 +45,21 @@ export const isCurrent = (noneMatch: string | undefined, revision: Revision): bo
     .split(',')
     .map(tag => tag.trim().replace(/^W\//, ''))
     .some(tag => tag === '*' || tag === etagOf(revision))
+
+/** The tag of an answer that has not changed since this revision: weak, for its bytes may tell a later one. */
+export const weakTag = (since: Revision): string => `W/"${since}"`
+
+/**
+ * Whether `If-None-Match` names an answer that still holds. An answer of revision R is the present one if nothing has
+ * changed it from R on, whichever replica gave it.
+ */
+export const heldSince = (
+  noneMatch: string | undefined,
+  { since, revision }: { readonly since: Revision; readonly revision: Revision },
+): boolean => {
+  if (noneMatch === undefined) return false
+  return noneMatch.split(',').some(tag => {
+    const [, seen] = weakSyntax.exec(tag.trim()) ?? []
+    return tag.trim() === '*' || (seen !== undefined && Number(seen) >= since && Number(seen) <= revision)
+  })
+}

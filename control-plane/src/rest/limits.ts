@@ -14,6 +14,12 @@ export interface RestLimits {
   readonly waiting: number
   readonly defaultWaitMs: number
   readonly maxWaitMs: number
+  /** Answers that are kept (bytes). */
+  readonly answerBytes: number
+  /** The past: reads at once, revisions that one may walk back, and aggregates that it may find changed. */
+  readonly pastReads: number
+  readonly pastRevisions: number
+  readonly pastAggregates: number
   /** How long a write may wait for the sidecars that it touches (`wait=acked`). */
   readonly defaultAckWaitMs: number
   readonly maxAckWaitMs: number
@@ -37,13 +43,17 @@ export const defaultLimits: RestLimits = {
   requestTimeoutMs: 10_000,
   keepAliveMs: 65_000,
   closeGraceMs: 5_000,
-  waiting: 1_000,
+  waiting: 5_000,
   defaultWaitMs: 5_000,
   maxWaitMs: 30_000,
+  answerBytes: 33_554_432,
+  pastReads: 4,
+  pastRevisions: 1_000_000,
+  pastAggregates: 50_000,
   defaultAckWaitMs: 5_000,
   maxAckWaitMs: 30_000,
   pulseTimeoutMs: 500,
-  watchers: 1_000,
+  watchers: 5_000,
   watchPage: 200,
   watchHeartbeatMs: 15_000,
   watchStallMs: 30_000,

@@ -1,6 +1,7 @@
 /** What REST needs besides the registry and the mesh state. Implemented by health, store and xds; wired in `app.ts`. */
-import type { ChangeSet } from '../domain/change.ts'
+import type { ChangeSet, FormerState } from '../domain/change.ts'
 import type { EvidenceSource, EvidenceStatus } from '../domain/evidence.ts'
+import type { MeshScope } from '../domain/mesh-scope.ts'
 import type { ModeState } from '../domain/mode.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { CollectOptions, RevisionAnswers } from '../resources/ack-ports.ts'
@@ -32,6 +33,24 @@ export interface ChangeReader {
     readonly sets: readonly ChangeSet[]
     readonly head: Revision
   }>
+}
+
+/** What the log says of the past: store/past-log.ts. Rejects with WaymarkError `database_unavailable`. */
+export interface PastReader {
+  /** What the log reaches from and to. */
+  bounds(): Promise<{ readonly oldest: Revision; readonly head: Revision }>
+  /** The last revision at a moment (ISO 8601). Rejects with CompactedError, or `invalid_request` for the future. */
+  revisionAt(time: string): Promise<Revision>
+  /**
+   * What the aggregates in the scope that changed after `after`, up to and including `upTo`, were before; of `limit`
+   * of them at most. Rejects with CompactedError.
+   */
+  formerStates(range: {
+    readonly after: Revision
+    readonly upTo: Revision
+    readonly scope: MeshScope
+    readonly limit: number
+  }): Promise<readonly FormerState[]>
 }
 
 /** When an instance's evidence was last confirmed; the log keeps only changes of status. ISO 8601, Postgres time. */

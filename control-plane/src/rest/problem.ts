@@ -53,6 +53,7 @@ export const toProblem = (error: WaymarkError, request: string): ProblemView => 
     detail: error.message,
     code: error.code,
     instance: `urn:waymark:request:${request}`,
+    ...(error.cause instanceof CompactedError ? { oldest: error.cause.oldest } : {}),
     ...(error.fields.length === 0 ? {} : { errors: error.fields.map(field => ({ ...field })) }),
   }
 }

@@ -1,18 +1,17 @@
 import { formatDuration, parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import { WaymarkError } from '../domain/errors.ts'
-import type { Revision } from '../domain/revision.ts'
+import { beyondLog, type Revision } from '../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { RestLimits } from './limits.ts'
+import type { PastReader } from './ports.ts'
+import { touchedTopics, type Topic } from './read/topic.ts'
 
 export interface ReadQuery {
   readonly minRevision?: number
   readonly index?: number
   readonly wait?: string
 }
-
-/** What an answer depends on: `mesh`, `documents` or `service:{name}`. */
-export type Topic = 'mesh' | 'documents' | `service:${string}`
 
 interface Waiter {
   readonly holds: () => boolean
@@ -22,117 +21,195 @@ interface Waiter {
 /** More topics than this and the oldest knowledge is given up: reads then return early, never late. */
 const maxTopics = 100_000
 
+/** Waiters that are let go in one turn of the event loop. */
+const sliceWaiters = 250
+
 /**
  * Lets a read pass when this replica can answer it: its mesh state has loaded, has reached `minRevision`, and
- * the answer may have changed since `index`. Bounded in time and number; a waiter costs nothing until a delta.
+ * the answer may have changed since `index`. Bounded in time and number; a waiter costs nothing until a delta that
+ * touches what it waits for.
  */
 export class ReadGate {
+  readonly #options: GateOptions
   readonly #mesh: MeshState
-  readonly #clock: Clock
-  readonly #limits: RestLimits
   readonly #unsubscribe: () => void
-  readonly #waiters = new Set<Waiter>()
+  /** For a revision of the whole mesh, and for a change of a topic. */
+  readonly #reaching = new Set<Waiter>()
+  readonly #byTopic = new Map<Topic, Set<Waiter>>()
+  #waiting = 0
   /** The last revision that touched a topic; topics not in it have not changed since `#floor`. */
   readonly #changedAt = new Map<Topic, Revision>()
   #floor: Revision
   #closed = false
+  /** Who has to look again, in order. */
+  #queue: Waiter[] = []
+  #flushing = false
 
-  constructor(options: { readonly mesh: MeshState; readonly clock: Clock; readonly limits: RestLimits }) {
+  constructor(options: GateOptions) {
+    this.#options = options
     this.#mesh = options.mesh
-    this.#clock = options.clock
-    this.#limits = options.limits
     this.#floor = this.#mesh.revision
     this.#unsubscribe = this.#mesh.onDelta(delta => {
       this.#onDelta(delta)
     })
   }
 
+  /** Throws WaymarkError `not_ready` before the first snapshot. */
+  ready(): void {
+    if (this.#mesh.loaded) return
+    throw new WaymarkError('not_ready', 'the first snapshot of the mesh is still being read')
+  }
+
+  /** The topic has not changed since this revision; it may be later than its last change, never earlier. */
+  changedAt(topic: Topic): Revision {
+    return topic === 'mesh' ? this.#mesh.revision : (this.#changedAt.get(topic) ?? this.#floor)
+  }
+
   /**
-   * Rejects with `not_ready`, `revision_not_reached`, `overloaded` or `invalid_request` (`wait`). When the time
-   * for `index` is over it resolves: the answer is then as it was.
+   * For answers that follow a topic as a whole. Rejects with `not_ready`, `revision_not_reached`, `compacted`,
+   * `overloaded` or `invalid_request` (`wait`). When the time for `index` is over it resolves: the answer is then as
+   * it was.
    */
-  async pass(query: ReadQuery, topic: Topic, gone: AbortSignal): Promise<void> {
-    if (!this.#mesh.loaded) {
-      throw new WaymarkError('not_ready', 'the first snapshot of the mesh is still being read')
+  async pass(query: ReadQuery, topic: Topic, gone: () => AbortSignal): Promise<void> {
+    this.ready()
+    const waitMs = this.waitMs(query.wait)
+    if (query.minRevision !== undefined) await this.reach(query.minRevision, waitMs, gone)
+    if (query.index === undefined) return
+    await this.changed({ topic, index: query.index, since: () => this.changedAt(topic), waitMs, gone })
+  }
+
+  /** Waits for a revision. Rejects with `revision_not_reached`. */
+  async reach(revision: Revision, waitMs: number, gone: () => AbortSignal): Promise<void> {
+    if (this.#mesh.revision >= revision) return
+    await this.#wait(this.#reaching, () => this.#mesh.revision >= revision, waitMs, gone)
+    if (this.#mesh.revision >= revision) return
+    const time = this.#closed ? 'before this replica closes' : `within ${formatDuration(waitMs)}`
+    throw new WaymarkError(
+      'revision_not_reached',
+      `revision ${revision} was not applied ${time}; this replica is at ${this.#mesh.revision}`,
+    )
+  }
+
+  /**
+   * Waits until `since()`, which can only change when the topic does, says that the answer is later than `index`, or
+   * the time is over. What it lets pass is never older than `index`: a client's index does not go backwards. Rejects
+   * with CompactedError for an index beyond the log: the database was restored.
+   */
+  async changed(wait: {
+    readonly topic: Topic
+    readonly index: Revision
+    readonly since: () => Revision
+    readonly waitMs: number
+    readonly gone: () => AbortSignal
+  }): Promise<void> {
+    const { topic, index, since, waitMs, gone } = wait
+    if (index > this.#mesh.revision) {
+      const { head } = await this.#options.past.bounds()
+      if (head < index) throw beyondLog(index, head)
+      await this.reach(index, waitMs, gone)
     }
-    const { minRevision = 0, index } = query
-    const waitMs = this.#waitMs(query.wait)
-    if (this.#mesh.revision < minRevision) {
-      await this.#wait(() => this.#mesh.revision >= minRevision, waitMs, gone)
-      if (this.#mesh.revision < minRevision) {
-        throw new WaymarkError(
-          'revision_not_reached',
-          `revision ${minRevision} was not applied ` +
-            `${this.#closed ? 'before this replica closes' : `within ${formatDuration(waitMs)}`}; ` +
-            `this replica is at ${this.#mesh.revision}`,
-        )
-      }
+    const holds = (): boolean => since() > index
+    if (holds()) return
+    const waiters = this.#byTopic.get(topic) ?? new Set()
+    this.#byTopic.set(topic, waiters)
+    try {
+      await this.#wait(waiters, holds, waitMs, gone)
+    } finally {
+      if (waiters.size === 0 && this.#byTopic.get(topic) === waiters) this.#byTopic.delete(topic)
     }
-    if (index !== undefined && !this.#changedSince(topic, index)) {
-      await this.#wait(() => this.#changedSince(topic, index), waitMs, gone)
-    }
+  }
+
+  /** Throws WaymarkError `invalid_request`. */
+  waitMs(wait: string | undefined): number {
+    const { limits } = this.#options
+    if (wait === undefined) return limits.defaultWaitMs
+    const ms = parseDuration(wait)
+    if (ms !== undefined && ms <= limits.maxWaitMs) return ms
+    const accepted = `a duration from 0s to ${formatDuration(limits.maxWaitMs)}`
+    throw new WaymarkError('invalid_request', '?wait is out of range', {
+      fields: [{ pointer: '?wait', detail: `"${wait}" is out of range`, accepted }],
+    })
   }
 
   /** Lets everybody go: those who wait for a revision fail, those who wait for a change get what is. */
   close(): void {
     this.#closed = true
     this.#unsubscribe()
-    for (const { release } of this.#waiters) release()
+    for (const waiters of [this.#reaching, ...this.#byTopic.values()])
+      for (const { release } of waiters) release()
   }
 
-  #changedSince(topic: Topic, index: Revision): boolean {
-    if (topic === 'mesh') return this.#mesh.revision > index
-    return (this.#changedAt.get(topic) ?? this.#floor) > index
-  }
-
-  #waitMs(wait: string | undefined): number {
-    if (wait === undefined) return this.#limits.defaultWaitMs
-    const ms = parseDuration(wait)
-    if (ms !== undefined && ms <= this.#limits.maxWaitMs) return ms
-    const accepted = `a duration from 0s to ${formatDuration(this.#limits.maxWaitMs)}`
-    throw new WaymarkError('invalid_request', '?wait is out of range', {
-      fields: [{ pointer: '?wait', detail: `"${wait}" is out of range`, accepted }],
-    })
-  }
-
-  async #wait(holds: () => boolean, ms: number, gone: AbortSignal): Promise<void> {
-    if (ms === 0 || this.#closed || gone.aborted) return
-    if (this.#waiters.size >= this.#limits.waiting) {
-      throw new WaymarkError('overloaded', `${this.#waiters.size} requests wait for a revision already`)
+  async #wait(
+    waiters: Set<Waiter>,
+    holds: () => boolean,
+    ms: number,
+    gone: () => AbortSignal,
+  ): Promise<void> {
+    if (ms === 0 || this.#closed) return
+    if (this.#waiting >= this.#options.limits.waiting) {
+      throw new WaymarkError('overloaded', `${this.#waiting} requests wait for a revision already`)
     }
+    const left = gone()
+    if (left.aborted) return
     const { promise, resolve } = Promise.withResolvers<true>()
     const release = () => {
       resolve(true)
     }
     const waiter: Waiter = { holds, release }
-    this.#waiters.add(waiter)
-    const timer = this.#clock.timer(ms, release)
-    gone.addEventListener('abort', release, { once: true })
+    waiters.add(waiter)
+    this.#waiting += 1
+    const timer = this.#options.clock.timer(ms, release)
+    left.addEventListener('abort', release, { once: true })
     try {
       await promise
     } finally {
       timer.cancel()
-      gone.removeEventListener('abort', release)
-      this.#waiters.delete(waiter)
+      left.removeEventListener('abort', release)
+      waiters.delete(waiter)
+      this.#waiting -= 1
     }
   }
 
-  #onDelta({ revision, sets, resynchronised }: MeshDelta): void {
-    if (resynchronised || this.#changedAt.size > maxTopics) {
+  #onDelta(delta: MeshDelta): void {
+    if (delta.resynchronised || this.#changedAt.size > maxTopics) {
       this.#changedAt.clear()
-      this.#floor = revision
+      this.#floor = delta.revision
     }
-    for (const set of sets) {
-      for (const change of set.changes) {
-        const subject = change.after ?? change.before
-        if (subject === null) continue
-        if ('service' in subject) this.#changedAt.set(`service:${subject.service}`, set.revision)
-        else {
-          this.#changedAt.set('documents', set.revision)
-          if (subject.kind === 'Service') this.#changedAt.set(`service:${subject.name}`, set.revision)
-        }
-      }
+    const touched = touchedTopics(delta)
+    for (const [topic, revision] of touched) this.#changedAt.set(topic, revision)
+    this.#call(this.#reaching)
+    if (delta.resynchronised) for (const waiters of this.#byTopic.values()) this.#call(waiters)
+    else {
+      this.#call(this.#byTopic.get('mesh'))
+      for (const topic of touched.keys()) this.#call(this.#byTopic.get(topic))
     }
-    for (const waiter of this.#waiters) if (waiter.holds()) waiter.release()
   }
+
+  /** Sidecars go first, and no turn takes long: waiters look again in later turns of the event loop. */
+  #call(waiters: ReadonlySet<Waiter> = new Set()): void {
+    if (waiters.size === 0) return
+    this.#queue.push(...waiters)
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#options.clock.soon(() => {
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const slice = this.#queue.splice(0, sliceWaiters)
+    for (const waiter of slice) if (waiter.holds()) waiter.release()
+    this.#flushing = this.#queue.length > 0
+    if (!this.#flushing) return
+    this.#options.clock.soon(() => {
+      this.#flush()
+    })
+  }
+}
+
+interface GateOptions {
+  readonly mesh: MeshState
+  readonly past: Pick<PastReader, 'bounds'>
+  readonly clock: Clock
+  readonly limits: RestLimits
 }

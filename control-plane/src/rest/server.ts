@@ -1,15 +1,19 @@
+import compress from '@fastify/compress'
 import fastify from 'fastify'
 import type { RestApp, RestContext, RestParts } from './context.ts'
 import { installEdge, sendProblem } from './edge.ts'
 import { boundClose, refuseConnection } from './http-server.ts'
 import { defaultLimits, type RestLimits } from './limits.ts'
 import { describeApi } from './openapi.ts'
+import { StateReads } from './read/state-reads.ts'
 import { ReadGate } from './read-gate.ts'
 import { ReplicaPeers } from './replica-peers.ts'
 import { installRequestSpans, type TraceRequest } from './request-spans.ts'
 import { changeRoutes } from './routes/changes.ts'
+import { documentReadRoutes } from './routes/document-reads.ts'
 import { documentRoutes } from './routes/documents.ts'
 import { effectiveRoutes } from './routes/effective.ts'
+import { instanceReadRoutes } from './routes/instance-reads.ts'
 import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
 import { loadRoutes } from './routes/load.ts'
 import { probeRoutes } from './routes/probes.ts'
@@ -55,9 +59,11 @@ export interface RestAnswer {
 export const createRest = async (options: RestOptions): Promise<RestApp> => {
   const { mesh, clock, logger, replicaId, allowedHosts, metrics } = options
   const limits: RestLimits = { ...defaultLimits, ...options.limits }
-  const reads = new ReadGate({ mesh, clock, limits })
+  const { past } = options
+  const reads = new ReadGate({ mesh, past, clock, limits })
+  const states = new StateReads({ mesh, gate: reads, past, limits })
   const watches = new WatchHub({ mesh, changes: options.changes, clock, logger, limits })
-  const context: RestContext = { ...options, reads, limits }
+  const context: RestContext = { ...options, reads, states, limits }
   const peers = new ReplicaPeers({ self: replicaId, replicas: options.replicas, clock, logger })
   let requests = 0
 
@@ -93,6 +99,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     closing = true
     beginClose()
     reads.close()
+    states.close()
     watches.close()
     done()
   })
@@ -116,6 +123,12 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       done()
     })
   }
+  // Of what is not fast to compress, the streams: sidecars' configurations have tens of megabytes.
+  await app.register(compress, {
+    globalDecompression: false,
+    encodings: ['zstd', 'br', 'gzip'],
+    threshold: 1_024,
+  })
   await describeApi(app)
 
   probeRoutes(app, context, { metrics })
@@ -123,9 +136,11 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     (scope: RestApp, _options, done) => {
       const handlers = instanceHandlers(context)
       instanceRoutes(scope, context, handlers)
+      instanceReadRoutes(scope, context)
       shorthandRoutes(scope, context, handlers)
       serviceRoutes(scope, context)
       documentRoutes(scope, context)
+      documentReadRoutes(scope, context)
       effectiveRoutes(scope, context)
       changeRoutes(scope, context)
       watchRoutes(scope, context, watches)

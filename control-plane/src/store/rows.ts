@@ -73,7 +73,7 @@ export interface ChangeRow {
 }
 
 /** What an older version has written into the log has fewer fields. */
-const completeInstance = (instance: unknown): unknown =>
+export const completeInstance = (instance: unknown): unknown =>
   instance === null || typeof instance !== 'object'
     ? instance
     : {

@@ -5,6 +5,7 @@ import type { SidecarEntry, StatusReport } from '../../src/rest/ports.ts'
 import { createRest, type RestOptions } from '../../src/rest/server.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { PastLog } from '../../src/store/past-log.ts'
 import { Pulses } from '../../src/store/pulses.ts'
 import { ApiChecker, type ApiDescription } from './api-checker.ts'
 import type { TestDatabase } from './database.ts'
@@ -62,6 +63,7 @@ export const startRest = async (
     mesh: replica.mesh,
     heartbeats,
     changes: replica.log,
+    past: new PastLog(test.database),
     pulses: new Pulses(test.database),
     sidecars: {
       list: () => Promise.resolve({ entries, missing: [] }),

@@ -1,17 +1,12 @@
 import { parseDocument } from '@waymark/sidecar-config/model/document.ts'
 import type { Static } from 'typebox'
 import { WaymarkError, type FieldError } from '../../domain/errors.ts'
-import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
+import { stampWrite, type RestApp, type RestContext } from '../context.ts'
 import { ackedWrite, removed } from '../acked-write.ts'
-import { etagOf, isCurrent, preconditionOf } from '../etag.ts'
+import { etagOf, preconditionOf } from '../etag.ts'
 import { noBody } from '../schemas/common.ts'
-import { ReadQuery } from '../schemas/instance.ts'
 import {
-  CachedHeaders,
-  Document,
   DocumentBody,
-  DocumentList,
-  DocumentListQuery,
   DocumentParams,
   PreconditionHeaders,
   WrittenDocument,
@@ -23,9 +18,6 @@ import { documentView } from '../views.ts'
 import { writeContext } from '../write-context.ts'
 
 type Ref = Static<typeof DocumentParams>
-
-const missing = ({ kind, name }: Ref): WaymarkError =>
-  new WaymarkError('document_not_found', `there is no ${kind} named ${name}`)
 
 /** Kind and name may stand in the body too, but must not contradict the path. */
 const checkIdentity = (params: Ref, body: Static<typeof DocumentBody>): void => {
@@ -53,67 +45,11 @@ const completeSpec = ({ kind, name }: Ref, spec: unknown): unknown => {
   throw new WaymarkError(inPath ? 'invalid_request' : 'invalid_document', detail, { fields })
 }
 
-/** `/documents` and below. */
+/** What changes documents: below `/documents`. */
 export const documentRoutes = (app: RestApp, context: RestContext): void => {
-  const { registry, mesh, reads, limits } = context
+  const { registry, limits } = context
   const tags = ['documents']
   const path = '/documents/:kind/:name'
-
-  app.get(
-    '/documents',
-    {
-      schema: {
-        tags,
-        summary: 'Every document, or those of one kind',
-        querystring: DocumentListQuery,
-        response: {
-          200: DocumentList,
-          ...problems('invalid_request', 'not_ready', 'revision_not_reached', 'overloaded'),
-        },
-      },
-    },
-    async (request, reply) => {
-      await reads.pass(request.query, 'documents', goneSignal(reply))
-      stampRead(reply, context)
-      return { revision: mesh.revision, documents: mesh.documents(request.query.kind).map(documentView) }
-    },
-  )
-
-  app.get(
-    path,
-    {
-      schema: {
-        tags,
-        summary: 'One document; its ETag is the revision that last changed it',
-        params: DocumentParams,
-        querystring: ReadQuery,
-        headers: CachedHeaders,
-        response: {
-          200: Document,
-          304: noBody('the version named by If-None-Match still holds'),
-          ...problems(
-            'invalid_request',
-            'document_not_found',
-            'not_ready',
-            'revision_not_reached',
-            'overloaded',
-          ),
-        },
-      },
-    },
-    async (request, reply) => {
-      await reads.pass(request.query, 'documents', goneSignal(reply))
-      stampRead(reply, context)
-      const document = mesh.document(request.params.kind, request.params.name)
-      if (document === undefined) throw missing(request.params)
-      void reply.header('etag', etagOf(document.revision))
-      if (isCurrent(request.headers['if-none-match'], document.revision)) {
-        void reply.code(304)
-        return null
-      }
-      return documentView(document)
-    },
-  )
 
   app.put(
     path,

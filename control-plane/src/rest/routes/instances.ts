@@ -2,23 +2,16 @@ import { parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { WaymarkError, type ErrorCode } from '../../domain/errors.ts'
-import type { Instance } from '../../domain/instance.ts'
 import { ackedWrite, removed, type AckedQuery as AckedQueryValues } from '../acked-write.ts'
-import { goneSignal, stampRead, stampWrite, type RestApp, type RestContext } from '../context.ts'
-import { freshInstance } from '../fresh-instance.ts'
+import { stampWrite, type RestApp, type RestContext } from '../context.ts'
 import { overrideEnd } from '../override-end.ts'
-import { matchesFilters } from '../instance-filters.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
-import { InstanceParams, noBody, ServiceParams } from '../schemas/common.ts'
+import { InstanceParams, noBody } from '../schemas/common.ts'
 import {
   DeregisterAnswer,
   DeregisterQuery,
   HeartbeatBody,
-  InstanceDetail,
-  InstanceFilters,
-  InstanceList,
   OverrideBody,
-  ReadQuery,
   WrittenInstance,
   type WrittenInstanceView,
 } from '../schemas/instance.ts'
@@ -31,17 +24,11 @@ import { writeContext } from '../write-context.ts'
 type Ref = Static<typeof InstanceParams>
 
 const writeErrors: readonly ErrorCode[] = ['invalid_request', 'database_unavailable', 'overloaded']
-const readErrors: readonly ErrorCode[] = [
-  'invalid_request',
-  'not_ready',
-  'revision_not_reached',
-  'overloaded',
-]
 const drainMax = 24 * 3_600_000
 
 /** The use cases behind the routes; the shorthand has the same. */
 export const instanceHandlers = (context: RestContext) => {
-  const { registry, mesh, heartbeats } = context
+  const { registry, heartbeats } = context
 
   const register = async (
     { service, id }: Ref,
@@ -112,33 +99,14 @@ export const instanceHandlers = (context: RestContext) => {
     return draining === null ? removed(acked, reply) : { ...instanceView(draining), ...acked }
   }
 
-  const list = async (
-    service: string,
-    filters: Static<typeof InstanceFilters>,
-    reply: FastifyReply,
-  ): Promise<Static<typeof InstanceList>> => {
-    await context.reads.pass(filters, `service:${service}`, goneSignal(reply))
-    stampRead(reply, context)
-    const state = mesh.service(service)
-    if (state === undefined) throw new WaymarkError('service_not_found', `there is no service ${service}`)
-    const instances = [...state.instances.values()]
-      .filter(instance => matchesFilters(instance, filters))
-      .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .map(instanceView)
-    return { service, revision: mesh.revision, instances }
-  }
-
-  return { register, heartbeat, deregister, list }
+  return { register, heartbeat, deregister }
 }
 
 export type InstanceHandlers = ReturnType<typeof instanceHandlers>
 
-const missing = ({ service, id }: Ref): WaymarkError =>
-  new WaymarkError('instance_not_found', `service ${service} has no instance ${id}`)
-
-/** `/services/{service}/instances` and below. */
+/** What changes instances: below `/services/{service}/instances`. */
 export const instanceRoutes = (app: RestApp, context: RestContext, handlers: InstanceHandlers): void => {
-  const { registry, mesh, limits } = context
+  const { registry, limits } = context
   const tags = ['instances']
   const path = '/services/:service/instances/:id'
   const bodyLimit = limits.bodyBytes
@@ -220,40 +188,5 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
       )
       return { ...instanceView(stampWrite(reply, committed)), ...acked }
     },
-  )
-
-  app.get(
-    path,
-    {
-      schema: {
-        tags,
-        summary: 'One instance with its verdict and all evidence',
-        params: InstanceParams,
-        querystring: ReadQuery,
-        response: { 200: InstanceDetail, ...problems(...readErrors, 'instance_not_found') },
-      },
-    },
-    async (request, reply) => {
-      const { service, id } = request.params
-      await context.reads.pass(request.query, `service:${service}`, goneSignal(reply))
-      stampRead(reply, context)
-      const instance: Instance | undefined = mesh.instance(service, id)
-      if (instance === undefined) throw missing(request.params)
-      return freshInstance(instance, context)
-    },
-  )
-
-  app.get(
-    '/services/:service/instances',
-    {
-      schema: {
-        tags,
-        summary: 'The instances of a service, filtered by verdict, zone, version and metadata',
-        params: ServiceParams,
-        querystring: InstanceFilters,
-        response: { 200: InstanceList, ...problems(...readErrors, 'service_not_found') },
-      },
-    },
-    (request, reply) => handlers.list(request.params.service, request.query, reply),
   )
 }

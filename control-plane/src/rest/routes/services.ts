@@ -1,13 +1,51 @@
+import type { Static } from 'typebox'
 import { WaymarkError } from '../../domain/errors.ts'
-import { goneSignal, stampRead, type RestApp, type RestContext } from '../context.ts'
+import type { RestApp, RestContext } from '../context.ts'
+import { fieldPicker, pageOf } from '../read/page.ts'
+import { questionName } from '../read/question-name.ts'
+import type { Question } from '../read/state-reads.ts'
 import { ServiceParams } from '../schemas/common.ts'
-import { ReadQuery, ServiceList, ServiceSummary } from '../schemas/instance.ts'
+import { ListQuery, serviceFields, ServiceList, ServiceSummary, StateQuery } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
 import { serviceSummaryView } from '../views.ts'
+import { stateErrors } from './instance-reads.ts'
+
+const listQuestion = (query: Static<typeof ListQuery>): Question => {
+  const { limit, fields } = query
+  const pick = fieldPicker(fields, serviceFields)
+  return {
+    name: questionName('services', query),
+    topic: 'services',
+    scope: 'mesh',
+    head: 'list',
+    view: (mesh, after) => {
+      const { items, next } = pageOf(mesh.services(), ({ name }) => name, { limit, after })
+      const services = items.map(serviceSummaryView)
+      return {
+        next,
+        body:
+          pick === undefined
+            ? { services }
+            : { fields: fields?.split(',') ?? [], services: services.map(pick) },
+      }
+    },
+  }
+}
+
+const summaryQuestion = (service: string): Question => ({
+  name: `service ${service}`,
+  topic: `service:${service}`,
+  scope: { service },
+  head: 'none',
+  view: mesh => {
+    const state = mesh.service(service)
+    if (state === undefined) throw new WaymarkError('service_not_found', `there is no service ${service}`)
+    return { body: serviceSummaryView(state) }
+  },
+})
 
 /** `/services` and `/services/{service}`. */
-export const serviceRoutes = (app: RestApp, context: RestContext): void => {
-  const { mesh, reads } = context
+export const serviceRoutes = (app: RestApp, { states }: RestContext): void => {
   const tags = ['services']
 
   app.get(
@@ -16,17 +54,12 @@ export const serviceRoutes = (app: RestApp, context: RestContext): void => {
       schema: {
         tags,
         summary: 'Every service with its instances counted by verdict',
-        querystring: ReadQuery,
-        response: {
-          200: ServiceList,
-          ...problems('invalid_request', 'not_ready', 'revision_not_reached', 'overloaded'),
-        },
+        querystring: ListQuery,
+        response: { 200: ServiceList, ...problems(...stateErrors) },
       },
     },
-    async (request, reply) => {
-      await reads.pass(request.query, 'mesh', goneSignal(reply))
-      stampRead(reply, context)
-      return { revision: mesh.revision, services: mesh.services().map(serviceSummaryView) }
+    ({ query }, reply) => {
+      states.send(listQuestion(query), query, reply)
     },
   )
 
@@ -37,26 +70,12 @@ export const serviceRoutes = (app: RestApp, context: RestContext): void => {
         tags,
         summary: 'One service with its instances counted by verdict',
         params: ServiceParams,
-        querystring: ReadQuery,
-        response: {
-          200: ServiceSummary,
-          ...problems(
-            'invalid_request',
-            'service_not_found',
-            'not_ready',
-            'revision_not_reached',
-            'overloaded',
-          ),
-        },
+        querystring: StateQuery,
+        response: { 200: ServiceSummary, ...problems(...stateErrors, 'service_not_found') },
       },
     },
-    async (request, reply) => {
-      const { service } = request.params
-      await reads.pass(request.query, `service:${service}`, goneSignal(reply))
-      stampRead(reply, context)
-      const state = mesh.service(service)
-      if (state === undefined) throw new WaymarkError('service_not_found', `there is no service ${service}`)
-      return serviceSummaryView(state)
+    ({ params, query }, reply) => {
+      states.send(summaryQuestion(params.service), query, reply)
     },
   )
 }

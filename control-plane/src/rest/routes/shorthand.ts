@@ -1,14 +1,7 @@
 import { Type } from 'typebox'
 import type { RestApp, RestContext } from '../context.ts'
-import { closed, InstanceId, InstanceParams, noBody, ServiceName, ServiceParams } from '../schemas/common.ts'
-import {
-  DeregisterAnswer,
-  DeregisterQuery,
-  HeartbeatBody,
-  InstanceFilters,
-  InstanceList,
-  WrittenInstance,
-} from '../schemas/instance.ts'
+import { closed, InstanceId, InstanceParams, noBody, ServiceName } from '../schemas/common.ts'
+import { DeregisterAnswer, DeregisterQuery, HeartbeatBody, WrittenInstance } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
 import { registrationExample, registrationFields } from '../schemas/registration.ts'
 import { AckedQuery } from '../schemas/revision-sidecars.ts'
@@ -24,10 +17,10 @@ const RegisterBody = Type.Object(
   },
 )
 
-/** What a caller may send requests to: everything but what is known not to want or to take them. */
-const usable = 'healthy,degraded,unknown'
-
-/** Four verbs for those who want no more. The handlers are those of `/services/{service}/instances`. */
+/**
+ * Three of the four verbs for those who want no more; the fourth, `/discover`, is with the reads. The handlers are those
+ * of `/services/{service}/instances`.
+ */
 export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers: InstanceHandlers): void => {
   const tags = ['shorthand']
   const bodyLimit = limits.bodyBytes
@@ -87,28 +80,5 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
       },
     },
     (request, reply) => handlers.deregister(request.params, request.query, request, reply),
-  )
-
-  app.get(
-    '/discover/:service',
-    {
-      schema: {
-        tags,
-        summary: `The instances that take requests: health=${usable}, unless another health is asked for`,
-        params: ServiceParams,
-        querystring: InstanceFilters,
-        response: {
-          200: InstanceList,
-          ...problems(
-            'invalid_request',
-            'service_not_found',
-            'not_ready',
-            'revision_not_reached',
-            'overloaded',
-          ),
-        },
-      },
-    },
-    (request, reply) => handlers.list(request.params.service, { health: usable, ...request.query }, reply),
   )
 }

@@ -1,4 +1,5 @@
 import { durationAccepted, durationPattern } from '@waymark/sidecar-config/model/duration.ts'
+import { nullable, textRecord } from '@waymark/sidecar-config/model/json-schema.ts'
 import { Type, type Static, type TSchema } from 'typebox'
 import { serviceNameMaxLength, serviceNamePattern, instanceIdPattern } from '../../domain/service-name.ts'
 
@@ -8,9 +9,7 @@ import { serviceNameMaxLength, serviceNamePattern, instanceIdPattern } from '../
  */
 export const closed = { additionalProperties: false } as const
 
-/** The same, or null: as one schema, so that a wrong field inside is reported and not "fits no alternative". */
-export const nullable = <T extends TSchema & { readonly type: string }>(schema: T) =>
-  Type.Unsafe<Static<T> | null>({ ...schema, type: [schema.type, 'null'] })
+export { nullable, textRecord }
 
 /** A schema that OpenAPI knows by its name; its users refer to it by `ref`. */
 export const define = <T extends TSchema>(name: string, schema: T) => ({
@@ -64,23 +63,6 @@ export const line = (what: string, maxLength: number, minLength = 0) =>
     pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$',
     description: `${what}: up to ${maxLength} characters without control characters`,
   })
-
-/** An object of texts whose keys the sender chooses. */
-export const textRecord = (options: {
-  readonly key: string
-  readonly value: TSchema
-  readonly maxProperties: number
-  readonly description: string
-}) => {
-  const { key, value, maxProperties, description } = options
-  return Type.Unsafe<Record<string, string>>({
-    type: 'object',
-    propertyNames: { type: 'string', pattern: key, description },
-    additionalProperties: value,
-    maxProperties,
-    description,
-  })
-}
 
 /** An answer without a body; OpenAPI then describes none. */
 export const noBody = (description: string) => Type.Null({ description })

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
-import { closed, define, readQuery, RevisionNumber, ServiceName } from './common.ts'
+import { closed, define, RevisionNumber, ServiceName } from './common.ts'
+import { listHead, listQuery, partialList } from './read.ts'
 import { ackedAnswer } from './revision-sidecars.ts'
 
 const Kind = Type.String({
@@ -49,11 +50,20 @@ export type WrittenDocumentView = Static<typeof WrittenDocumentSchema.schema>
 
 const DocumentListSchema = define(
   'DocumentList',
-  Type.Object({ revision: RevisionNumber, documents: Type.Array(Document) }, closed),
+  Type.Object({ ...listHead, documents: Type.Array(Document) }, closed),
 )
 export type DocumentListView = Static<typeof DocumentListSchema.schema>
-export const DocumentList = DocumentListSchema.ref
+const PartialDocumentList = partialList('PartialDocumentList', {
+  documents: Type.Object(DocumentSchema.schema.properties),
+})
+export const DocumentList = Type.Union([DocumentListSchema.ref, PartialDocumentList.ref])
+export const documentFields = Object.keys(DocumentSchema.schema.properties)
 
-export const DocumentListQuery = Type.Object({ ...readQuery, kind: Type.Optional(Kind) }, closed)
+export const DocumentListQuery = Type.Object({ ...listQuery, kind: Type.Optional(Kind) }, closed)
 
-export const namedDocumentSchemas = [DocumentSchema, WrittenDocumentSchema, DocumentListSchema]
+export const namedDocumentSchemas = [
+  DocumentSchema,
+  WrittenDocumentSchema,
+  DocumentListSchema,
+  PartialDocumentList,
+]

@@ -1,10 +1,11 @@
 import type { FieldSource } from '@waymark/sidecar-config/model/effective-policy.ts'
 import type { TrafficSettings } from '@waymark/sidecar-config/model/traffic-settings.ts'
 import { Type, type Static } from 'typebox'
-import { closed, define, readQuery, RevisionNumber, ServiceName } from './common.ts'
+import { closed, define, RevisionNumber, ServiceName } from './common.ts'
+import { stateQuery } from './read.ts'
 
 export const EffectiveQuery = Type.Object(
-  { ...readQuery, destination: ServiceName, caller: Type.Optional(ServiceName) },
+  { ...stateQuery, destination: ServiceName, caller: Type.Optional(ServiceName) },
   closed,
 )
 

@@ -8,11 +8,11 @@ import {
   line,
   define,
   nullable,
-  readQuery,
   RevisionNumber,
   ServiceName,
   Time,
 } from './common.ts'
+import { listHead, listQuery, partialList, stateQuery } from './read.ts'
 import { registrationFields } from './registration.ts'
 import { ackedAnswer, ackedQuery, Removed } from './revision-sidecars.ts'
 
@@ -146,10 +146,17 @@ export type InstanceDetailView = Static<typeof InstanceDetailSchema.schema>
 
 const InstanceListSchema = define(
   'InstanceList',
-  Type.Object({ service: ServiceName, revision: RevisionNumber, instances: Type.Array(Instance) }, closed),
+  Type.Object({ ...listHead, service: ServiceName, instances: Type.Array(Instance) }, closed),
 )
 export type InstanceListView = Static<typeof InstanceListSchema.schema>
-export const InstanceList = InstanceListSchema.ref
+const PartialInstanceList = partialList(
+  'PartialInstanceList',
+  { instances: Type.Object(InstanceSchema.schema.properties) },
+  { service: ServiceName },
+)
+/** Whole, or with the fields that were asked for. */
+export const InstanceList = Type.Union([InstanceListSchema.ref, PartialInstanceList.ref])
+export const instanceFields = Object.keys(InstanceSchema.schema.properties)
 
 const ServiceSummarySchema = define(
   'ServiceSummary',
@@ -174,10 +181,14 @@ export const ServiceSummary = ServiceSummarySchema.ref
 
 const ServiceListSchema = define(
   'ServiceList',
-  Type.Object({ revision: RevisionNumber, services: Type.Array(ServiceSummary) }, closed),
+  Type.Object({ ...listHead, services: Type.Array(ServiceSummary) }, closed),
 )
 export type ServiceListView = Static<typeof ServiceListSchema.schema>
-export const ServiceList = ServiceListSchema.ref
+const PartialServiceList = partialList('PartialServiceList', {
+  services: Type.Object(ServiceSummarySchema.schema.properties),
+})
+export const ServiceList = Type.Union([ServiceListSchema.ref, PartialServiceList.ref])
+export const serviceFields = Object.keys(ServiceSummarySchema.schema.properties)
 
 const Heartbeat = Type.Object(
   {
@@ -226,12 +237,12 @@ export const DeregisterQuery = Type.Object(
 
 /** `metadata.k=v` filters are further properties by pattern. */
 export const InstanceFilters = Type.Unsafe<
-  { health?: string; zone?: string; version?: string } & Static<typeof ReadQuery> &
+  { health?: string; zone?: string; version?: string } & Static<typeof ListQuery> &
     Partial<Record<`metadata.${string}`, string>>
 >({
   type: 'object',
   properties: {
-    ...readQuery,
+    ...listQuery,
     health: Type.String({
       pattern: `^(${verdicts.join('|')})(,(${verdicts.join('|')}))*$`,
       maxLength: 100,
@@ -240,12 +251,13 @@ export const InstanceFilters = Type.Unsafe<
     zone: line('a zone', 63),
     version: line('a version', 63),
   },
-  description: 'the parameters health, zone, version, metadata.{key}, minRevision, index and wait',
+  description: `the parameters health, zone, version, metadata.{key}, ${Object.keys(listQuery).join(', ')}`,
   patternProperties: { '^metadata\\..{1,63}$': line('a metadata value', 512) },
   additionalProperties: false,
 })
 
-export const ReadQuery = Type.Object(readQuery, closed)
+export const StateQuery = Type.Object(stateQuery, closed)
+export const ListQuery = Type.Object(listQuery, closed)
 
 export const namedInstanceSchemas = [
   Evidence,
@@ -255,6 +267,8 @@ export const namedInstanceSchemas = [
   WrittenInstanceSchema,
   InstanceDetailSchema,
   InstanceListSchema,
+  PartialInstanceList,
   ServiceSummarySchema,
   ServiceListSchema,
+  PartialServiceList,
 ]

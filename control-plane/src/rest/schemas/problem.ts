@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { errorCatalogue, type ErrorCode } from '../../domain/errors.ts'
-import { closed, define } from './common.ts'
+import { closed, define, RevisionNumber } from './common.ts'
 
 const ProblemSchema = define(
   'Problem',
@@ -12,6 +12,10 @@ const ProblemSchema = define(
       detail: Type.String({ description: 'what happened to whom' }),
       code: Type.Enum(Object.keys(errorCatalogue) as ErrorCode[], { type: 'string' }),
       instance: Type.String({ description: 'names this one answer; the log of the replica has it too' }),
+      oldest: Type.Optional({
+        ...RevisionNumber,
+        description: 'of `compacted`: the oldest revision that can be asked for',
+      }),
       errors: Type.Optional(
         Type.Array(
           Type.Object(

@@ -1,0 +1,98 @@
+import { WaymarkError } from '../../domain/errors.ts'
+import type { Revision } from '../../domain/revision.ts'
+import type { Topic } from './topic.ts'
+
+/** What a read answers, but for what it says of the revision. */
+export interface Rendered {
+  /** JSON of an object, as UTF-8. */
+  readonly body: Buffer
+  /** Where the next page begins; null: this is all. */
+  readonly next: string | null
+}
+
+export interface Answer {
+  /** Or why there is none. */
+  readonly rendered: Rendered | WaymarkError
+  /** It has not changed since this revision; never earlier than its last change. */
+  readonly since: Revision
+}
+
+interface Entry extends Answer {
+  /** The mesh revision when it was last compared. */
+  checkedAt: Revision
+}
+
+const sizeOf = ({ rendered }: Answer): number =>
+  256 + (rendered instanceof WaymarkError ? 0 : rendered.body.length)
+
+const equal = (a: Answer['rendered'], b: Answer['rendered']): boolean => {
+  if (a instanceof WaymarkError || b instanceof WaymarkError)
+    return a instanceof WaymarkError && b instanceof WaymarkError && a.code === b.code
+  return a.next === b.next && a.body.equals(b.body)
+}
+
+interface CacheOptions {
+  readonly maxBytes: number
+  /** Of the mesh state. */
+  readonly revision: () => Revision
+  readonly changedAt: (topic: Topic) => Revision
+}
+
+/**
+ * Answers as bytes, one for each distinct question: made once for all who ask, and made anew only after a change of
+ * what they depend on. Knows since when an answer is what it is, so that those who wait for it to change are not
+ * woken by what leaves it as it was. Those that nobody asks for go first.
+ */
+export class AnswerCache {
+  readonly #options: CacheOptions
+  /** By question, the one that was asked last at the end. */
+  readonly #entries = new Map<string, Entry>()
+  #bytes = 0
+
+  constructor(options: CacheOptions) {
+    this.#options = options
+  }
+
+  /** `render` is called when nothing is known; what it refuses with (WaymarkError) is an answer, too. */
+  get(question: string, topic: Topic, render: () => Rendered): Answer {
+    const known = this.#entries.get(question)
+    const changedAt = this.#options.changedAt(topic)
+    if (known !== undefined) this.#entries.delete(question)
+    if (known !== undefined && known.checkedAt >= changedAt) {
+      this.#entries.set(question, known)
+      return known
+    }
+    const rendered = attempt(render)
+    const checkedAt = this.#options.revision()
+    const same = known !== undefined && equal(known.rendered, rendered)
+    const entry: Entry = same ? known : { rendered, since: changedAt, checkedAt }
+    entry.checkedAt = checkedAt
+    this.#bytes += sizeOf(entry) - (known === undefined ? 0 : sizeOf(known))
+    this.#entries.set(question, entry)
+    this.#shrink()
+    return entry
+  }
+
+  /** After the mesh has been read anew from a snapshot, revisions may mean something else. */
+  clear(): void {
+    this.#entries.clear()
+    this.#bytes = 0
+  }
+
+  #shrink(): void {
+    for (const [question, entry] of this.#entries) {
+      if (this.#bytes <= this.#options.maxBytes || this.#entries.size === 1) return
+      this.#entries.delete(question)
+      this.#bytes -= sizeOf(entry)
+    }
+  }
+}
+
+const attempt = (render: () => Rendered): Answer['rendered'] => {
+  try {
+    return render()
+  } catch (error) {
+    if (error instanceof WaymarkError) return error
+    throw error
+  }
+}
