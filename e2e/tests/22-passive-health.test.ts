@@ -81,12 +81,12 @@ it('callers together drain an instance whose health endpoint lies, one broken ca
     const { headers } = await broken.get('payments', '/', { 'x-key': candidate })
     return headers['x-instance'] === 'payments-2' && candidate
   })
-  let stopped = false
+  const end = new AbortController()
   const breaking = (async () => {
-    while (!stopped) await broken.get('payments', badRequest, { 'x-key': key })
+    while (!end.signal.aborted) await broken.get('payments', badRequest, { 'x-key': key })
   })()
   onTestFinished(() => {
-    stopped = true
+    end.abort()
     return breaking
   })
   await eventually('the failures of the broken caller to be reported', async () => {
