@@ -1,10 +1,11 @@
 import { parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import { Command } from 'commander'
 import type { SidecarDetailView, SidecarListView, SidecarView } from '../../rest/schemas/sidecar.ts'
-import type { CommandContext, Run } from '../command-context.ts'
+import type { Run } from '../command-context.ts'
 import { CliError, exitCodes, type ExitCode } from '../exit-code.ts'
 import { syncDiff } from './sync-diff.ts'
 import { paintFor, type Colour } from '../paint.ts'
+import { settle, type Outlook } from '../settle.ts'
 import { shortType } from '../../domain/short-type.ts'
 import { ago, printable, table } from '../table.ts'
 import type { Terminal } from '../terminal.ts'
@@ -19,8 +20,6 @@ interface SyncOptions {
   readonly replica?: string
   readonly limit?: string
 }
-
-const pollMs = 250
 
 const colours: Readonly<Record<SidecarView['state'], Colour>> = {
   rejected: 'red',
@@ -155,20 +154,10 @@ const findingCode = (
   return bad || missing.length > 0 ? exitCodes.finding : exitCodes.ok
 }
 
-/** Asks again until nobody is merely behind, or the time is over. */
-const settle = async <T>(
-  ask: () => Promise<T>,
-  sidecarsOf: (answer: T) => readonly SidecarView[],
-  { terminal }: CommandContext,
-  waitMs: number,
-): Promise<T> => {
-  const end = terminal.clock.monotonic() + waitMs
-  for (;;) {
-    const answer = await ask()
-    const behind = sidecarsOf(answer).some(({ state }) => state === 'pending')
-    if (!behind || terminal.clock.monotonic() >= end) return answer
-    await terminal.clock.sleep(pollMs)
-  }
+/** Findings are in what other replicas said a second ago, so that they may be mended by now. */
+const outlookOf = (sidecars: readonly SidecarView[]): Outlook => {
+  if (sidecars.some(({ state }) => state === 'pending')) return 'pending'
+  return sidecars.some(isFinding) ? 'finding' : 'settled'
 }
 
 const queryOf = ({ state, service, replica, limit }: SyncOptions): string => {
@@ -204,23 +193,24 @@ export const syncCommand = (run: Run): Command => {
     run(command, async context => {
       const waitMs = waitMsOf(options)
       const waited = options.wait !== undefined
+      const { clock } = context.terminal
       if (options.diff === true) return syncDiff(context, node, { admin: options.admin, waitMs })
       if (node === undefined) {
-        const list = await settle(
-          () => context.api.get<SidecarListView>(`/sidecars${queryOf(options)}`),
-          answer => answer.sidecars,
-          context,
+        const list = await settle({
+          ask: () => context.api.get<SidecarListView>(`/sidecars${queryOf(options)}`),
+          outlook: ({ sidecars }) => outlookOf(sidecars),
+          clock,
           waitMs,
-        )
+        })
         context.print(list, () => syncText(list, context.terminal))
         return findingCode(list.sidecars, list.missing, waited)
       }
-      const one = await settle(
-        () => context.api.get<SidecarDetailView>(`/sidecars/${encodeURIComponent(node)}`),
-        answer => [answer],
-        context,
+      const one = await settle({
+        ask: () => context.api.get<SidecarDetailView>(`/sidecars/${encodeURIComponent(node)}`),
+        outlook: sidecar => outlookOf([sidecar]),
+        clock,
         waitMs,
-      )
+      })
       context.print(one, () => sidecarText(one, context.terminal))
       return findingCode([one], [], waited)
     }),
