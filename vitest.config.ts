@@ -9,7 +9,7 @@ export default defineConfig({
           include: [
             '{control-plane,sidecar-config}/src/**/*.test.ts',
             'deploy/**/*.test.ts',
-            'e2e/{harness,bench}/**/*.test.ts',
+            'e2e/{harness,bench,torture}/**/*.test.ts',
           ],
         },
       },
