@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { RestApp } from './context.ts'
+import { namedBatchSchemas } from './schemas/batch.ts'
 import { namedChangeSchemas } from './schemas/change.ts'
 import { namedDocumentSchemas } from './schemas/document.ts'
 import { namedEffectiveSchemas } from './schemas/effective.ts'
@@ -14,6 +15,7 @@ import { namedStatusSchemas } from './schemas/status.ts'
 
 const schemas = [
   ...namedInstanceSchemas,
+  ...namedBatchSchemas,
   ...namedDocumentSchemas,
   ...namedEffectiveSchemas,
   ...namedChangeSchemas,

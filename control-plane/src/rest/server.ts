@@ -9,6 +9,7 @@ import { StateReads } from './read/state-reads.ts'
 import { ReadGate } from './read-gate.ts'
 import { ReplicaPeers } from './replica-peers.ts'
 import { installRequestSpans, type TraceRequest } from './request-spans.ts'
+import { batchRoutes } from './routes/batch.ts'
 import { changeRoutes } from './routes/changes.ts'
 import { documentReadRoutes } from './routes/document-reads.ts'
 import { documentRoutes } from './routes/documents.ts'
@@ -138,6 +139,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       instanceRoutes(scope, context, handlers)
       instanceReadRoutes(scope, context)
       shorthandRoutes(scope, context, handlers)
+      batchRoutes(scope, context)
       serviceRoutes(scope, context)
       documentRoutes(scope, context)
       documentReadRoutes(scope, context)
