@@ -10,6 +10,7 @@ import { rendezvousOwner } from '../src/health/checks/rendezvous.ts'
 import { Membership } from '../src/health/membership.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
+import { CheckProgressTable } from '../src/store/check-progress-table.ts'
 import { ObservationTable } from '../src/store/observation-table.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
@@ -74,9 +75,11 @@ const scheduler = (members: Membership, options: Partial<CheckSchedulerOptions> 
     members,
     registry: replica.registry,
     observations: new ObservationTable(test.database),
+    progress: new CheckProgressTable(test.database),
     probe: createProbe({ policy: new AddressPolicy(), clock: systemClock }),
     replicaId: 'replica-1',
     clock: systemClock,
+    random: Math.random,
     logger: silentLogger,
     confirmMs: 20,
     ...options,
@@ -232,6 +235,7 @@ describe('an active check', () => {
           refused += 1
           return Promise.reject(new Error('the database is away'))
         },
+        withdraw: (...request) => replica.registry.withdraw(...request),
       },
     })
     await eventually(() => {

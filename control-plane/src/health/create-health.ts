@@ -2,6 +2,7 @@ import type { Registry } from '../registry/registry.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Database } from '../store/database.ts'
+import { CheckProgressTable } from '../store/check-progress-table.ts'
 import { LeaseTable } from '../store/lease-table.ts'
 import { ObservationTable } from '../store/observation-table.ts'
 import { OwnedRole } from '../store/owned-role.ts'
@@ -50,6 +51,7 @@ export const createHealth = (options: CreateHealthOptions) => {
       ...options,
       members: membership,
       observations,
+      progress: new CheckProgressTable(database),
       probe: createProbe({ clock, policy: options.checkPolicy }),
       replicaId: replica,
     }),

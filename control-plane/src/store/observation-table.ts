@@ -57,9 +57,11 @@ export class ObservationTable {
       on conflict do nothing`.execute(this.#database)
   }
 
-  /** Removes rows of instances that are gone. */
+  /** Removes rows of instances that are gone, here and among what checks count (CheckProgressTable). */
   async prune(): Promise<void> {
     await sql`delete from observation o where not exists
       (select from instance i where i.service = o.service and i.id = o.id)`.execute(this.#database)
+    await sql`delete from check_progress p where not exists
+      (select from instance i where i.service = p.service and i.id = p.id)`.execute(this.#database)
   }
 }

@@ -75,6 +75,15 @@ interface ObservationTable {
   observed_at: Timestamp
 }
 
+interface CheckProgressTable {
+  service: string
+  id: string
+  source: string
+  status: string | null
+  against: number
+  counted_at: Timestamp
+}
+
 interface RoleTable {
   name: string
   owner: string
@@ -161,6 +170,7 @@ export interface Tables {
   change_partition: ChangePartitionTable
   lease: LeaseTable
   observation: ObservationTable
+  check_progress: CheckProgressTable
   role: RoleTable
   replica: ReplicaTable
   sidecar: SidecarTable

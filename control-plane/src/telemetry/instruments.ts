@@ -1,6 +1,6 @@
 import type { Mode } from '../domain/mode.ts'
 import { verdicts } from '../domain/verdict.ts'
-import { counter, gauge, type Instrument } from './instrument.ts'
+import { counter, durations, gauge, type Instrument } from './instrument.ts'
 import type { Observed } from './observed.ts'
 import { xdsInstruments } from './xds-instruments.ts'
 
@@ -58,6 +58,10 @@ export const instruments: Instruments = {
     gauge('waymark_checks_targets', '{check}', 'Checks that this replica runs', c => c.targets),
     counter('waymark_checks_probes', '{probe}', 'Probes finished', c => c.probes),
     counter('waymark_checks_failures', '{probe}', 'Probes that failed', c => c.failures),
+    counter('waymark_checks_missed', '{probe}', 'Probes that could not be judged in time', c => c.missed),
+    durations('waymark_checks_lateness_seconds', 'Time from the turn of a check to its probe', c => [
+      { value: c.lateness, labels: {} },
+    ]),
     gauge('waymark_checks_waiting', '{check}', 'Checks that are due and wait for a slot', c => c.waiting),
     gauge('waymark_checks_unwritten', '{status}', 'Changed statuses not in the log yet', c => c.unwritten),
   ],

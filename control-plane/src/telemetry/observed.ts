@@ -1,6 +1,6 @@
 import type { ModeState } from '../domain/mode.ts'
 import type { Verdict } from '../domain/verdict.ts'
-import type { XdsObserved } from './xds-observed.ts'
+import type { HistogramReading, XdsObserved } from './xds-observed.ts'
 
 /** What the parts of a replica tell about themselves. Totals count from the start of the process. */
 export interface Observed {
@@ -41,6 +41,9 @@ export interface Observed {
     readonly targets: number
     readonly probes: number
     readonly failures: number
+    readonly missed: number
+    /** How long after their turn probes began (seconds). */
+    readonly lateness: HistogramReading
     /** Checks that are due and wait for a free slot. */
     readonly waiting: number
     /** Changed statuses that are not in the log yet. */

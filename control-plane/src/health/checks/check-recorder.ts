@@ -1,15 +1,20 @@
-import { instanceKey } from '../../domain/instance.ts'
+import { instanceKey, type Instance } from '../../domain/instance.ts'
+import type { EvidenceSource } from '../../domain/evidence.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
+import type { CheckProgress, CheckProgressTable } from '../../store/check-progress-table.ts'
 import type { FreshObservation, ObservationTable } from '../../store/observation-table.ts'
 import type { MeshView } from '../mesh-view.ts'
-import { stillAsked, type CheckOutcome, type CheckSubject } from './check-runner.ts'
+import type { AskedChecks, CheckSubject } from './asked-checks.ts'
+import type { CheckOutcome } from './check-runner.ts'
 
 export interface CheckRecorderOptions {
   readonly mesh: Pick<MeshView, 'instance'>
-  readonly registry: Pick<Registry, 'observe'>
+  readonly asked: Pick<AskedChecks, 'includes'>
+  readonly registry: Pick<Registry, 'observe' | 'withdraw'>
   readonly observations: Pick<ObservationTable, 'confirm'>
+  readonly progress: Pick<CheckProgressTable, 'save'>
   /** The observer of what is seen here. */
   readonly replicaId: string
   readonly clock: Clock
@@ -17,26 +22,36 @@ export interface CheckRecorderOptions {
   readonly retryMs?: number
 }
 
+/** An outcome whose last probe agreed. */
+type Standing = CheckOutcome & { readonly status: 'passing' | 'critical' }
+
 /** A status on its way into the log: the latest one goes, however often the write has to be repeated. */
 interface PendingWrite {
-  latest: CheckOutcome
+  latest: Standing
   readonly stop: AbortController
 }
 
-/** Confirmations of one statement. */
-const confirmLimit = 5_000
+/** Rows of one statement. */
+const rowLimit = 5_000
 
-const keyOf = ({ service, id, source }: CheckSubject): string => `${instanceKey(service, id)}#${source}`
+export const checkKey = ({ service, id, source }: Pick<CheckSubject, 'service' | 'id' | 'source'>): string =>
+  `${instanceKey(service, id)}#${source}`
 
 /**
  * Brings the outcomes of checks into the registry. An outcome that differs from the evidence in memory becomes a
  * write of the log, repeated until it succeeds, the check changes its mind or is stopped: at most one write per
- * check is under way. One that confirms the evidence is kept for the next flush of freshness.
+ * check is under way. One that confirms the evidence is kept for the next flush of freshness, and so is how many
+ * results in a row speak against it: whoever takes the check over goes on counting there.
  */
 export class CheckRecorder {
   readonly #options: CheckRecorderOptions
   readonly #writes = new Map<string, PendingWrite>()
-  #confirmed = new Map<string, { readonly outcome: CheckOutcome; readonly at: number }>()
+  #confirmed = new Map<string, { readonly outcome: Standing; readonly at: number }>()
+  /** Counts that differ from those in the database. */
+  #counts = new Map<string, CheckProgress>()
+  /** Counts in the database that are not 0. */
+  readonly #counted = new Set<string>()
+  readonly #withdrawals = new Set<string>()
   #failing = false
 
   constructor(options: CheckRecorderOptions) {
@@ -49,32 +64,52 @@ export class CheckRecorder {
   }
 
   take(outcome: CheckOutcome): void {
-    const key = keyOf(outcome.subject)
+    const { status, against, subject } = outcome
+    const key = checkKey(subject)
+    this.#count(key, outcome)
+    if (status === null || against > 0) return
+    const standing = { ...outcome, status }
     const write = this.#writes.get(key)
     if (write !== undefined) {
-      write.latest = outcome
-    } else if (this.#isNews(outcome)) {
-      const begun = { latest: outcome, stop: new AbortController() }
+      write.latest = standing
+    } else if (this.#isNews(standing)) {
+      const begun = { latest: standing, stop: new AbortController() }
       this.#writes.set(key, begun)
       void this.#write(key, begun)
     } else {
-      this.#confirmed.set(key, { outcome, at: this.#options.clock.monotonic() })
+      this.#confirmed.set(key, { outcome: standing, at: this.#options.clock.monotonic() })
     }
   }
 
-  /** The check is no longer this replica's to speak for. */
+  /** The check is no longer this replica's to speak for. What it has counted is for the next owner. */
   forget(subject: CheckSubject): void {
-    const key = keyOf(subject)
+    const key = checkKey(subject)
     this.#writes.get(key)?.stop.abort()
     this.#writes.delete(key)
     this.#confirmed.delete(key)
+    this.#counted.delete(key)
   }
 
-  /** Writes down when checks were last confirmed. Never rejects: the next round brings fresher times. */
+  /** Takes evidence of checks back that nobody asks for any more. One write per instance at a time. */
+  withdraw({ service, id, registeredAt }: Instance, sources: readonly EvidenceSource[]): void {
+    const key = instanceKey(service, id)
+    if (this.#withdrawals.has(key)) return
+    this.#withdrawals.add(key)
+    this.#options.registry
+      .withdraw({ service, id, registeredAt, sources }, { actor: 'checks', traceparent: null })
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ error: String(error) }, 'evidence of a check could not be taken back')
+      })
+      .finally(() => this.#withdrawals.delete(key))
+  }
+
+  /** Writes down when checks were last confirmed, and what they count. Never rejects: the next round is fresher. */
   async flush(): Promise<void> {
-    const { clock, logger, observations, replicaId } = this.#options
+    const { clock, logger, observations, progress, replicaId } = this.#options
     const confirmed = [...this.#confirmed.values()]
     this.#confirmed = new Map()
+    const counts = [...this.#counts.values()]
+    this.#counts = new Map()
     const now = clock.monotonic()
     const rows = confirmed.map(({ outcome: { subject, status, output }, at }): FreshObservation => ({
       service: subject.service,
@@ -86,15 +121,26 @@ export class CheckRecorder {
       ageMs: now - at,
     }))
     try {
-      for (let from = 0; from < rows.length; from += confirmLimit) {
-        await observations.confirm(rows.slice(from, from + confirmLimit))
+      for (let from = 0; from < rows.length; from += rowLimit) {
+        await observations.confirm(rows.slice(from, from + rowLimit))
+      }
+      for (let from = 0; from < counts.length; from += rowLimit) {
+        await progress.save(counts.slice(from, from + rowLimit))
       }
     } catch (error) {
       logger.debug({ error: String(error), checks: rows.length }, 'the times of checks could not be written')
     }
   }
 
-  #isNews({ subject, status }: CheckOutcome): boolean {
+  /** Most checks count nothing and never have: those cost nothing. */
+  #count(key: string, { subject, status, against }: CheckOutcome): void {
+    if (against === 0 && !this.#counted.delete(key)) return
+    if (against > 0) this.#counted.add(key)
+    const { service, id, source } = subject
+    this.#counts.set(key, { service, id, source, status, against })
+  }
+
+  #isNews({ subject, status }: Standing): boolean {
     const instance = this.#options.mesh.instance(subject.service, subject.id)
     if (instance === undefined) return false
     return instance.evidence.find(({ source }) => source === subject.source)?.status !== status
@@ -120,8 +166,8 @@ export class CheckRecorder {
     if (this.#writes.get(key) === write) this.#writes.delete(key)
   }
 
-  async #observe({ subject, status, output }: CheckOutcome): Promise<void> {
-    const { registry, replicaId } = this.#options
+  async #observe({ subject, status, output }: Standing): Promise<void> {
+    const { registry, replicaId, asked } = this.#options
     await registry.observe(
       {
         service: subject.service,
@@ -131,7 +177,7 @@ export class CheckRecorder {
         status,
         output,
         validForMs: null,
-        stillTrue: instance => stillAsked(subject, instance),
+        stillTrue: instance => asked.includes(subject, instance),
       },
       { actor: 'checks', traceparent: null },
     )

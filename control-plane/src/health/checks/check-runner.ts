@@ -1,46 +1,20 @@
-import { isDeepStrictEqual } from 'node:util'
-import type { EvidenceSource, EvidenceStatus } from '../../domain/evidence.ts'
-import type { CheckSpec } from '@waymark/sidecar-config/model/check.ts'
-import { instanceKey, type Instance } from '../../domain/instance.ts'
+import type { EvidenceStatus } from '../../domain/evidence.ts'
+import { instanceKey } from '../../domain/instance.ts'
 import type { Clock, Timer } from '../../runtime/clock.ts'
-import { delayToPhase, phaseOf } from './phase.ts'
-import type { Probe, ProbeResult, ProbeTarget } from './probe-result.ts'
+import type { CheckSubject } from './asked-checks.ts'
+import { delayToPhase, firstDelay, phaseOf } from './phase.ts'
+import type { Probe, ProbeResult } from './probe-result.ts'
 import type { ProbeSlots } from './probe-slots.ts'
 import { afterResult, initialCheckState, type CheckState } from './threshold.ts'
 
-/** One check of one instance. */
-export interface CheckSubject {
-  readonly service: string
-  readonly id: string
-  /** Tells an instance from an earlier one under the same id. */
-  readonly registeredAt: string
-  readonly source: EvidenceSource
-  readonly check: CheckSpec
-  readonly target: ProbeTarget
-}
-
-export const checkSource = (index: number): EvidenceSource => `check:${index}`
-
-export const subjectOf = (instance: Instance, check: CheckSpec, index: number): CheckSubject => ({
-  service: instance.service,
-  id: instance.id,
-  registeredAt: instance.registeredAt,
-  source: checkSource(index),
-  check,
-  target: { address: instance.spec.address, port: check.port ?? instance.spec.port },
-})
-
-/** Whether the instance still asks for this check, in the same words, of the same target. */
-export const stillAsked = (subject: CheckSubject, instance: Instance): boolean =>
-  instance.spec.checks.some(
-    (check, index) =>
-      checkSource(index) === subject.source && isDeepStrictEqual(subjectOf(instance, check, index), subject),
-  )
-
-/** What a check stands by, with the words of the probe that has just said so, too. */
+/** What a check stands by after a probe, which agrees with it or speaks against it. */
 export interface CheckOutcome {
   readonly subject: CheckSubject
-  readonly status: 'passing' | 'critical'
+  /** null: not decided yet. */
+  readonly status: CheckState['status']
+  /** Results in a row that speak against `status`; 0: the last one agrees with it. */
+  readonly against: number
+  /** The words of the last probe. */
   readonly output: string
 }
 
@@ -53,12 +27,12 @@ export interface CheckRunnerOptions {
   readonly probe: Probe
   readonly slots: ProbeSlots
   readonly clock: Clock
-  /** Called after each probe that agrees with what the check stands by. Must not throw. */
+  readonly random: () => number
+  /** Called after each probe that says something. Must not throw. */
   readonly onOutcome: (outcome: CheckOutcome) => void
+  /** Called when a probe begins, with how long after its turn that is (ms). */
+  readonly onBegin: (lateMs: number) => void
 }
-
-/** A new instance gets its first probe within this time (ms), spread by its phase. */
-const firstWithinMs = 1_000
 
 /** Probes one target at its interval, one probe at a time, until it is stopped. */
 export class CheckRunner {
@@ -67,6 +41,8 @@ export class CheckRunner {
   readonly #phaseMs: number
   readonly #stopped = new AbortController()
   #state: CheckState
+  /** Nothing was seen here yet. */
+  #blank = true
   #lane: 'fast' | 'slow' = 'fast'
   #timer: Timer | null = null
 
@@ -84,10 +60,12 @@ export class CheckRunner {
   start(): void {
     const { clock, fresh } = this.#options
     const { intervalMs } = this.subject.check
-    const delay = fresh
-      ? this.#phaseMs % Math.min(intervalMs, firstWithinMs)
-      : delayToPhase(clock.monotonic(), this.#phaseMs, intervalMs)
-    this.#schedule(delay)
+    this.#schedule(firstDelay({ nowMs: clock.monotonic(), phaseMs: this.#phaseMs, intervalMs, fresh }))
+  }
+
+  /** Goes on counting where the owner before has stopped, unless something was seen here already. */
+  resume({ status, against }: CheckState): void {
+    if (this.#blank && status === this.#state.status) this.#state = { status, against }
   }
 
   /** Also drops a probe in flight: its result says nothing any more. */
@@ -97,26 +75,36 @@ export class CheckRunner {
   }
 
   #schedule(delayMs: number): void {
-    this.#timer = this.#options.clock.timer(delayMs, () => {
-      void this.#run()
+    const { clock, random } = this.#options
+    const { jitterMs = 0 } = this.subject.check
+    const delay = delayMs + (jitterMs === 0 ? 0 : random() * jitterMs)
+    const due = clock.monotonic() + delay
+    this.#timer = clock.timer(delay, () => {
+      void this.#run(due)
     })
   }
 
-  async #run(): Promise<void> {
-    const { clock, slots, probe, onOutcome } = this.#options
+  async #run(due: number): Promise<void> {
+    const { clock, slots, probe, onBegin } = this.#options
     const { check, target } = this.subject
     const next = clock.monotonic() + delayToPhase(clock.monotonic(), this.#phaseMs, check.intervalMs)
     const signal = this.#stopped.signal
-    const result = await slots.run(this.#lane, async () =>
-      signal.aborted ? null : probe(check, target, signal),
-    )
+    const result = await slots.run(this.#lane, async () => {
+      if (signal.aborted) return null
+      onBegin(clock.monotonic() - due)
+      return probe(check, target, signal)
+    })
     if (result === null || signal.aborted) return
     this.#lane = result.timedOut ? 'slow' : 'fast'
-    this.#state = afterResult(this.#state, result.ok, check)
-    const status = result.ok ? 'passing' : 'critical'
-    if (this.#state.status === status)
-      onOutcome({ subject: this.subject, status, output: this.#words(result) })
+    if (result.missed !== true) this.#take(result)
     this.#schedule(Math.max(0, next - clock.monotonic()))
+  }
+
+  #take(result: ProbeResult): void {
+    this.#blank = false
+    this.#state = afterResult(this.#state, result.ok, this.subject.check)
+    const { status, against } = this.#state
+    this.#options.onOutcome({ subject: this.subject, status, against, output: this.#words(result) })
   }
 
   #words({ ok, output }: ProbeResult): string {

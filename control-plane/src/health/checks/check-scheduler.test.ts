@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../test/support/manual-clock.ts'
-import type { ChangeSet, InstanceChange } from '../../domain/change.ts'
+import type { Document } from '../../domain/document.ts'
+import type { ChangeSet, DocumentChange, InstanceChange } from '../../domain/change.ts'
 import type { Evidence, EvidenceStatus } from '../../domain/evidence.ts'
 import type { CheckSpec } from '@waymark/sidecar-config/model/check.ts'
 import { instanceKey, type Instance } from '../../domain/instance.ts'
-import type { Observation } from '../../registry/registry.ts'
+import type { Observation, Withdrawal } from '../../registry/registry.ts'
+import type { CheckProgress } from '../../store/check-progress-table.ts'
 import { silentLogger } from '../../runtime/logger.ts'
 import type { MeshView } from '../mesh-view.ts'
 import { CheckScheduler } from './check-scheduler.ts'
@@ -57,6 +59,7 @@ const evidence = (status: EvidenceStatus): Evidence => ({
 /** A mesh that a test changes by hand. */
 class TestMesh implements MeshView {
   readonly #instances = new Map<string, Instance>()
+  document: Document | undefined
   readonly #listeners = new Set<Parameters<MeshView['onDelta']>[0]>()
 
   constructor(instances: readonly Instance[] = []) {
@@ -65,6 +68,11 @@ class TestMesh implements MeshView {
 
   instance(service: string, id: string): Instance | undefined {
     return this.#instances.get(instanceKey(service, id))
+  }
+
+  service(name: string): ReturnType<MeshView['service']> {
+    const instances = [...this.#instances.values()].filter(({ service }) => service === name)
+    return { instances: new Map(instances.map(one => [one.id, one])), document: this.document }
   }
 
   instances(): Iterable<Instance> {
@@ -76,6 +84,27 @@ class TestMesh implements MeshView {
     return () => {
       this.#listeners.delete(listener)
     }
+  }
+
+  /** One step of the feed: another document of the service, or none. */
+  apply(spec: object | undefined): void {
+    const before = this.document ?? null
+    this.document = spec === undefined ? undefined : { kind: 'Service', name: 's', spec, revision: 1 }
+    const change: DocumentChange = {
+      id: '0',
+      revision: 1,
+      position: 0,
+      occurredAt: '2026-01-01T00:00:00.000Z',
+      actor: 'test',
+      traceparent: null,
+      aggregateType: 'document',
+      aggregateId: 'Service/s',
+      type: spec === undefined ? 'document.deleted' : 'document.applied',
+      before,
+      after: this.document ?? null,
+    }
+    for (const listener of this.#listeners)
+      listener({ sets: [{ revision: 1, changes: [change] }], resynchronised: false })
   }
 
   /** One step of the feed. */
@@ -108,10 +137,16 @@ class TestMesh implements MeshView {
 const ok: ProbeResult = { ok: true, output: 'ok', timedOut: false }
 const failed: ProbeResult = { ok: false, output: 'failed', timedOut: false }
 
-const set = (mesh: TestMesh, slots = { fast: 10, slow: 10 }) => {
+const set = (
+  mesh: TestMesh,
+  slots = { fast: 10, slow: 10 },
+  counted: readonly (CheckProgress & { readonly ageMs: number })[] = [],
+) => {
   const clock = new ManualClock()
   const probes: { readonly id: string; readonly at: number }[] = []
   const observed: Observation[] = []
+  const withdrawn: Withdrawal[] = []
+  const saved: CheckProgress[] = []
   let liveIds: readonly string[] = ['me']
   let changed: ((ids: readonly string[]) => void) | undefined
   const answers = new Map<string, () => Promise<ProbeResult>>()
@@ -133,12 +168,25 @@ const set = (mesh: TestMesh, slots = { fast: 10, slow: 10 }) => {
         observed.push(observation)
         const before = mesh.instance(observation.service, observation.id)
         if (before === undefined) return Promise.resolve({ result: null, revision: 1, changed: false })
-        const after = { ...before, evidence: [evidence(observation.status)] }
+        const { source, status } = observation
+        const others = before.evidence.filter(one => one.source !== source)
+        const after = { ...before, evidence: [...others, { ...evidence(status), source }] }
         mesh.step({ type: 'instance.health', id: observation.id, after })
         return Promise.resolve({ result: after, revision: 1, changed: true })
       },
+      withdraw: withdrawal => {
+        withdrawn.push(withdrawal)
+        return Promise.resolve({ result: null, revision: 1, changed: true })
+      },
     },
     observations: { confirm: () => Promise.resolve() },
+    progress: {
+      save: rows => {
+        saved.push(...rows)
+        return Promise.resolve()
+      },
+      read: () => Promise.resolve([...counted]),
+    },
     // Targets are told apart by their addresses.
     probe: (_, { address }) => {
       probes.push({ id: address, at: clock.monotonic() })
@@ -146,6 +194,7 @@ const set = (mesh: TestMesh, slots = { fast: 10, slow: 10 }) => {
     },
     replicaId: 'me',
     clock,
+    random: () => 0.5,
     logger: silentLogger,
     slots,
   })
@@ -154,6 +203,8 @@ const set = (mesh: TestMesh, slots = { fast: 10, slow: 10 }) => {
     clock,
     probes,
     observed,
+    withdrawn,
+    saved,
     scheduler,
     answers,
     running: scheduler.start(stop.signal),
@@ -224,7 +275,8 @@ describe('the scheduler of checks', () => {
   it('stands by stored evidence until its own results are enough', async () => {
     const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('critical')] })])
     const { clock, observed, times } = set(mesh)
-    await clock.advance(7_500)
+    // Within one interval: the replica before it may have been gone for a while.
+    await clock.advance(5_000)
     expect(times('a')).toHaveLength(1)
     expect(observed).toEqual([])
     await clock.advance(5_000)
@@ -275,6 +327,105 @@ describe('the scheduler of checks', () => {
     await clock.advance(1_000)
     // One success is enough for a new instance.
     expect(observed.map(({ status }) => status)).toEqual(['critical', 'passing'])
+  })
+
+  it('gives every instance of a service the checks of its document, besides its own', async () => {
+    const mesh = new TestMesh([at('a', 'a'), at('b', 'b', { spec: { ...instance('b').spec, checks: [] } })])
+    const { clock, scheduler, observed, withdrawn } = set(mesh)
+    expect(scheduler.status().targets).toBe(1)
+    mesh.apply({ checks: [{ kind: 'tcp', interval: '5s' }] })
+    expect(scheduler.status().targets).toBe(3)
+    await clock.advance(5_000)
+    expect(new Set(observed.map(({ id, source }) => `${id} ${source}`))).toEqual(
+      new Set(['a check:0', 'a service-check:0', 'b service-check:0']),
+    )
+    // The evidence of a check that nobody asks for any more is taken back.
+    const stale = { ...evidence('critical'), source: 'service-check:0' as const }
+    mesh.step({ type: 'instance.health', id: 'b', after: { ...at('b', 'b'), evidence: [stale] } })
+    expect(withdrawn).toEqual([])
+    mesh.apply(undefined)
+    expect(withdrawn).toMatchObject(['a', 'b'].map(id => ({ id, sources: ['service-check:0'] })))
+    expect(scheduler.status().targets).toBe(2)
+  })
+
+  it('leaves a check of a service alone when its document changes elsewhere', async () => {
+    const mesh = new TestMesh([at('a', 'a', { spec: { ...instance('a').spec, address: 'a', checks: [] } })])
+    const { clock, times } = set(mesh)
+    mesh.apply({ checks: [{ kind: 'tcp', interval: '5s' }] })
+    await clock.advance(20_000)
+    const count = times('a').length
+    mesh.apply({ protocol: 'grpc', checks: [{ kind: 'tcp', interval: '5s' }] })
+    await clock.advance(20_000)
+    expect(times('a').length - count).toBe(4)
+  })
+
+  it('counts nothing for a probe that this process was too late to judge', async () => {
+    const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('passing')] })])
+    const { clock, observed, answers, scheduler } = set(mesh)
+    answers.set('a', () => Promise.resolve({ ...failed, timedOut: true, missed: true }))
+    await clock.advance(60_000)
+    expect(observed).toEqual([])
+    expect(scheduler.status()).toMatchObject({ failures: 0 })
+    expect(scheduler.status().missed).toBeGreaterThan(10)
+  })
+
+  it('goes on counting where the owner before it has stopped', async () => {
+    const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('passing')] })])
+    const counted = {
+      service: 's',
+      id: 'a',
+      source: 'check:0' as const,
+      status: 'passing' as const,
+      against: 2,
+    }
+    const { clock, observed, answers, times } = set(mesh, { fast: 1, slow: 1 }, [
+      { ...counted, ageMs: 4_000 },
+    ])
+    answers.set('a', () => Promise.resolve(failed))
+    await clock.advance(5_000)
+    // The third failure in a row.
+    expect(times('a')).toHaveLength(1)
+    expect(observed).toMatchObject([{ id: 'a', status: 'critical' }])
+  })
+
+  it.each([
+    ['long ago', { status: 'passing', ageMs: 20_000 }],
+    ['of another status', { status: 'critical', ageMs: 1_000 }],
+  ] as const)('does not count what was counted %s', async (_, row) => {
+    const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('passing')] })])
+    const counted = { service: 's', id: 'a', source: 'check:0' as const, against: 2 }
+    const { clock, observed, answers } = set(mesh, { fast: 1, slow: 1 }, [{ ...counted, ...row }])
+    answers.set('a', () => Promise.resolve(failed))
+    await clock.advance(5_000)
+    expect(observed).toEqual([])
+  })
+
+  it('hands on what it counts, and when it counts nothing more', async () => {
+    const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('passing')] })])
+    const { clock, saved, answers } = set(mesh)
+    answers.set('a', () => Promise.resolve(failed))
+    await clock.advance(10_000)
+    answers.set('a', () => Promise.resolve(ok))
+    await clock.advance(20_000)
+    expect(saved.map(({ against }) => against)).toEqual([1, 2, 0].slice(-saved.length))
+    expect(saved.at(-1)).toMatchObject({ id: 'a', source: 'check:0', against: 0 })
+  })
+
+  it('puts jitter on top of the turn of a check, never before it', async () => {
+    const plain = at('a', 'a')
+    const jittery = { ...check, jitterMs: 1_000 }
+    const mesh = new TestMesh([plain])
+    const other = new TestMesh([{ ...plain, spec: { ...plain.spec, checks: [jittery] } }])
+    const [a, b] = [set(mesh), set(other)]
+    await a.clock.advance(20_000)
+    await b.clock.advance(20_000)
+    // A random number of 0.5, of a jitter of one second.
+    expect(b.times('a').slice(0, 3)).toEqual(
+      a
+        .times('a')
+        .slice(0, 3)
+        .map(time => time + 500),
+    )
   })
 
   it('moves only what a change of replicas moves', async () => {
