@@ -13,10 +13,10 @@ import type {
   HttpCheckSpec,
   TcpCheckSpec,
 } from '@waymark/sidecar-config/model/check.ts'
-import { systemClock } from '../../runtime/clock.ts'
-import { TestAuthority, type TestCertificate } from '../../xds/testing/test-certificates.ts'
-import { AddressPolicy } from './address-policy.ts'
-import { createProbe } from './probe.ts'
+import { systemClock } from '../src/runtime/clock.ts'
+import { TestAuthority, type TestCertificate } from '../src/xds/testing/test-certificates.ts'
+import { AddressPolicy } from '../src/health/checks/address-policy.ts'
+import { createProbe } from '../src/health/checks/probe.ts'
 
 const timing = { intervalMs: 1_000, timeoutMs: 5_000, healthyThreshold: 1, unhealthyThreshold: 1, port: null }
 const http = (overrides: Partial<HttpCheckSpec> = {}): HttpCheckSpec => ({
