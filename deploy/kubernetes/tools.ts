@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand, type CommandResult } from '../local/run-command.ts'
+import { cacheFolder, fillOnce } from '../local/tool-cache.ts'
 import { UserError } from '../local/user-error.ts'
 
 const kustomizeVersion = 'v5.6.0'
@@ -13,31 +12,11 @@ export interface Tool {
   readonly env: NodeJS.ProcessEnv
 }
 
-const cacheFolder = (name: string, version: string): string =>
-  join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'waymark', name, version)
-
-const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => null)) !== null
-
 const works = async ({ command, args }: Pick<Tool, 'command' | 'args'>): Promise<boolean> =>
   (await runCommand({ command, args, timeoutMs: 30_000 })).code === 0
 
 const words = ({ failure, stderr, stdout }: CommandResult): string =>
   failure ?? (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? 'it gave no reason'
-
-/** Fills `folder` once, by a rename: several processes may do it at the same time. */
-const fillOnce = async (folder: string, fill: (staging: string) => Promise<void>): Promise<void> => {
-  if (await exists(folder)) return
-  await mkdir(join(folder, '..'), { recursive: true })
-  const staging = await mkdtemp(`${folder}-staging-`)
-  try {
-    await fill(staging)
-    await rename(staging, folder).catch(async (error: unknown) => {
-      if (!(await exists(folder))) throw error
-    })
-  } finally {
-    await rm(staging, { recursive: true, force: true })
-  }
-}
 
 /** kustomize, compiled once from its pinned Go module into the user's cache; without Go that of kubectl. */
 export const findKustomize = async (): Promise<Tool> => {

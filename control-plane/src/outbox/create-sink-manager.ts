@@ -1,11 +1,12 @@
 import type { Document } from '../domain/document.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { OwnedRole, type OwnedRoleOptions } from '../store/owned-role.ts'
-import { createSink, type SinkParts } from './create-sink.ts'
+import { createSink } from './create-sink.ts'
 import type { OutboxLog, OutboxStore } from './outbox-store.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
 import type { SinkConfig } from './sink-config.ts'
 import { configuredSink, documentSink, type SinkDefinition } from './sink-definition.ts'
+import type { SinkParts } from './sink-parts.ts'
 import { SinkManager, type SinkManagerOptions } from './sink-manager.ts'
 
 /** Settings that tests shorten; what production uses is below. */

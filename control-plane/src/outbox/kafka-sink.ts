@@ -23,6 +23,10 @@ export interface KafkaSinkOptions {
 /** What the broker says of the event itself: it would say so again. */
 const poisonous = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD'])
 
+const retryDelayMs = 100
+/** A topic that was just created has no leader for a moment. */
+const creationRetries = 20
+
 type Message = Parameters<Producer<string, string, string, string>['send']>[0]['messages'][number]
 
 const contentType = 'application/cloudevents+json; charset=UTF-8'
@@ -37,6 +41,8 @@ export class KafkaSink implements Sink {
   readonly maxBatch = sinkLimits.kafka.maxBatch
   readonly maxBatchBytes = sinkLimits.kafka.maxBatchBytes
   readonly #options: KafkaSinkOptions
+  /** Known to exist. */
+  readonly #topics = new Set<string>()
   #producer: Producer<string, string, string, string> | null = null
 
   constructor(options: KafkaSinkOptions) {
@@ -48,20 +54,35 @@ export class KafkaSink implements Sink {
     signal.throwIfAborted()
     if (events.length === 0) return
     const { timeoutMs, clock } = this.#options
-    const producer = (this.#producer ??= this.#connect())
     const messages = events.map(event => toMessage(event, this.#options))
     try {
-      await withinTime(producer.send({ messages }), { ms: timeoutMs, clock, signal, what: 'the brokers' })
+      await withinTime(this.#send(messages), { ms: timeoutMs, clock, signal, what: 'the brokers' })
     } catch (error) {
-      throw toFailure(error)
+      const failure = toFailure(error)
+      if (failure.kind !== 'poison') await this.close()
+      throw failure
     }
   }
 
   async close(): Promise<void> {
     const producer = this.#producer
     this.#producer = null
+    this.#topics.clear()
     // Nothing is lost by it: what was not acknowledged is delivered again.
     await producer?.close(true).catch(() => undefined)
+  }
+
+  /** What may be wrong from the beginning (no broker, no topic, no access) is asked for first, once. */
+  async #send(messages: Message[]): Promise<void> {
+    const producer = (this.#producer ??= this.#connect())
+    const topics = [...new Set(messages.map(({ topic }) => topic))].filter(topic => !this.#topics.has(topic))
+    if (topics.length > 0) {
+      const { createTopics } = this.#options
+      const retries = createTopics ? creationRetries : 0
+      await producer.metadata({ topics, autocreateTopics: createTopics, retries })
+      for (const topic of topics) this.#topics.add(topic)
+    }
+    await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL })
   }
 
   #connect(): Producer<string, string, string, string> {
@@ -69,16 +90,15 @@ export class KafkaSink implements Sink {
     return new Producer({
       clientId: `waymark-${name}`,
       bootstrapBrokers: [...brokers],
-      idempotent: true,
-      acks: ProduceAcks.ALL,
       autocreateTopics: createTopics,
       serializers: stringSerializers,
       timeout: timeoutMs,
       requestTimeout: timeoutMs,
       connectTimeout: Math.min(timeoutMs, 5_000),
-      // The publisher tries again, and says meanwhile why.
+      // Said of the producer as a whole, `idempotent` would have it try for ever and say nothing meanwhile.
+      maxInflights: 1,
       retries: 1,
-      retryDelay: 100,
+      retryDelay: retryDelayMs,
       ...(tls === null ? {} : { tls, tlsServerName: true }),
       ...(sasl === null ? {} : { sasl }),
     })

@@ -71,7 +71,9 @@ export class NatsSink implements Sink {
         delivered += wave.length
       }
     } catch (error) {
-      throw toFailure(error, delivered)
+      const failure = toFailure(error, delivered)
+      if (failure.kind !== 'poison') await this.close()
+      throw failure
     }
   }
 
