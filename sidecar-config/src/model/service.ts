@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { passiveHealthSchema } from './passive-health.ts'
+import { completeChecks, serviceChecksSchema } from './service-checks.ts'
 import { choiceField, closed } from './schema.ts'
 
 export const protocols = ['http', 'http2', 'grpc'] as const
@@ -20,6 +21,7 @@ export const serviceSchema = Type.Object(
       }),
     ),
     passiveHealth: Type.Optional(passiveHealthSchema),
+    checks: Type.Optional(serviceChecksSchema),
   },
   { ...closed, description: 'What a service is, for those who call it. The document has its name.' },
 )
@@ -30,4 +32,5 @@ export type ServiceSpec = Static<typeof serviceSchema> & { protocol: Protocol }
 export const completeService = (spec: Static<typeof serviceSchema>): ServiceSpec => ({
   ...spec,
   protocol: spec.protocol ?? 'http',
+  ...(spec.checks === undefined ? {} : { checks: completeChecks(spec.checks) }),
 })
