@@ -3,6 +3,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { BenchOptions } from './bench-options.ts'
 import { coldstart } from './coldstart.ts'
+import { discover } from './discover.ts'
 import { encode } from './encode.ts'
 import { envoyHasIt } from './envoy.ts'
 import { fanout } from './fanout.ts'
@@ -29,6 +30,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   memory,
   hostile,
   register: registrations,
+  discover,
   up,
 }
 

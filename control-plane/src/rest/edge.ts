@@ -15,15 +15,17 @@ export interface EdgeOptions {
   readonly allowedHosts: readonly string[] | undefined
 }
 
+const hardening = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+}
+
 /** On every answer; also on those that fastify gives before any hook has run. */
 const setCommonHeaders = (reply: FastifyReply, { mesh }: Pick<EdgeOptions, 'mesh'>): void => {
   if (!reply.hasHeader(revisionHeader)) void reply.header(revisionHeader, mesh.revision)
   if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
-  void reply.headers({
-    'x-content-type-options': 'nosniff',
-    'x-frame-options': 'DENY',
-    'referrer-policy': 'no-referrer',
-  })
+  void reply.headers(hardening)
 }
 
 /** Answers with the problem document of whatever was thrown. Only what nobody foresaw is an error in the log. */

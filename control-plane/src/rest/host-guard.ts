@@ -23,9 +23,8 @@ const onLoopback = (address: string | undefined): boolean =>
  * refused everywhere but for those in it.
  */
 export const isAllowedHost = ({ host, localAddress }: Arrival, allowed?: readonly string[]): boolean => {
-  if (allowed === undefined && !onLoopback(localAddress)) return true
   const [, bracketed, plain] = withoutPort.exec(host ?? '') ?? []
   const name = (bracketed ?? plain ?? '').toLowerCase()
   if (isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost')) return true
-  return allowed?.some(one => one.toLowerCase() === name) ?? false
+  return allowed?.some(one => one.toLowerCase() === name) ?? !onLoopback(localAddress)
 }

@@ -8,6 +8,8 @@ export interface Rendered {
   readonly body: Buffer
   /** Where the next page begins; null: this is all. */
   readonly next: string | null
+  /** What was last sent of it. */
+  complete?: { readonly revision: Revision; readonly bytes: Buffer }
 }
 
 export interface Answer {
@@ -23,7 +25,7 @@ interface Entry extends Answer {
 }
 
 const sizeOf = ({ rendered }: Answer): number =>
-  256 + (rendered instanceof WaymarkError ? 0 : rendered.body.length)
+  256 + (rendered instanceof WaymarkError ? 0 : 2 * rendered.body.length)
 
 const equal = (a: Answer['rendered'], b: Answer['rendered']): boolean => {
   if (a instanceof WaymarkError || b instanceof WaymarkError)

@@ -180,12 +180,19 @@ const render = ({ view }: Question, mesh: MeshView, after: string | null): Rende
   return { body: Buffer.from(JSON.stringify(body)), next }
 }
 
-/** A list says of which revision it is, and how it goes on; the rest of it is the same for long. */
-const complete = (question: Question, { body, next }: Rendered, revision: Revision): Buffer => {
-  if (question.head === 'none') return body
+/**
+ * A list says of which revision it is, and how it goes on; the rest of it is the same for long. While nothing is
+ * written, all get the same bytes.
+ */
+const complete = (question: Question, rendered: Rendered, revision: Revision): Buffer => {
+  if (question.head === 'none') return rendered.body
+  if (rendered.complete?.revision === revision) return rendered.complete.bytes
+  const { body, next } = rendered
   const token = next === null ? null : continueToken({ revision, after: next }, question.name)
   const more = question.head === 'list' ? `"continue":${JSON.stringify(token)},` : ''
-  return Buffer.concat([Buffer.from(`{"revision":${revision},${more}`), body.subarray(1)])
+  const bytes = Buffer.concat([Buffer.from(`{"revision":${revision},${more}`), body.subarray(1)])
+  rendered.complete = { revision, bytes }
+  return bytes
 }
 
 const pastDoesNotChange = (): WaymarkError =>

@@ -1,0 +1,66 @@
+import type { Revision } from '../domain/revision.ts'
+
+/** How a sink is doing, as this replica knows it. */
+export interface SinkState {
+  readonly sink: string
+  readonly kind: string
+  readonly origin: 'configuration' | 'document'
+  /** Everything up to this revision has been delivered or parked. */
+  readonly revision: Revision
+  readonly head: Revision
+  /** Revisions that wait, and how long the oldest of them has (ms). */
+  readonly lag: number
+  readonly lagMs: number
+  readonly parked: number
+  readonly paused: { readonly since: string; readonly by: string } | null
+  readonly error: string | null
+  /** The replica that delivers; null: nobody, or not known. */
+  readonly owner: string | null
+}
+
+export interface ParkedEntry {
+  /** Of the change, and of its event. */
+  readonly id: string
+  readonly revision: Revision
+  readonly position: number
+  readonly aggregateType: string
+  readonly aggregateId: string
+  /** The CloudEvent. */
+  readonly event: unknown
+  readonly error: string
+  readonly attempts: number
+  /** ISO 8601. */
+  readonly parkedAt: string
+}
+
+/**
+ * What operators ask of sinks: outbox/sink-control.ts. What is asked is stored and reaches the owner of the sink
+ * within a second, whichever replica it is. Rejects with WaymarkError `sink_not_found`, `database_unavailable`.
+ */
+export interface SinkPort {
+  /** In order of their names. */
+  list(): readonly SinkState[]
+  /** Throws WaymarkError `sink_not_found`. */
+  get(sink: string): SinkState
+  /** Why a document of this name would not become a sink; null: it would. */
+  refuses(sink: string): string | null
+  pause(sink: string, by: string): Promise<void>
+  resume(sink: string): Promise<void>
+  /**
+   * Resolves with the first revision that is delivered again. Rejects with CompactedError, with WaymarkError
+   * `invalid_request` when it is later than the next one.
+   */
+  replay(sink: string, from: Revision | 'oldest'): Promise<Revision>
+  retryParked(sink: string): Promise<void>
+  parked(query: {
+    readonly sink: string
+    readonly after: { readonly revision: Revision; readonly position: number }
+    readonly limit: number
+  }): Promise<readonly ParkedEntry[]>
+  /** Rejects with WaymarkError `parked_event_not_found`. */
+  dropParked(sink: string, id: string): Promise<void>
+  /** Types of events, without `io.waymark.`. */
+  readonly eventTypes: readonly string[]
+  /** The JSON Schema of the `data` of a type; undefined: there is no such type. */
+  eventSchema(type: string): object | undefined
+}

@@ -1,0 +1,17 @@
+/** The floor of REST: a fastify with one route that answers with bytes that are ready. */
+import fastify from 'fastify'
+import { answerQuestions } from '../bench-process.ts'
+
+const handlers = {
+  /** Resolves with its URL. */
+  serve: async ({ path, body }: { readonly path: string; readonly body: Uint8Array }): Promise<string> => {
+    const bytes = Buffer.from(body)
+    const app = fastify()
+    app.get(path, (_request, reply) => reply.type('application/json; charset=utf-8').send(bytes))
+    return app.listen({ host: '127.0.0.1', port: 0 })
+  },
+}
+
+export type BareFastifyHandlers = typeof handlers
+
+answerQuestions(handlers)
