@@ -67,6 +67,9 @@ const waymark = async (
       const content = files[file]
       return content === undefined ? Promise.reject(new Error('no such file')) : Promise.resolve(content)
     },
+    open: async function* (file) {
+      yield Buffer.from(await terminal.read(file))
+    },
     write: (file, content) => {
       written[file] = content
       return Promise.resolve()
@@ -81,6 +84,41 @@ const applied = async (): Promise<void> => {
   const { body } = await rest.call<{ head: number }>('GET', '/changes?limit=1')
   await rest.call('GET', `/services?minRevision=${body.head}`)
 }
+
+describe('a file of instances', () => {
+  const lineOf = (id: string, more: object = {}): string =>
+    JSON.stringify({ service: 'imported', id, address: '10.0.0.9', port: 80, ...more })
+
+  it('is imported in batches, whole or again, and refused lines are named', async () => {
+    const lines = Array.from({ length: 5_500 }, (_, index) => lineOf(`i-${index}`))
+    const whole = await waymark(['import', 'all.ndjson'], { files: { 'all.ndjson': lines.join('\n') } })
+    expect(whole.code).toBe(0)
+    expect(whole.out).toMatch(/^5,500 lines: 5,500 registered, revision \d+$/)
+
+    const mixed = [
+      lineOf('i-0'),
+      '',
+      lineOf('i-1', { port: 0 }),
+      JSON.stringify({ op: 'deregister', service: 'imported', id: 'i-2' }),
+    ].join('\n')
+    const again = await waymark(['import', '--json', 'mixed.ndjson'], { files: { 'mixed.ndjson': mixed } })
+    expect(again.code).toBe(3)
+    expect(again.err).toMatch(/^line 3: .* \(invalid_request\)\n {2}\/port: /)
+    expect(JSON.parse(again.out)).toMatchObject({
+      lines: 3,
+      registered: 0,
+      unchanged: 1,
+      deregistered: 1,
+      refused: 1,
+      unavailable: 0,
+    })
+  })
+
+  it('that cannot be read is a mistake of the command line', async () => {
+    const { code, err } = await waymark(['import', 'nowhere.ndjson'])
+    expect([code, err]).toEqual([2, 'waymark: nowhere.ndjson cannot be read: no such file'])
+  })
+})
 
 describe('instances from the command line', () => {
   it('are registered, listed, explained and deregistered', async () => {

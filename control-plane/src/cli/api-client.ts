@@ -52,6 +52,35 @@ export class ApiClient {
 
   /** `path` is below /api/v1. Rejects with CliError: refused, or unavailable. */
   async send<T>(method: string, path: string, { body, actor }: ApiRequest = {}): Promise<ApiAnswer<T>> {
+    const { response, text } = await this.#fetch(method, path, {
+      ...(actor === undefined ? {} : { actor }),
+      ...(body === undefined ? {} : { type: 'application/json', body: JSON.stringify(body) }),
+    })
+    const parsed = parse(text)
+    if (text !== '' && parsed === undefined) throw this.#notJson(path)
+    const revision = Number(response.headers.get('x-waymark-revision') ?? 0)
+    return { status: response.status, revision, body: parsed as T }
+  }
+
+  /** Posts lines of JSON, and returns the lines of the answer. Rejects as `send` does. */
+  async sendLines<T>(path: string, lines: readonly string[]): Promise<T[]> {
+    const request = { type: 'application/x-ndjson', body: lines.map(line => `${line}\n`).join('') }
+    const { text } = await this.#fetch('POST', path, request)
+    return text
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => {
+        const parsed = parse(line)
+        if (parsed === undefined) throw this.#notJson(path)
+        return parsed as T
+      })
+  }
+
+  async #fetch(
+    method: string,
+    path: string,
+    { type, body, actor }: { readonly type?: string; readonly body?: string; readonly actor?: string },
+  ): Promise<{ readonly response: Response; readonly text: string }> {
     const url = `${this.#base}/api/v1${path}`
     let response: Response
     let text: string
@@ -60,10 +89,10 @@ export class ApiClient {
         method,
         signal: AbortSignal.timeout(timeoutMs),
         headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(type === undefined ? {} : { 'content-type': type }),
           ...(actor === undefined ? {} : { 'x-waymark-actor': actor }),
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(body === undefined ? {} : { body }),
       })
       text = await response.text()
     } catch (error) {
@@ -73,16 +102,15 @@ export class ApiClient {
         { cause: error },
       )
     }
-    const parsed = parse(text)
-    if (!response.ok) {
-      if (isProblem(parsed)) throw new ApiRefusedError(parsed)
-      throw new CliError(exitCodes.refused, `${url} answered ${response.status}, and not as Waymark does`)
-    }
-    if (text !== '' && parsed === undefined) {
-      throw new CliError(exitCodes.refused, `${url} answered something else than JSON: is that Waymark?`)
-    }
-    const revision = Number(response.headers.get('x-waymark-revision') ?? 0)
-    return { status: response.status, revision, body: parsed as T }
+    if (response.ok) return { response, text }
+    const problem = parse(text)
+    if (isProblem(problem)) throw new ApiRefusedError(problem)
+    throw new CliError(exitCodes.refused, `${url} answered ${response.status}, and not as Waymark does`)
+  }
+
+  #notJson(path: string): CliError {
+    const url = `${this.#base}/api/v1${path}`
+    return new CliError(exitCodes.refused, `${url} answered something else than JSON: is that Waymark?`)
   }
 }
 

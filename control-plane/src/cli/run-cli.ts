@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { createContext, type CommonOptions, type Run } from './command-context.ts'
 import { applyCommand } from './commands/apply.ts'
 import { bootstrapCommand } from './commands/bootstrap.ts'
+import { importCommand } from './commands/import.ts'
 import { overrideCommand } from './commands/override.ts'
 import { deregisterCommand, registerCommand } from './commands/register.ts'
 import { instancesCommand, servicesCommand, whyCommand } from './commands/services.ts'
@@ -45,6 +46,7 @@ export const runCli = async ({ argv, terminal }: CliOptions): Promise<ExitCode> 
     whyCommand,
     registerCommand,
     deregisterCommand,
+    importCommand,
     overrideCommand,
     applyCommand,
     bootstrapCommand,

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { systemClock, type Clock } from '../runtime/clock.ts'
@@ -14,6 +15,8 @@ export interface Terminal {
   readonly width?: number
   /** `-` is the standard input. */
   read(file: string): Promise<string>
+  /** The same, piece by piece: for files of any length. */
+  open(file: string): AsyncIterable<Buffer>
   write(file: string, content: string): Promise<void>
 }
 
@@ -38,6 +41,7 @@ export const systemTerminal = ({
     clock: systemClock,
     ...(stdout.isTTY ? { colours: env.NO_COLOR === undefined, width: stdout.columns } : {}),
     read: file => (file === '-' ? text(stdin) : readFile(file, 'utf8')),
+    open: file => (file === '-' ? stdin : createReadStream(file)),
     write: (file, content) => writeFile(file, content),
   }
 }

@@ -1,0 +1,90 @@
+import { Command } from 'commander'
+import type { BatchResultView } from '../../rest/schemas/batch.ts'
+import type { Run } from '../command-context.ts'
+import { CliError, exitCodes } from '../exit-code.ts'
+import { importLines, type ImportSummary } from '../import-lines.ts'
+import { reasonOf } from '../reason-of.ts'
+import { printable } from '../table.ts'
+import type { Terminal } from '../terminal.ts'
+import {
+  addWaitOptions,
+  parseWait,
+  waitAcked,
+  waitedCode,
+  waitedText,
+  type WaitOptions,
+} from '../wait-acked.ts'
+
+const progressMs = 1_000
+
+const count = (value: number): string => value.toLocaleString('en-US')
+
+const summaryText = ({
+  lines,
+  registered,
+  unchanged,
+  deregistered,
+  refused,
+  revision,
+}: ImportSummary): string =>
+  [
+    `${count(lines)} lines: ${count(registered)} registered`,
+    ...(unchanged > 0 ? [`${count(unchanged)} unchanged`] : []),
+    ...(deregistered > 0 ? [`${count(deregistered)} deregistered`] : []),
+    ...(refused > 0 ? [`${count(refused)} refused`] : []),
+    ...(revision > 0 ? [`revision ${revision}`] : []),
+  ].join(', ')
+
+const refusalText = ({ line, status, problem }: BatchResultView): string => {
+  if (problem === undefined) return `line ${line}: ${status}`
+  const fields = (problem.errors ?? []).map(
+    ({ pointer, detail, accepted }) => `\n  ${pointer || 'the line'}: ${detail}; accepted: ${accepted}`,
+  )
+  const words = fields.length === 0 ? `: ${problem.detail}` : fields.join('')
+  return `line ${line}: ${problem.title} (${problem.code})${words}`
+}
+
+/** The lines of a file. What keeps it from being read is the caller's mistake. */
+const opened = async function* (terminal: Terminal, file: string): AsyncGenerator<Buffer> {
+  try {
+    yield* terminal.open(file)
+  } catch (error) {
+    throw new CliError(exitCodes.usage, `${file} cannot be read: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** `waymark import FILE`: registers and deregisters what the lines of a file say. */
+export const importCommand = (run: Run): Command => {
+  const command = new Command('import')
+    .description('register and deregister instances, one line of JSON each; again is harmless')
+    .argument('<file>', '- reads the standard input')
+  addWaitOptions(command)
+  return command.action((file: string, options: WaitOptions) =>
+    run(command, async context => {
+      const { api, terminal, print } = context
+      const waitMs = parseWait(options)
+      let shownAt = terminal.clock.monotonic()
+      const summary = await importLines(opened(terminal, file), {
+        send: lines => api.sendLines<BatchResultView>('/instances:batch', lines),
+        clock: terminal.clock,
+        onRefused: result => {
+          terminal.err(printable(refusalText(result)))
+        },
+        onProgress: soFar => {
+          const now = terminal.clock.monotonic()
+          if (now - shownAt < progressMs) return
+          shownAt = now
+          terminal.err(summaryText(soFar))
+        },
+      })
+      const revisions = summary.revision > 0 ? [summary.revision] : []
+      const waited = waitMs === null ? [] : await waitAcked(context, revisions, waitMs)
+      print(waited.length === 0 ? summary : { ...summary, sidecars: waited }, () =>
+        [summaryText(summary), ...waited.map(view => waitedText(view, context))].join('\n'),
+      )
+      if (summary.unavailable > 0) return exitCodes.unavailable
+      if (summary.refused > 0) return exitCodes.refused
+      return waited.length === 0 ? exitCodes.ok : waitedCode(waited)
+    }),
+  )
+}
