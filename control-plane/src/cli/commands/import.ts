@@ -35,13 +35,17 @@ const summaryText = ({
     ...(revision > 0 ? [`revision ${revision}`] : []),
   ].join(', ')
 
-const refusalText = ({ line, status, problem }: BatchResultView): string => {
-  if (problem === undefined) return `line ${line}: ${status}`
-  const fields = (problem.errors ?? []).map(
-    ({ pointer, detail, accepted }) => `\n  ${pointer || 'the line'}: ${detail}; accepted: ${accepted}`,
-  )
-  const words = fields.length === 0 ? `: ${problem.detail}` : fields.join('')
-  return `line ${line}: ${problem.title} (${problem.code})${words}`
+const refusalTexts = ({ line, status, problem }: BatchResultView): string[] => {
+  if (problem === undefined) return [`line ${line}: ${status}`]
+  const what = `line ${line}: ${problem.title} (${problem.code})`
+  const { errors = [] } = problem
+  if (errors.length === 0) return [`${what}: ${problem.detail}`]
+  return [
+    what,
+    ...errors.map(
+      ({ pointer, detail, accepted }) => `  ${pointer || 'the line'}: ${detail}; accepted: ${accepted}`,
+    ),
+  ]
 }
 
 /** The lines of a file. What keeps it from being read is the caller's mistake. */
@@ -68,7 +72,7 @@ export const importCommand = (run: Run): Command => {
         send: lines => api.sendLines<BatchResultView>('/instances:batch', lines),
         clock: terminal.clock,
         onRefused: result => {
-          terminal.err(printable(refusalText(result)))
+          for (const text of refusalTexts(result)) terminal.err(printable(text))
         },
         onProgress: soFar => {
           const now = terminal.clock.monotonic()
