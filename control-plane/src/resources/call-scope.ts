@@ -2,6 +2,7 @@ import { unknownHostName, virtualHostName } from '@waymark/sidecar-config/envoy/
 import { packVirtualHost } from '@waymark/sidecar-config/envoy/resource.ts'
 import { buildMissingHost, buildUnknownHost } from '@waymark/sidecar-config/envoy/routes.ts'
 import type { Revision } from '../domain/revision.ts'
+import { SmallSet } from '../runtime/small-set.ts'
 import type { ResourceRef, XdsResource } from '../xds/port.ts'
 import { asResource } from './built.ts'
 import { LiveSet } from './live-set.ts'
@@ -47,8 +48,9 @@ export class CallScope {
   readonly #options: CallScopeOptions
   /** null: every service. */
   #upstreams: Set<string> | null
-  readonly #unknown = new Set<string>()
-  readonly #clusterSets = new Set<LiveSet>()
+  /** Hosts that are no service; undefined: none has been asked for. */
+  #unknown: Set<string> | undefined
+  readonly #clusterSets = new SmallSet<LiveSet>()
 
   constructor(options: CallScopeOptions) {
     this.#options = options
@@ -86,25 +88,27 @@ export class CallScope {
     const { services, unknownLimit, onMore, onAll } = this.#options
     const more: string[] = []
     for (const [name, service] of names) {
-      if (service === undefined || !services.has(service)) this.#unknown.add(name.slice(0, keptHostLength))
+      if (service === undefined || !services.has(service))
+        (this.#unknown ??= new Set()).add(name.slice(0, keptHostLength))
       if (service === undefined || this.#upstreams.has(service)) continue
       this.#upstreams.add(service)
       more.push(service)
     }
-    if (this.#unknown.size > unknownLimit) {
+    if (this.#unknown !== undefined && this.#unknown.size > unknownLimit) {
       const before = this.#upstreams
       this.#upstreams = null
-      this.#unknown.clear()
+      this.#unknown = undefined
       onAll(this, before)
     } else if (more.length > 0) onMore(this, more)
   }
 
-  /** The clusters of a sidecar that belongs to it. Returns the call that ends it. */
-  join(clusters: LiveSet): () => void {
+  /** The clusters of a sidecar that belongs to it. */
+  join(clusters: LiveSet): void {
     this.#clusterSets.add(clusters)
-    return () => {
-      this.#clusterSets.delete(clusters)
-    }
+  }
+
+  leave(clusters: LiveSet): void {
+    this.#clusterSets.delete(clusters)
   }
 
   get isEmpty(): boolean {

@@ -66,6 +66,9 @@ export class CallScopes {
   }
 }
 
-/** What a sidecar asks for is its own: then it shares with no other. */
+/**
+ * What a sidecar asks for is its own: then it shares with no other. No name of a service or an instance has a space, a
+ * comma or an asterisk.
+ */
 const keyOf = ({ service, instance, upstreams, onDemand }: SidecarNode): string =>
-  JSON.stringify([service, upstreams, onDemand ? instance : null])
+  `${service} ${onDemand ? instance : ''} ${upstreams?.join() ?? '*'}`

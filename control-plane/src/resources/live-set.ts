@@ -1,3 +1,4 @@
+import { SmallSet } from '../runtime/small-set.ts'
 import type { ResourceSet, ResourceSetChange, XdsResource } from '../xds/port.ts'
 
 /** Where a set's resources come from, read each time somebody asks. */
@@ -11,7 +12,7 @@ interface SetReader {
 /** A ResourceSet that reads from elsewhere and tells its watchers when it is told. */
 export class LiveSet implements ResourceSet {
   readonly #reader: SetReader
-  readonly #listeners = new Set<(change: ResourceSetChange) => void>()
+  readonly #listeners = new SmallSet<(change: ResourceSetChange) => void>()
 
   constructor(reader: SetReader) {
     this.#reader = reader

@@ -4,6 +4,7 @@ import type { Change } from '../domain/change.ts'
 import { instanceKey } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
+import { SmallSet } from '../runtime/small-set.ts'
 import {
   XdsRefusedError,
   type XdsNode,
@@ -12,7 +13,6 @@ import {
   type XdsSource,
   type XdsView,
 } from '../xds/port.ts'
-import { clusterType, endpointType, listenerType, routeType, virtualHostType } from '../xds/type-urls.ts'
 import { asResource } from './built.ts'
 import { CallScopes } from './call-scopes.ts'
 import { LiveSet } from './live-set.ts'
@@ -22,6 +22,7 @@ import { isProxyless } from './proxyless-node.ts'
 import { ProxylessViews } from './proxyless-views.ts'
 import { routeConfiguration } from './route-configuration.ts'
 import { ServiceResources } from './service-resources.ts'
+import { SharedView } from './shared-view.ts'
 import { parseSidecarNode, type SidecarNode } from './sidecar-node.ts'
 import { SidecarView } from './sidecar-view.ts'
 
@@ -33,13 +34,6 @@ export interface MeshSourceOptions {
   readonly unknownLimit?: number
   /** A sidecar of this service went beyond that. */
   readonly onUnknownLimit?: (service: string) => void
-}
-
-/** What the streams of one sidecar have in common. */
-interface SharedView {
-  users: number
-  readonly sets: ReadonlyMap<string, LiveSet>
-  readonly close: () => void
 }
 
 /** What a step of the feed means for resources. */
@@ -68,9 +62,8 @@ export class MeshSource implements XdsSource {
   /** Constant: what changes are virtual hosts. */
   readonly #routes = new LiveSet({ get: routeConfiguration })
   /** By the key of the instance that the sidecar fronts. */
-  readonly #views = new Map<string, Set<SidecarView>>()
+  readonly #views = new Map<string, SmallSet<SharedView>>()
   readonly #own = new OwnResources()
-  readonly #shared = new Map<string, SharedView>()
   readonly #proxyless: ProxylessViews
   readonly #listeners = new Set<(revision: Revision, committedAt?: number) => void>()
   readonly #otlp: XdsResource | null
@@ -133,20 +126,22 @@ export class MeshSource implements XdsSource {
       )
     }
     const node = parseSidecarNode(xdsNode)
-    const key = JSON.stringify(node)
-    const shared = this.#shared.get(key) ?? this.#openShared(key, node)
+    const shared = this.#shared(node)
     shared.users += 1
     return {
-      set: typeUrl => shared.sets.get(typeUrl),
+      set: typeUrl => shared.set(typeUrl),
       close: () => {
         shared.users -= 1
-        if (shared.users === 0) shared.close()
+        if (shared.users === 0) this.#forget(shared)
       },
     }
   }
 
   /** Streams of the same sidecar (an old one and its successor) see the same sets. */
-  #openShared(key: string, node: SidecarNode): SharedView {
+  #shared(node: SidecarNode): SharedView {
+    const instance = instanceKey(node.service, node.instance)
+    const views = this.#views.get(instance)
+    for (const shared of views ?? []) if (shared.isOf(node)) return shared
     const scope = this.#scopes.open(node)
     const view = new SidecarView({
       node,
@@ -157,35 +152,27 @@ export class MeshSource implements XdsSource {
       tracing: this.#tracing,
       otlp: this.#otlp,
     })
-    const leave = scope.join(view.clusters)
-    const forget = this.#addView(instanceKey(node.service, node.instance), view)
-    const shared: SharedView = {
-      users: 0,
-      sets: new Map<string, LiveSet>([
-        [clusterType, view.clusters],
-        [endpointType, this.#endpoints],
-        [listenerType, view.listeners],
-        [routeType, this.#routes],
-        [virtualHostType, scope.virtualHosts],
-      ]),
-      close: () => {
-        leave()
-        forget()
-        this.#scopes.close(node, scope)
-        this.#shared.delete(key)
-      },
+    const shared = new SharedView({ view, scope, endpoints: this.#endpoints, routes: this.#routes })
+    scope.join(view.clusters)
+    if (views !== undefined) views.add(shared)
+    else {
+      const first = new SmallSet<SharedView>()
+      first.add(shared)
+      this.#views.set(instance, first)
     }
-    this.#shared.set(key, shared)
     return shared
   }
 
-  #addView(instance: string, view: SidecarView): () => void {
-    const views = this.#views.get(instance) ?? new Set()
-    this.#views.set(instance, views.add(view))
-    return () => {
-      views.delete(view)
-      if (views.size === 0) this.#views.delete(instance)
-    }
+  /** Its last stream has ended. */
+  #forget(shared: SharedView): void {
+    const { view, scope } = shared
+    const { node } = view
+    scope.leave(view.clusters)
+    this.#scopes.close(node, scope)
+    const instance = instanceKey(node.service, node.instance)
+    const views = this.#views.get(instance)
+    views?.delete(shared)
+    if (views?.size === 0) this.#views.delete(instance)
   }
 
   #follow(delta: MeshDelta): void {
@@ -248,7 +235,7 @@ export class MeshSource implements XdsSource {
   #tell({ endpoints, shapes, instances }: Touched, revision: Revision): void {
     this.#proxyless.tell({ endpoints, shapes }, revision)
     for (const instance of instances) {
-      for (const view of this.#views.get(instance) ?? []) {
+      for (const { view } of this.#views.get(instance) ?? []) {
         const changed = view.refresh(revision)
         if (changed.clusters.length > 0) view.clusters.notify({ revision, names: changed.clusters })
         if (changed.listeners.length > 0) view.listeners.notify({ revision, names: changed.listeners })

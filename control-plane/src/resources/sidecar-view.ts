@@ -1,9 +1,3 @@
-import {
-  inboundCluster,
-  inboundListener,
-  otlpCluster,
-  outboundListener,
-} from '@waymark/sidecar-config/envoy/names.ts'
 import type { TracingInput } from '@waymark/sidecar-config/envoy/tracing.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { MeshState } from '../mesh/mesh-state.ts'
@@ -25,10 +19,16 @@ const bindAddressFor = (address: string): string => {
   return address.startsWith('127.') ? address : '0.0.0.0'
 }
 
+/** Two or three of each. */
 interface Own {
-  readonly clusters: ReadonlyMap<string, XdsResource>
-  readonly listeners: ReadonlyMap<string, XdsResource>
+  readonly clusters: readonly XdsResource[]
+  readonly listeners: readonly XdsResource[]
 }
+
+const nothing: Own = { clusters: [], listeners: [] }
+
+const named = (resources: readonly XdsResource[], name: string): XdsResource | undefined =>
+  resources.find(resource => resource.name === name)
 
 export interface SidecarViewOptions {
   readonly node: SidecarNode
@@ -48,16 +48,16 @@ export class SidecarView {
   readonly clusters: LiveSet
   readonly listeners: LiveSet
   readonly #options: SidecarViewOptions
-  #own: Own = { clusters: new Map(), listeners: new Map() }
+  #own = nothing
 
   constructor(options: SidecarViewOptions) {
     this.#options = options
     this.node = options.node
     this.clusters = new LiveSet({
-      get: name => this.#own.clusters.get(name) ?? this.#serviceCluster(name),
+      get: name => named(this.#own.clusters, name) ?? this.#serviceCluster(name),
       wildcard: {
         names: () => this.#clusterNames(),
-        covers: name => this.#own.clusters.has(name) || options.scope.calls(name),
+        covers: name => named(this.#own.clusters, name) !== undefined || options.scope.calls(name),
       },
       // Also what it says that it holds: it has asked for that at another replica.
       asked: names => {
@@ -66,10 +66,10 @@ export class SidecarView {
       },
     })
     this.listeners = new LiveSet({
-      get: name => this.#own.listeners.get(name),
+      get: name => named(this.#own.listeners, name),
       wildcard: {
-        names: () => this.#own.listeners.keys(),
-        covers: name => this.#own.listeners.has(name),
+        names: () => this.#own.listeners.map(({ name }) => name),
+        covers: name => named(this.#own.listeners, name) !== undefined,
       },
     })
     this.refresh(options.mesh.revision)
@@ -79,8 +79,10 @@ export class SidecarView {
   refresh(revision: Revision): { readonly clusters: string[]; readonly listeners: string[] } {
     const before = this.#own
     this.#own = this.#build(revision, before)
-    const changed = (one: ReadonlyMap<string, XdsResource>, two: ReadonlyMap<string, XdsResource>) =>
-      [...new Set([...one.keys(), ...two.keys()])].filter(name => one.get(name) !== two.get(name))
+    const changed = (one: readonly XdsResource[], two: readonly XdsResource[]): string[] => {
+      const names = new Set([...one, ...two].map(({ name }) => name))
+      return [...names].filter(name => named(one, name) !== named(two, name))
+    }
     return {
       clusters: changed(before.clusters, this.#own.clusters),
       listeners: changed(before.listeners, this.#own.listeners),
@@ -93,7 +95,7 @@ export class SidecarView {
   }
 
   *#clusterNames(): Generator<string> {
-    yield* this.#own.clusters.keys()
+    for (const { name } of this.#own.clusters) yield name
     yield* this.#options.scope.services()
   }
 
@@ -101,30 +103,33 @@ export class SidecarView {
     const { mesh, otlp, own } = this.#options
     const { service, instance: id, outboundPort, inboundPort, onDemand } = this.node
     const tracing = this.#options.tracing && { ...this.#options.tracing, serviceName: service }
-    const clusters = new Map<string, XdsResource>()
-    const listeners = new Map<string, XdsResource>()
-    if (otlp !== null) clusters.set(otlpCluster, otlp)
+    const tracer = otlp === null ? [] : [otlp]
     const outbound = own.outboundListener({ port: outboundPort, tracing, onDemand }, revision)
-    listeners.set(outboundListener, unchanged(before.listeners.get(outboundListener), outbound))
+    const listeners = [unchanged(before.listeners, outbound)]
     // Until the instance has registered there is nothing behind an inbound listener. Once it is gone, callers may
     // not have heard of it yet: what they still send is served as before.
     const instance = mesh.instance(service, id)
     if (instance === undefined) {
-      for (const [name, resource] of before.clusters) clusters.set(name, resource)
-      for (const [name, resource] of before.listeners) listeners.set(name, resource)
-      return { clusters, listeners }
+      const kept = (resources: readonly XdsResource[], now: readonly XdsResource[]) => [
+        ...now,
+        ...resources.filter(({ name }) => named(now, name) === undefined),
+      ]
+      return { clusters: kept(before.clusters, tracer), listeners: kept(before.listeners, listeners) }
     }
     const port = instance.spec.sidecar?.port ?? inboundPort ?? defaultInboundPort
     const bindAddress = bindAddressFor(instance.spec.address)
     const protocol = protocolOf(mesh.service(service))
     const cluster = own.inboundCluster({ protocol, appPort: instance.spec.port }, revision)
     const listener = own.inboundListener({ port, bindAddress, tracing }, revision)
-    clusters.set(inboundCluster, unchanged(before.clusters.get(inboundCluster), cluster))
-    listeners.set(inboundListener, unchanged(before.listeners.get(inboundListener), listener))
-    return { clusters, listeners }
+    return {
+      clusters: [...tracer, unchanged(before.clusters, cluster)],
+      listeners: [...listeners, unchanged(before.listeners, listener)],
+    }
   }
 }
 
 /** The very object of before, if it says the same. */
-const unchanged = (before: XdsResource | undefined, now: XdsResource): XdsResource =>
-  before?.version === now.version ? before : now
+const unchanged = (before: readonly XdsResource[], now: XdsResource): XdsResource => {
+  const same = named(before, now.name)
+  return same?.version === now.version ? same : now
+}
