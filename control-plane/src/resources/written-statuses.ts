@@ -12,8 +12,9 @@ interface Written {
   nacks: number
   /** How far it had answered when it was last found behind and not written; undefined: it was not. */
   behindAt: Revision | undefined
-  /** What a glance at it said when it was as its row says; undefined: its row is not of one settled stream. */
-  glance: Pick<StreamGlance, 'stream' | 'shape'> | undefined
+  /** What a glance at it said when it was as its row says; `unsettled`: its row is not of one settled stream. */
+  numbers: number
+  stream: number
 }
 
 /** What is to be done about a sidecar; see `judge`. */
@@ -31,9 +32,9 @@ export class WrittenStatuses {
   /** The same as `judge`, where numbers alone tell: true of nearly all that a change touches. */
   judgeGlance(node: string, glance: StreamGlance, covered: Revision): 'same' | 'later' | undefined {
     const before = this.#byNode.get(node)
-    if (before?.glance?.stream !== glance.stream || before.shape === '') return undefined
-    const { shape, answeredRevision } = glance
-    if (shape === before.glance.shape) {
+    const { stream, shape, answeredRevision } = glance
+    if (before?.stream !== stream || before.numbers === unsettled || before.shape === '') return undefined
+    if (shape === before.numbers) {
       before.behindAt = undefined
       return 'same'
     }
@@ -65,10 +66,21 @@ export class WrittenStatuses {
       return 'later'
     }
     const shape = statusShape(status)
-    const step = before?.shape === shape ? 'same' : 'write'
-    const seen = settled && glance !== undefined ? { stream: glance.stream, shape: glance.shape } : undefined
-    this.#byNode.set(node, { shape, settled, nacks: nacks.length, behindAt: undefined, glance: seen })
-    return step
+    const numbers = (settled ? glance?.shape : undefined) ?? unsettled
+    const stream = glance?.stream ?? 0
+    if (before === undefined) {
+      const nackCount = nacks.length
+      this.#byNode.set(node, { shape, settled, nacks: nackCount, behindAt: undefined, numbers, stream })
+      return 'write'
+    }
+    before.behindAt = undefined
+    before.numbers = numbers
+    before.stream = stream
+    if (before.shape === shape) return 'same'
+    before.shape = shape
+    before.settled = settled
+    before.nacks = nacks.length
+    return 'write'
   }
 
   /** It has gone, or is not known to be written. */

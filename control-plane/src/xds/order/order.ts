@@ -18,7 +18,11 @@ export interface TypeProgress {
   settled(name: string): boolean
 }
 
-export type TypeProgresses = ReadonlyMap<string, TypeProgress>
+/** Few: looking through them costs less than a map of them for each stream. */
+export type TypeProgresses = readonly TypeProgress[]
+
+const progressOf = (types: TypeProgresses, typeUrl: string): TypeProgress | undefined =>
+  types.find(type => type.typeUrl === typeUrl)
 
 const order = [clusterType, endpointType, secretType, listenerType, routeType, virtualHostType]
 
@@ -43,7 +47,7 @@ export function mustWaitForClusters(
   types: TypeProgresses,
 ): boolean {
   if (resource.dependsOn === undefined) return false
-  const clusters = types.get(clusterType)
+  const clusters = progressOf(types, clusterType)
   // After a reconnect the client may ask for clusters last (X13); what it holds serves until then.
   if (clusters === undefined) return typeof held === 'string' && namesCluster(resource)
   if (!clusters.busy) return false
@@ -60,10 +64,10 @@ export function mustWaitForClusters(
 export function mustWaitToRemove(typeUrl: string, types: TypeProgresses): boolean {
   const rank = pushRank(typeUrl)
   if (rank >= listenerRank) return false
-  for (const other of types.values()) {
+  for (const other of types) {
     if (other.busy && pushRank(other.typeUrl) >= listenerRank) return true
   }
-  return typeUrl !== clusterType && types.get(clusterType)?.busy === true
+  return typeUrl !== clusterType && progressOf(types, clusterType)?.busy === true
 }
 
 const isResource = (held: XdsResource | string | null | undefined): held is XdsResource =>

@@ -1,3 +1,4 @@
+import { SmallSet } from '../../runtime/small-set.ts'
 import type { ResourceSet, ResourceSetChange } from '../port.ts'
 import { SubscribersByName, type Subscriber } from './subscribers.ts'
 
@@ -7,7 +8,7 @@ export type { Subscriber } from './subscribers.ts'
 export class SetIndex {
   /** Absent until somebody subscribes by name: each sidecar has sets of its own, and takes those by wildcard. */
   #byName: SubscribersByName | undefined
-  readonly #wildcards = new Set<Subscriber>()
+  readonly #wildcards = new SmallSet<Subscriber>()
   readonly #onEmpty: () => void
 
   constructor(onEmpty: () => void) {

@@ -200,9 +200,9 @@ export class Delivery implements TypeProgress {
   /** The client has answered the response with this nonce; `error` makes it a NACK. */
   answer(nonce: string, error: string | undefined, at: number): Answer {
     const responses = this.unanswered.take(nonce)
-    const answered = responses.pop()
+    const answered = responses.at(-1)
     if (answered === undefined) return 'stale'
-    for (const older of responses) this.#accept(older)
+    for (const older of responses) if (older !== answered) this.#accept(older)
     if (error !== undefined) return refuse(this.#refused(), answered, { message: error, at })
     this.#accept(answered)
     return 'acked'

@@ -32,12 +32,12 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   readonly #timings: SessionTimings
   readonly #shared: SharedState
   readonly #aggregated: boolean
-  readonly #deliveries = new Map<string, Delivery>()
-  /** The same deliveries in the order of sending. */
-  #ordered: Delivery[] = []
+  /** In the order of sending. */
+  #deliveries: readonly Delivery[] = []
   /** Type to names that a cluster sent on this stream needs, until the type's first request. */
-  readonly #owed = new Map<string, Set<string>>()
-  readonly #waitingSince = new Map<string, number>()
+  #owed: Map<string, Set<string>> | undefined
+  /** Names that wait for the order; undefined: none does. */
+  #waitingSince: Map<string, number> | undefined
   /** Entries of `initial_resource_versions`, over all types. */
   #claimed = 0
   /** Of all names and versions that the client has said and not taken back. */
@@ -58,7 +58,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   }
 
   get deliveries(): readonly Delivery[] {
-    return this.#ordered
+    return this.#deliveries
   }
 
   get wakeAt(): number | undefined {
@@ -67,7 +67,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
 
   request(message: DeltaRequest, now: number): RequestOutcome {
     const { typeUrl, initialVersions, nonce, error } = message
-    const delivery = this.#deliveries.get(typeUrl) ?? this.#open(typeUrl)
+    const delivery = this.#delivery(typeUrl) ?? this.#open(typeUrl)
     const answer = nonce === '' ? undefined : delivery.answer(nonce, error, now)
     if (!delivery.subscription.started) this.#claim(initialVersions)
     const first = delivery.subscription.started
@@ -88,7 +88,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     for (;;) {
       this.#wakeAt = undefined
       let settled = false
-      for (const delivery of this.#ordered) {
+      for (const delivery of this.#deliveries) {
         if (!delivery.hasWork || !this.#isOpen(delivery)) continue
         const { maxFirstResponseBytes, maxResponseBytes } = this.#limits
         const first = delivery.lastSentAt === -Infinity
@@ -100,13 +100,13 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
       if (!settled) break
     }
     if (this.#assumeClustersAt !== undefined) this.#reached(this.#assumeClustersAt)
-    const silentSince = this.#deliveries.get(clusterType)?.unanswered.oldest?.at
+    const silentSince = this.#delivery(clusterType)?.unanswered.oldest?.at
     if (silentSince !== undefined) this.#reached(silentSince + this.#timings.clusterStuckMs)
     return undefined
   }
 
   unstick(now: number): Refusal | undefined {
-    const clusters = this.#deliveries.get(clusterType)
+    const clusters = this.#delivery(clusterType)
     const since = clusters?.unanswered.oldest?.at
     if (since === undefined || now < since + this.#timings.clusterStuckMs) return undefined
     return clusters?.giveUp(`no answer to clusters for ${Math.round(now - since)} ms`, now)
@@ -121,7 +121,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   }
 
   sent(batch: Batch, nonce: string, now: number): void {
-    this.#deliveries.get(batch.typeUrl)?.sent(batch, nonce, now)
+    this.#delivery(batch.typeUrl)?.sent(batch, nonce, now)
     if (batch.typeUrl !== clusterType || !this.#aggregated) return
     for (const cluster of batch.resources) {
       for (const { typeUrl, name } of cluster.dependsOn ?? []) this.#needs(typeUrl, name)
@@ -144,7 +144,9 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   }
 
   settle(typeUrl: string, name: string): void {
-    if (this.#waitingSince.size > 0) this.#waitingSince.delete(waitKey(typeUrl, name))
+    if (this.#waitingSince === undefined) return
+    this.#waitingSince.delete(waitKey(typeUrl, name))
+    if (this.#waitingSince.size === 0) this.#waitingSince = undefined
   }
 
   /** X19: one unanswered response per type; CDS goes on after a while, and at once to take a refused one back. */
@@ -163,7 +165,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   #awaitsUsers(): boolean {
     this.#resumes &&= clusterUsers.some(
       typeUrl =>
-        this.#deliveries.get(typeUrl)?.subscription.started !== true &&
+        this.#delivery(typeUrl)?.subscription.started !== true &&
         this.#setOf(typeUrl)?.names()[Symbol.iterator]().next().done === false,
     )
     return this.#resumes
@@ -171,44 +173,50 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
 
   /** After a changed cluster its endpoints follow even if unchanged: Envoy does not ask again (X20). */
   #needs(typeUrl: string, name: string): void {
-    const delivery = this.#deliveries.get(typeUrl)
+    const delivery = this.#delivery(typeUrl)
     if (delivery?.subscription.started === true) {
       delivery.resend(name, this.#revision())
       return
     }
-    const owed = this.#owed.get(typeUrl)
-    if (owed === undefined) this.#owed.set(typeUrl, new Set([name]))
-    else owed.add(name)
+    const owed = (this.#owed ??= new Map<string, Set<string>>())
+    const names = owed.get(typeUrl)
+    if (names === undefined) owed.set(typeUrl, new Set([name]))
+    else names.add(name)
   }
 
   #distrusted({ typeUrl, initialVersions }: DeltaRequest, now: number): ReadonlySet<string> | 'all' {
-    const owed = this.#owed.get(typeUrl)
-    this.#owed.delete(typeUrl)
-    if (typeUrl === endpointType && this.#aggregated && !this.#deliveries.has(clusterType)) {
+    const owed = this.#owed?.get(typeUrl)
+    this.#owed?.delete(typeUrl)
+    if (this.#owed?.size === 0) this.#owed = undefined
+    if (typeUrl === endpointType && this.#aggregated && this.#delivery(clusterType) === undefined) {
       if (initialVersions.size > 0) this.#assumeClustersAt = now + this.#timings.orderMs
       return 'all'
     }
     return owed ?? new Set()
   }
 
+  #delivery(typeUrl: string): Delivery | undefined {
+    return this.#deliveries.find(delivery => delivery.typeUrl === typeUrl)
+  }
+
   #open(typeUrl: string): Delivery {
-    if (this.#deliveries.size >= this.#limits.maxTypes) {
+    if (this.#deliveries.length >= this.#limits.maxTypes) {
       throw new SessionError(8, `more than ${this.#limits.maxTypes} resource types on one stream`)
     }
     const served = this.#setOf(typeUrl)
     // A client may make up any number of types: those are not kept.
     const state = (served === undefined ? new SharedState() : this.#shared).open(typeUrl)
     const delivery = new Delivery({ typeUrl, set: served ?? emptySet, state })
-    this.#deliveries.set(typeUrl, delivery)
-    this.#ordered.push(delivery)
-    this.#ordered.sort((a, b) => pushRank(a.typeUrl) - pushRank(b.typeUrl))
+    this.#deliveries = [...this.#deliveries, delivery].sort(
+      (a, b) => pushRank(a.typeUrl) - pushRank(b.typeUrl),
+    )
     return delivery
   }
 
   #patienceIsOver(typeUrl: string, name: string): boolean {
     const key = waitKey(typeUrl, name)
-    const since = this.#waitingSince.get(key)
-    if (since === undefined) this.#waitingSince.set(key, this.#now)
+    const since = this.#waitingSince?.get(key)
+    if (since === undefined) (this.#waitingSince ??= new Map<string, number>()).set(key, this.#now)
     return this.#reached((since ?? this.#now) + this.#timings.orderMs)
   }
 
@@ -229,7 +237,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     for (const name of added) this.#characters += name.length
     for (const name of dropped) this.#characters -= name.length
     let names = 0
-    for (const each of this.#ordered) names += each.subscription.names.size
+    for (const each of this.#deliveries) names += each.subscription.names.size
     const { maxNames } = this.#limits
     if (names > maxNames) throw this.#tooManyNames()
     if (this.#characters > maxNames * averageLength) {

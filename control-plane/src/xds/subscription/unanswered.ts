@@ -17,12 +17,15 @@ export interface SentResponse {
 /** Longest chain of unanswered responses; only CDS ever has more than one. */
 const maxKept = 16
 
+const none: readonly SentResponse[] = []
+
 /**
  * The unanswered responses of one type, oldest first. Envoy holds back all CDS answers while a cluster warms, so
  * the chain of CDS may grow: beyond `maxKept` the two oldest are merged, which bounds it by the number of names.
  */
 export class Unanswered {
-  #responses: SentResponse[] = []
+  /** Never changed in place: thousands of streams have none, and need no list of their own for it. */
+  #responses = none
   /** Built when first asked for; undefined after each change. */
   #index: ReadonlyMap<string, XdsResource | null> | undefined
 
@@ -42,7 +45,7 @@ export class Unanswered {
 
   add(response: SentResponse): void {
     this.#index = undefined
-    this.#responses.push(response)
+    this.#responses = this.#responses.length === 0 ? [response] : [...this.#responses, response]
     if (this.#responses.length <= maxKept) return
     const [first, second, ...rest] = this.#responses
     if (first !== undefined && second !== undefined) this.#responses = [merge(first, second), ...rest]
@@ -52,10 +55,13 @@ export class Unanswered {
    * Takes the response with this nonce and all older ones, oldest first; empty when there is none: the nonce is
    * stale (X14). Answers come in the order of the responses, so an older one will not be answered any more.
    */
-  take(nonce: string): SentResponse[] {
+  take(nonce: string): readonly SentResponse[] {
     this.#index = undefined
-    const index = this.#responses.findIndex(response => response.nonce === nonce)
-    return index < 0 ? [] : this.#responses.splice(0, index + 1)
+    const responses = this.#responses
+    const left = responses.findIndex(response => response.nonce === nonce) + 1
+    if (left === 0) return none
+    this.#responses = left === responses.length ? none : responses.slice(left)
+    return left === responses.length ? responses : responses.slice(0, left)
   }
 
   find(nonce: string): SentResponse | undefined {

@@ -15,7 +15,7 @@ const maxSteps = 32
 /** One type of one stream in the index of its resource set, and in the steps that it has not answered. */
 export class TypeSubscriber implements Subscriber {
   readonly #owner: TypeOwner
-  readonly #delivery: Delivery
+  readonly delivery: Delivery
   readonly #steps: TypeSteps
   /** The oldest unanswered step; most of the time there is one or none. */
   #first: TypeStep | undefined
@@ -27,14 +27,14 @@ export class TypeSubscriber implements Subscriber {
     readonly steps: TypeSteps
   }) {
     this.#owner = options.owner
-    this.#delivery = options.delivery
+    this.delivery = options.delivery
     this.#steps = options.steps
   }
 
   touch(name: string, revision: Revision): void {
-    const { changed } = this.#delivery
+    const { changed } = this.delivery
     const before = changed.size
-    this.#owner.touched(this.#delivery, name, revision)
+    this.#owner.touched(this.delivery, name, revision)
     if (changed.size === before) this.#steps.counters.merged += 1
     const step = this.#steps.current
     if (step !== this.#first) this.#join(step)
@@ -56,7 +56,7 @@ export class TypeSubscriber implements Subscriber {
   settle(ackedAt?: number): void {
     let first = this.#first
     if (first === undefined) return
-    const { behindSince = Infinity } = this.#delivery
+    const { behindSince = Infinity } = this.delivery
     while (first !== undefined && (behindSince === Infinity || first.revision < behindSince)) {
       first = this.#leaveFirst(ackedAt)
     }
@@ -64,7 +64,7 @@ export class TypeSubscriber implements Subscriber {
 
   /** The stream has ended. */
   leave(hub: ResourceHub): void {
-    const { set, subscription } = this.#delivery
+    const { set, subscription } = this.delivery
     for (const name of subscription.names) hub.find(set)?.remove(name, this)
     hub.find(set)?.removeWildcard(this)
     let first = this.#first

@@ -16,7 +16,7 @@ export class TypeSubscribers {
   readonly #owner: TypeOwner
   readonly #hub: ResourceHub
   readonly #steps: PushSteps
-  readonly #subscribers = new Map<Delivery, TypeSubscriber>()
+  #subscribers: readonly TypeSubscriber[] = []
 
   constructor({ owner, hub, steps }: TypeSubscribersOptions) {
     this.#owner = owner
@@ -44,28 +44,28 @@ export class TypeSubscribers {
 
   /** A response of one of the types has been written while a step is traced. */
   sent(response: TracedResponse): void {
-    for (const [{ typeUrl }, subscriber] of this.#subscribers) {
-      if (typeUrl === response.typeUrl) subscriber.sent(response)
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.delivery.typeUrl === response.typeUrl) subscriber.sent(response)
     }
   }
 
   /** Leaves the steps that the client is no longer behind. */
   settle(): void {
-    for (const subscriber of this.#subscribers.values()) subscriber.settle()
+    for (const subscriber of this.#subscribers) subscriber.settle()
   }
 
   /** The stream has ended. */
   leave(): void {
-    for (const subscriber of this.#subscribers.values()) subscriber.leave(this.#hub)
-    this.#subscribers.clear()
+    for (const subscriber of this.#subscribers) subscriber.leave(this.#hub)
+    this.#subscribers = []
   }
 
   #subscriber(delivery: Delivery): TypeSubscriber {
-    const known = this.#subscribers.get(delivery)
+    const known = this.#subscribers.find(subscriber => subscriber.delivery === delivery)
     if (known !== undefined) return known
     const steps = this.#steps.of(delivery.typeUrl)
     const subscriber = new TypeSubscriber({ owner: this.#owner, delivery, steps })
-    this.#subscribers.set(delivery, subscriber)
+    this.#subscribers = [...this.#subscribers, subscriber]
     return subscriber
   }
 }
