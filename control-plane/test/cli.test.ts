@@ -159,10 +159,23 @@ describe('instances from the command line', () => {
 
     const why = await waymark(['why', 'payments/payments-1'])
     expect(why.code).toBe(0)
-    expect(why.out).toMatch(/^payments\/payments-1 is HEALTHY: lease says passing$/m)
-    expect(why.out).toMatch(/^lease +passing/m)
-    expect((await waymark(['why', 'payments/payments-2'])).out).toContain(
-      'is UNKNOWN: nobody has said anything',
+    expect(why.out).toMatch(/^payments\/payments-1 is HEALTHY \(10\.0\.0\.1:8080, revision \d+\)$/m)
+    expect(why.out).toMatch(/^ {2}passing for \d+s: its heartbeats$/m)
+    expect((await waymark(['why-unhealthy', 'payments', 'payments-2'])).out).toMatch(
+      /is UNKNOWN .*\n {2}nobody has said anything/,
+    )
+    const all = await waymark(['why-unhealthy', 'payments'])
+    expect(all.out).toMatch(/^payments: 1 unknown, 1 healthy of 2\n\npayments\/payments-2 is UNKNOWN/)
+
+    const override = ['override', 'payments/payments-2', 'maintenance', '--reason', 'disk', '--by', 'ada']
+    const ended = await waymark([...override, '--for', '30m'])
+    expect(ended.out).toMatch(/^payments\/payments-2 is maintenance until 20\S+Z \(revision/)
+    await applied()
+    expect((await waymark(['why', 'payments'])).out).toMatch(
+      /maintenance for \d+s: an override\n +set by rest:ada: disk\n +ends in 30m, or with: waymark override payments\/payments-2 none/,
+    )
+    expect((await waymark([...override, '--for', '1h', '--until', '2999-01-01T00:00:00Z'])).err).toContain(
+      '/expiresAt: there is a ttl already',
     )
 
     const draining = await waymark(['deregister', 'payments/payments-1', '--drain', '30s'])
@@ -179,8 +192,10 @@ describe('instances from the command line', () => {
     await vi.waitFor(async () => {
       const why = await waymark(['why', 'ledger/a'])
       expect(why.code).toBe(1)
-      expect(why.out).toContain('ledger/a is UNHEALTHY: report says critical')
-      expect(why.out).toContain('disk [2J full')
+      expect(why.out).toMatch(
+        /^ledger\/a is UNHEALTHY .*\n {2}critical for \d+s: the instance itself\n {4}disk \[2J full$/m,
+      )
+      expect((await waymark(['why-unhealthy', 'ledger'])).code).toBe(1)
     })
   })
 })
@@ -330,7 +345,17 @@ describe('waymark status', () => {
       replicas: [
         { id: 'r1', http: '127.0.0.1:7400', xds: '127.0.0.1:7401', startedAt: since, seenAt: since },
       ],
-      sinks: [{ sink: 'audit', revision: 5, lag: 2, parked: 1, error: 'connection refused' }],
+      sinks: [
+        {
+          sink: 'audit',
+          revision: 5,
+          lag: 2,
+          lagMs: 10,
+          parked: 1,
+          paused: null,
+          error: 'connection refused',
+        },
+      ],
     }
     const ran = await waymark(['status'])
     expect(ran.code).toBe(0)
@@ -499,7 +524,7 @@ describe('the command itself', () => {
 
   it.each([
     [['status', '--api', 'nonsense']],
-    [['why', 'payments']],
+    [['why', 'payments/']],
     [['instances']],
     [['instances', 'A']],
     [['fly']],
@@ -519,6 +544,6 @@ describe('the command itself', () => {
     const run = promisify(execFile)
     const { stdout } = await run(process.execPath, [program, 'services', '--json', '--api', url])
     expect(JSON.parse(stdout)).toHaveProperty('services')
-    await expect(run(process.execPath, [program, 'why', 'nothing'])).rejects.toMatchObject({ code: 2 })
+    await expect(run(process.execPath, [program, 'why', 'Nothing'])).rejects.toMatchObject({ code: 2 })
   })
 })

@@ -5,10 +5,12 @@ import { bootstrapCommand } from './commands/bootstrap.ts'
 import { importCommand } from './commands/import.ts'
 import { overrideCommand } from './commands/override.ts'
 import { deregisterCommand, registerCommand } from './commands/register.ts'
-import { instancesCommand, servicesCommand, whyCommand } from './commands/services.ts'
+import { instancesCommand, servicesCommand } from './commands/services.ts'
+import { sinksCommand } from './commands/sinks.ts'
 import { statusCommand } from './commands/status.ts'
 import { syncCommand } from './commands/sync.ts'
 import { tokenCommand } from './commands/token.ts'
+import { whyUnhealthyCommand } from './commands/why-unhealthy.ts'
 import { CliError, exitCodes, type ExitCode } from './exit-code.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -43,12 +45,13 @@ export const runCli = async ({ argv, terminal }: CliOptions): Promise<ExitCode> 
     syncCommand,
     servicesCommand,
     instancesCommand,
-    whyCommand,
+    whyUnhealthyCommand,
     registerCommand,
     deregisterCommand,
     importCommand,
     overrideCommand,
     applyCommand,
+    sinksCommand,
     bootstrapCommand,
     tokenCommand,
   ]

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { verdicts } from '../../domain/verdict.ts'
-import type { InstanceDetailView, InstanceListView, ServiceListView } from '../../rest/schemas/instance.ts'
-import { instancePath, parseInstance, parseServiceName, type Run } from '../command-context.ts'
+import type { InstanceListView, ServiceListView } from '../../rest/schemas/instance.ts'
+import { parseServiceName, type Run } from '../command-context.ts'
 import { exitCodes } from '../exit-code.ts'
-import { ago, table } from '../table.ts'
+import { table } from '../table.ts'
 
 export const servicesText = ({ services }: ServiceListView): string =>
   table(
@@ -33,16 +33,18 @@ export const servicesCommand = (run: Run): Command => {
 export const instancesText = ({ instances }: InstanceListView): string =>
   table(
     ['instance', 'verdict', 'address', 'sidecar', 'version', 'weight', 'zone', 'revision'],
-    instances.map(({ id, verdict, address, port, sidecar, version, weight, locality, revision }) => [
-      id,
-      verdict,
-      hostPort({ host: address, port }),
-      sidecar === null ? '-' : `:${sidecar.port}`,
-      version ?? '-',
-      `${weight}`,
-      locality.zone === '' ? '-' : locality.zone,
-      `${revision}`,
-    ]),
+    instances.map(
+      ({ id, verdict, flapping, address, port, sidecar, version, weight, locality, revision }) => [
+        id,
+        flapping === null ? verdict : `${verdict} (flapping)`,
+        hostPort({ host: address, port }),
+        sidecar === null ? '-' : `:${sidecar.port}`,
+        version ?? '-',
+        `${weight}`,
+        locality.zone === '' ? '-' : locality.zone,
+        `${revision}`,
+      ],
+    ),
     'no instances',
   )
 
@@ -60,57 +62,6 @@ export const instancesCommand = (run: Run): Command => {
       )
       print(list, () => instancesText(list))
       return exitCodes.ok
-    }),
-  )
-}
-
-const decisive = { unhealthy: 'critical', degraded: 'warning', healthy: 'passing' } as const
-
-/** Why the verdict is what it is, in one sentence. */
-const reason = ({ verdict, override, evidence }: InstanceDetailView): string => {
-  if (override !== null) {
-    const words = override.reason === '' ? '' : `: ${override.reason}`
-    return `set by ${override.actor}${words}`
-  }
-  if (!(verdict in decisive)) return 'nobody has said anything about it that still holds'
-  const status = decisive[verdict as keyof typeof decisive]
-  const sources = evidence.filter(one => one.status === status).map(({ source }) => source)
-  return `${sources.join(', ')} ${sources.length === 1 ? 'says' : 'say'} ${status}`
-}
-
-export const whyText = (instance: InstanceDetailView, now: number): string => {
-  const { service, id, address, port, incarnation, revision, evidence, removeAt, freshness } = instance
-  return [
-    `${service}/${id} is ${instance.verdict.toUpperCase()}: ${reason(instance)}`,
-    `${hostPort({ host: address, port })}, incarnation ${incarnation}, last changed at revision ${revision}` +
-      (removeAt === null ? '' : `, to be removed at ${removeAt}`),
-    '',
-    table(
-      ['source', 'status', 'for', 'confirmed', 'by', 'valid until', 'seen'],
-      evidence.map(({ source, status, since, observedAt, observer, validUntil, output }) => [
-        source,
-        status,
-        ago(since, now),
-        `${freshness === 'log' ? 'at least ' : ''}${ago(observedAt, now)} ago`,
-        observer,
-        validUntil ?? 'replaced',
-        output,
-      ]),
-      'no evidence',
-    ),
-  ].join('\n')
-}
-
-/** `waymark why SERVICE/ID`: exit code 1 when the instance is unhealthy. */
-export const whyCommand = (run: Run): Command => {
-  const command = new Command('why')
-    .description('the verdict on an instance, and all evidence behind it')
-    .argument('<service/id>')
-  return command.action((instance: string) =>
-    run(command, async ({ api, print, terminal }) => {
-      const found = await api.get<InstanceDetailView>(instancePath(parseInstance(instance)))
-      print(found, () => whyText(found, terminal.clock.now()))
-      return found.verdict === 'unhealthy' ? exitCodes.finding : exitCodes.ok
     }),
   )
 }
