@@ -236,6 +236,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       feed: () => ({ ...feed.status(), revision: mesh.revision }),
       mesh: () => mesh.census(),
       checks: () => checks.status(),
+      traffic: () => traffic.status(),
       heartbeats: () => ({ pending: heartbeats.pending }),
       outbox: () => sinks.status(),
       modes: () => status.modes(),

@@ -65,6 +65,28 @@ export const instruments: Instruments = {
     gauge('waymark_checks_waiting', '{check}', 'Checks that are due and wait for a slot', c => c.waiting),
     gauge('waymark_checks_unwritten', '{status}', 'Changed statuses not in the log yet', c => c.unwritten),
   ],
+  traffic: [
+    gauge('waymark_traffic_windows', '{window}', 'Windows kept of services that fail', t => t.entries),
+    counter(
+      'waymark_traffic_evicted',
+      '{entry}',
+      'Reporters and services given up for want of room',
+      t => t.evicted,
+    ),
+    gauge(
+      'waymark_traffic_held',
+      '{instance}',
+      'Instances that passive health has ejected or tries again',
+      t => Object.entries(t.held).map(([phase, value]) => ({ labels: { phase }, value })),
+    ),
+    counter(
+      'waymark_traffic_ejections',
+      '{ejection}',
+      'Ejections that this replica decided',
+      t => t.ejections,
+    ),
+    gauge('waymark_traffic_spared', '{instance}', 'Instances that only the cap keeps', t => t.spared),
+  ],
   heartbeats: [
     gauge('waymark_heartbeats_pending', '{beat}', 'Heartbeats waiting for their flush', h => h.pending),
   ],

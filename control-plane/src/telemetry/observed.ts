@@ -49,6 +49,16 @@ export interface Observed {
     /** Changed statuses that are not in the log yet. */
     readonly unwritten: number
   }
+  /** Passive health. */
+  readonly traffic: {
+    /** Windows of load reports that are kept. */
+    readonly entries: number
+    readonly evicted: number
+    /** Instances of the mesh by phase. */
+    readonly held: Readonly<Record<'ejected' | 'trial' | 'readmitted', number>>
+    readonly ejections: number
+    readonly spared: number
+  }
   readonly heartbeats: {
     /** Beats that wait for the next flush now. */
     readonly pending: number

@@ -34,8 +34,20 @@ export class PartProducer implements MetricProducer {
 
   /** A part that fails or takes longer than 2 s is missing from the metrics and is one of the errors. */
   async collect(): Promise<CollectionResult> {
-    const { xds, loads, clientStatus, writes, feed, mesh, checks, heartbeats, outbox, modes, process } =
-      this.#observers
+    const {
+      xds,
+      loads,
+      clientStatus,
+      writes,
+      feed,
+      mesh,
+      checks,
+      traffic,
+      heartbeats,
+      outbox,
+      modes,
+      process,
+    } = this.#observers
     const parts = await Promise.allSettled([
       this.#read(xds, instruments.xds),
       this.#read(loads, instruments.loads),
@@ -44,6 +56,7 @@ export class PartProducer implements MetricProducer {
       this.#read(feed, instruments.feed),
       this.#read(mesh, instruments.mesh),
       this.#read(checks, instruments.checks),
+      this.#read(traffic, instruments.traffic),
       this.#read(heartbeats, instruments.heartbeats),
       this.#read(outbox, instruments.outbox),
       this.#read(modes, instruments.modes),

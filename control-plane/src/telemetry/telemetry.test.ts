@@ -67,6 +67,13 @@ const observers: Omit<Observers, 'process'> = {
     services: 1,
     instances: { healthy: 2, degraded: 0, unhealthy: 1, draining: 0, maintenance: 0, unknown: 0 },
   }),
+  traffic: () => ({
+    entries: 40,
+    evicted: 0,
+    held: { ejected: 2, trial: 1, readmitted: 0 },
+    ejections: 3,
+    spared: 1,
+  }),
   checks: () => ({
     targets: 6,
     probes: 70,
