@@ -13,6 +13,7 @@ import { createSinkManager } from './outbox/create-sink-manager.ts'
 import { Secrets } from './outbox/secrets.ts'
 import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
+import { AlignedClock } from './runtime/aligned-clock.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { Component } from './runtime/component.ts'
 import { reachableHost } from './runtime/reachable-host.ts'
@@ -79,7 +80,13 @@ const ownTraces = (tracing: Config['tracing']): TraceTarget | null =>
 
 /** Builds a replica. Starts nothing. */
 export const createApp = async (options: AppOptions): Promise<App> => {
-  const { config, clock, logger, random } = options
+  const { config, logger, random } = options
+  const clock = new AlignedClock({
+    machine: options.clock,
+    onStep: byMs => {
+      logger.warn({ byMs }, "the clock of this machine is wrong: Postgres's time is used")
+    },
+  })
   const common = { clock, logger, random }
   const replica = config.replicaId
   const connection = { url: config.databaseUrl, applicationName: `waymark-${replica}`.slice(0, 63) }
@@ -173,6 +180,9 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     roles,
     replica,
     addresses: () => addresses,
+    onTime: time => {
+      clock.align(time)
+    },
     checkPolicy: config.checkPolicy,
   })
   const acks = new AckExchange({

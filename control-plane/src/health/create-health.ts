@@ -29,6 +29,7 @@ export interface CreateHealthOptions {
   /** This replica's id. */
   readonly replica: string
   readonly addresses: MembershipOptions['addresses']
+  readonly onTime: MembershipOptions['onTime']
   readonly checkPolicy: AddressPolicy
   readonly clock: Clock
   readonly logger: Logger

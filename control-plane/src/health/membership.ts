@@ -1,3 +1,4 @@
+import type { SharedTime } from '../runtime/aligned-clock.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -9,6 +10,8 @@ export interface MembershipOptions {
   /** Where this replica's listeners are; asked anew for each announcement. */
   readonly addresses: () => { readonly http: string; readonly xds: string }
   readonly clock: Clock
+  /** Hears Postgres's time at each announcement. */
+  readonly onTime?: ((time: SharedTime) => void) | undefined
   readonly logger: Logger
   readonly intervalMs?: number
   /** A replica lives that was seen within this time, by Postgres's clock. */
@@ -57,9 +60,11 @@ export class Membership implements Component {
 
   /** Announces once and reads the others. Never rejects. */
   async step(): Promise<void> {
-    const { replicas, id, addresses, liveMs, logger } = this.#options
+    const { replicas, id, addresses, liveMs, clock, onTime, logger } = this.#options
     await this.#guarded(async () => {
-      await replicas.announce({ id, ...addresses() })
+      const askedAt = clock.monotonic()
+      const now = await replicas.announce({ id, ...addresses() })
+      onTime?.({ now, askedAt, answeredAt: clock.monotonic() })
       const live = await replicas.live(liveMs ?? 5_000)
       const before = this.liveIds
       this.#live = live

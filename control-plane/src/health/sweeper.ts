@@ -211,7 +211,7 @@ export class Sweeper implements Component {
   ): void {
     const { clock, logger } = this.#options
     const before = this.#last?.pausedSince ?? null
-    const pausedSince = preservation.active ? (before ?? clock.now()) : null
+    const pausedSince = preservation.active ? (before ?? now) : null
     if (pausedSince !== null && before === null) {
       logger.warn({ reason: preservation.reason }, 'expiry is paused')
     } else if (pausedSince === null && before !== null) {

@@ -23,16 +23,20 @@ export class ReplicaTable {
     this.#database = database
   }
 
-  /** Says that this replica lives, and forgets those that have been silent for long. */
-  async announce({ id, http, xds }: Pick<Replica, 'id' | 'http' | 'xds'>): Promise<void> {
-    await sql`
+  /** Says that this replica lives, and forgets those that have been silent for long. Resolves with Postgres's time (ms). */
+  async announce({ id, http, xds }: Pick<Replica, 'id' | 'http' | 'xds'>): Promise<number> {
+    const { rows } = await sql<{ readonly seen_at: Date }>`
       with forgotten as (
         delete from replica where seen_at < clock_timestamp() - ${forgetAfter}::interval and id <> ${id}
       )
       insert into replica (id, started_at, seen_at, http, xds)
       values (${id}, clock_timestamp(), clock_timestamp(), ${http}, ${xds})
       on conflict (id) do update
-        set seen_at = excluded.seen_at, http = excluded.http, xds = excluded.xds`.execute(this.#database)
+        set seen_at = excluded.seen_at, http = excluded.http, xds = excluded.xds
+      returning seen_at`.execute(this.#database)
+    const row = rows[0]
+    if (row === undefined) throw new Error('the announcement of a replica left no row')
+    return row.seen_at.getTime()
   }
 
   /** Those seen within `withinMs`, in order of their ids. */
