@@ -29,11 +29,22 @@ describe('readConfig', () => {
       allowedHosts: null,
       tracing: null,
       checkPolicy: new AddressPolicy(),
+      flapPolicy: { holdAt: 6, releaseBelow: 3, halfLifeMs: 120_000, maxHoldMs: 600_000 },
       retentionDays: 7,
       advertiseHost: null,
       loadReportSeconds: 30,
     })
     expect(() => readConfig({}, 'x')).toThrow('DATABASE_URL')
+  })
+
+  it('damps verdicts only by numbers that make sense', () => {
+    const flap = (environment: Record<string, string>) =>
+      readConfig({ DATABASE_URL: url, ...environment }, 'x').flapPolicy
+    expect(flap({ WAYMARK_FLAP_HOLD_AT: '0', WAYMARK_FLAP_RELEASE_BELOW: '9' })).toBeNull()
+    expect(flap({ WAYMARK_FLAP_HALF_LIFE_SECONDS: '30' })).toMatchObject({ holdAt: 6, halfLifeMs: 30_000 })
+    expect(problemsOf({ WAYMARK_FLAP_HOLD_AT: '3' })).toEqual(['WAYMARK_FLAP_RELEASE_BELOW'])
+    expect(problemsOf({ WAYMARK_FLAP_MAX_HOLD_SECONDS: '60' })).toEqual(['WAYMARK_FLAP_MAX_HOLD_SECONDS'])
+    expect(problemsOf({ WAYMARK_FLAP_HOLD_AT: 'six' })).toEqual(['WAYMARK_FLAP_HOLD_AT'])
   })
 
   it('reads addresses, also of IPv6', () => {

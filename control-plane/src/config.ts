@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { isAbsolute } from 'node:path'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
+import { defaultFlapPolicy, type FlapPolicy } from './domain/flapping.ts'
 import { AddressPolicy } from './health/checks/address-policy.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
 import type { TlsFiles } from './xds/transport/tls-material.ts'
@@ -50,6 +51,8 @@ export interface Config {
   readonly tracing: TracingConfig | null
   /** What active checks must not probe. */
   readonly checkPolicy: AddressPolicy
+  /** When verdicts that keep changing are held; null: never. */
+  readonly flapPolicy: FlapPolicy | null
   /** How long changes stay in the log (days). */
   readonly retentionDays: number
   /** Where other replicas reach this one's REST; null: where it listens, see runtime/reachable-host.ts. */
@@ -170,6 +173,30 @@ class Reader {
     }
   }
 
+  /** null: verdicts are not damped. */
+  flapPolicy(): FlapPolicy | null {
+    const { holdAt, releaseBelow, halfLifeMs, maxHoldMs } = defaultFlapPolicy
+    const number = (name: string, fallback: number, min: number, max: number): number =>
+      this.number(`WAYMARK_FLAP_${name}`, { fallback, min, max })
+    const policy = {
+      holdAt: number('HOLD_AT', holdAt, 0, 100),
+      releaseBelow: number('RELEASE_BELOW', releaseBelow, 0.1, 100),
+      halfLifeMs: number('HALF_LIFE_SECONDS', halfLifeMs / 1_000, 1, 86_400) * 1_000,
+      maxHoldMs: number('MAX_HOLD_SECONDS', maxHoldMs / 1_000, 1, 86_400) * 1_000,
+    }
+    if (policy.holdAt === 0) return null
+    const reachable = policy.releaseBelow * 2 ** (policy.maxHoldMs / policy.halfLifeMs)
+    if (policy.releaseBelow >= policy.holdAt)
+      this.wrong('WAYMARK_FLAP_RELEASE_BELOW', 'is not below WAYMARK_FLAP_HOLD_AT', 'a smaller number')
+    else if (policy.holdAt > reachable)
+      this.wrong(
+        'WAYMARK_FLAP_MAX_HOLD_SECONDS',
+        'is too short for a penalty to reach the hold',
+        'a longer time',
+      )
+    return policy
+  }
+
   xdsSecurity(listen: ListenAddress): XdsSecurity {
     const certificate = this.text('WAYMARK_XDS_TLS_CERT')
     const key = this.text('WAYMARK_XDS_TLS_KEY')
@@ -261,6 +288,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     allowedHosts: reader.list('WAYMARK_ALLOWED_HOSTS'),
     tracing: reader.tracing(),
     checkPolicy: reader.checkPolicy(),
+    flapPolicy: reader.flapPolicy(),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
     advertiseHost: reader.text('WAYMARK_ADVERTISE_HOST') ?? null,
     // Every report carries 60 KB of node: more often than every 10 s is not worth its bytes.
