@@ -108,6 +108,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     },
   })
   const registry = new Registry({
+    flapPolicy: config.flapPolicy,
     submit: write =>
       telemetry.withSpan(
         {
