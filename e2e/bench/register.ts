@@ -1,20 +1,33 @@
 import pg from 'pg'
-import type { BenchOptions } from './bench-options.ts'
+import { progress, type BenchOptions } from './bench-options.ts'
 import { HttpClient } from './http-client.ts'
-import { withRig } from './rig.ts'
+import { postLines } from './post-lines.ts'
+import { withRig, type Rig } from './rig.ts'
+import { processCpuMs } from './server-figures.ts'
 import { figure, median } from './statistics.ts'
 import { renderRows } from './table.ts'
 
 const clients = 64
+const services = 1_000
+/** Lines of one request, and requests at the same time. */
+const batchLines = 10_000
+const batches = 2
 
-const registration = (index: number): string =>
-  JSON.stringify({
-    address: `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`,
-    port: 8080,
-    version: 'v1',
-    metadata: { team: 'core' },
-    locality: { region: 'eu-1', zone: 'eu-1a' },
-  })
+const address = (index: number): string => `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
+
+const registration = (index: number) => ({
+  address: address(index),
+  port: 8080,
+  version: 'v1',
+  metadata: { team: 'core' },
+  locality: { region: 'eu-1', zone: 'eu-1a' },
+})
+
+interface Rate {
+  readonly perSecond: number
+  /** User and system time of the control plane (us). */
+  readonly cpuUs: number
+}
 
 /** Commits of one row of 500 bytes on one connection, one after the other. */
 const raw = async (client: pg.Client, roundMs: number): Promise<number> => {
@@ -30,6 +43,15 @@ const raw = async (client: pg.Client, roundMs: number): Promise<number> => {
   return commits / ((performance.now() - started) / 1_000)
 }
 
+const rate = async (rig: Rig, work: () => Promise<number>): Promise<Rate> => {
+  const pid = rig.pid()
+  const cpu = processCpuMs(pid)
+  const started = performance.now()
+  const done = await work()
+  const seconds = (performance.now() - started) / 1_000
+  return { perSecond: done / seconds, cpuUs: ((processCpuMs(pid) - cpu) * 1_000) / done }
+}
+
 /** Registrations of new instances, each client waiting for its answer before its next one. */
 const register = async (
   connections: readonly HttpClient[],
@@ -38,65 +60,112 @@ const register = async (
 ): Promise<number> => {
   const started = performance.now()
   let next = offset
-  let done = 0
   await Promise.all(
     connections.map(async connection => {
       while (performance.now() - started < roundMs) {
         const index = next++
-        const path = `/api/v1/services/svc-${index % 50}/instances/i-${index}`
-        const status = await connection.send('PUT', path, registration(index))
+        const path = `/api/v1/services/svc-${index % services}/instances/r-${index}`
+        const status = await connection.send('PUT', path, JSON.stringify(registration(index)))
         if (status !== 201) throw new Error(`a registration was answered with ${status}`)
-        done += 1
       }
     }),
   )
-  return done / ((performance.now() - started) / 1_000)
+  return next - offset
 }
 
-/** Registrations per second, in turn with raw commits of the same Postgres. */
-export const registrations = ({ small }: BenchOptions): Promise<string> =>
-  withRig({}, async ({ mesh, databaseUrl }) => {
-    const rounds = small ? 2 : 5
-    const roundMs = small ? 1_000 : 4_000
-    const client = new pg.Client({ connectionString: databaseUrl })
-    await client.connect()
-    await client.query('create table bench_raw (id bigserial primary key, payload jsonb not null)')
-    const connections = await Promise.all(
-      Array.from({ length: clients }, () => HttpClient.open(mesh.api.url)),
-    )
-    const rows: string[][] = []
-    const results: { raw: number; waymark: number }[] = []
-    for (let round = 0; round <= rounds; round += 1) {
-      const result = {
-        raw: await raw(client, roundMs),
-        waymark: await register(connections, round * 1_000_000, roundMs),
+/** Batches of new instances, several at once; resolves with their lines. */
+const bulk = async (url: string, offset: number, perRequest: number): Promise<number> => {
+  const results = await Promise.all(
+    Array.from({ length: batches }, (_, request) => {
+      const lines = Array.from({ length: perRequest }, (__, line) => {
+        const index = offset + request * perRequest + line
+        return JSON.stringify({
+          service: `svc-${index % services}`,
+          id: `b-${index}`,
+          ...registration(index),
+        })
+      })
+      return postLines(`${url}/api/v1/instances:batch`, lines)
+    }),
+  )
+  const created = results.reduce((sum, text) => sum + (text.match(/"status":201/g)?.length ?? 0), 0)
+  if (created !== batches * perRequest) throw new Error(`of a batch only ${created} were registered`)
+  return created
+}
+
+interface Measured {
+  readonly raw: number
+  readonly single: Rate
+  readonly bulk: Rate
+}
+
+const measure = (instances: number, { small, profile }: BenchOptions): Promise<readonly Measured[]> =>
+  withRig(
+    {
+      ...(instances === 0 ? {} : { load: { instances, services } }),
+      ...(profile ? { profile: { window: { from: 0, to: Number.POSITIVE_INFINITY } } } : {}),
+    },
+    async rig => {
+      const rounds = small ? 2 : 5
+      const roundMs = small ? 1_000 : 2_000
+      const perRequest = small ? 2_000 : batchLines
+      const client = new pg.Client({ connectionString: rig.databaseUrl })
+      await client.connect()
+      await client.query('create table bench_raw (id bigserial primary key, payload jsonb not null)')
+      const connections = await Promise.all(
+        Array.from({ length: clients }, () => HttpClient.open(rig.restUrl)),
+      )
+      const results: Measured[] = []
+      for (let round = 0; round <= rounds; round += 1) {
+        progress(`${instances} instances, round ${round} of ${rounds}`)
+        const offset = round * 1_000_000
+        const result = {
+          raw: await raw(client, roundMs),
+          single: await rate(rig, () => register(connections, offset, roundMs)),
+          bulk: await rate(rig, () => bulk(rig.restUrl, offset, perRequest)),
+        }
+        // The first one is the warm-up.
+        if (round > 0) results.push(result)
       }
-      const name = round === 0 ? 'warm-up' : `round ${round}`
-      rows.push([
-        name,
-        figure(result.raw),
-        figure(result.waymark),
-        `${(result.waymark / result.raw).toFixed(2)}x`,
-      ])
-      if (round > 0) results.push(result)
-    }
-    for (const connection of connections) connection.close()
-    const { rows: synced } = await client.query<{ fsync: string }>('show fsync')
-    await client.end()
-    const ratio = median(results.map(({ raw: commits, waymark }) => waymark / commits))
-    rows.push([
-      'median',
+      for (const connection of connections) connection.close()
+      await client.end()
+      return results
+    },
+  )
+
+/** Registrations per second, one a request and in batches, in turn with raw commits of the same Postgres. */
+export const registrations = async (options: BenchOptions): Promise<string> => {
+  const rows: string[][] = []
+  for (const instances of [0, options.small ? 5_000 : 100_000]) {
+    const results = await measure(instances, options)
+    const row = (what: string, rates: readonly Rate[]): string[] => [
+      figure(instances),
+      what,
       figure(median(results.map(({ raw: commits }) => commits))),
-      figure(median(results.map(({ waymark }) => waymark))),
-      `${ratio.toFixed(2)}x`,
-    ])
-    return renderRows(
-      [
-        `per second (fsync ${synced[0]?.fsync ?? '?'})`,
-        'raw commits, 1 connection',
-        `registrations, ${clients} clients`,
-        'ratio',
-      ],
-      rows,
+      figure(median(rates.map(({ perSecond }) => perSecond))),
+      `${median(rates.map(({ perSecond }, index) => perSecond / (results[index]?.raw ?? Number.NaN))).toFixed(2)}x`,
+      figure(median(rates.map(({ cpuUs }) => cpuUs))),
+    ]
+    rows.push(
+      row(
+        `one a request, ${clients} clients`,
+        results.map(({ single }) => single),
+      ),
+      row(
+        `in ${batches} batches at a time`,
+        results.map(({ bulk: many }) => many),
+      ),
     )
-  })
+  }
+  return renderRows(
+    [
+      'instances before',
+      'registrations of new instances (medians)',
+      'raw commits/s, 1 connection',
+      'registrations/s',
+      'ratio',
+      'CPU us each',
+    ],
+    rows,
+  )
+}

@@ -1,10 +1,11 @@
 import { parseDuration } from '@waymark/sidecar-config/model/duration.ts'
+import type { FastifySchemaCompiler } from 'fastify'
 import { WaymarkError } from '../../domain/errors.ts'
 import type { Registry, WriteContext } from '../../registry/registry.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
 import { toProblem, toWaymarkError } from '../problem.ts'
 import { DeregisterLine, RegisterLine, type BatchResultView } from '../schemas/batch.ts'
-import { createValidatorCompiler, findUnstorable } from '../validation.ts'
+import { findUnstorable } from '../validation.ts'
 import type { NdjsonLine } from './ndjson-lines.ts'
 
 /** Returns what fits its schema, throws what does not. */
@@ -15,16 +16,22 @@ const drainMax = 24 * 3_600_000
 const wrong = (detail: string, field: { pointer: string; detail: string; accepted: string }): WaymarkError =>
   new WaymarkError('invalid_request', detail, { fields: [field] })
 
+interface LineWriterOptions {
+  readonly registry: Pick<Registry, 'register' | 'deregister'>
+  /** Of validation.ts. */
+  readonly compile: FastifySchemaCompiler<object>
+}
+
 /** Does what the lines of a batch say, each on its own: a line that is wrong, or refused, leaves the others alone. */
 export class LineWriter {
   readonly #registry: Pick<Registry, 'register' | 'deregister'>
   readonly #checkRegister: Check
   readonly #checkDeregister: Check
 
-  constructor(registry: Pick<Registry, 'register' | 'deregister'>) {
+  constructor({ registry, compile }: LineWriterOptions) {
     this.#registry = registry
-    this.#checkRegister = checkOf(RegisterLine)
-    this.#checkDeregister = checkOf(DeregisterLine)
+    this.#checkRegister = checkOf(RegisterLine, compile)
+    this.#checkDeregister = checkOf(DeregisterLine, compile)
   }
 
   /** Never rejects. `request` names the batch in problems. */
@@ -95,8 +102,8 @@ const parseLine = (text: string): unknown => {
 const isDeregister = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && 'op' in value && value.op === 'deregister'
 
-const checkOf = (schema: object): Check => {
-  const validate = createValidatorCompiler()({ schema, httpPart: 'body', method: 'POST', url: '' })
+const checkOf = (schema: object, compile: FastifySchemaCompiler<object>): Check => {
+  const validate = compile({ schema, httpPart: 'body', method: 'POST', url: '' })
   return value => {
     // What the compiler in validation.ts returns.
     const result = validate(value) as { readonly value: unknown } | { readonly error: Error }

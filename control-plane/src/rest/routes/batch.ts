@@ -29,14 +29,16 @@ const defaultBatchLimits: BatchLimits = {
 }
 
 /** Lines are checked one by one, where a schema of the whole body has nothing to say. */
-const exceptBody = (): FastifySchemaCompiler<object> => {
-  const compile = createValidatorCompiler()
-  return route => (route.httpPart === 'body' ? (value: unknown) => ({ value }) : compile(route))
-}
+const exceptBody =
+  (compile: FastifySchemaCompiler<object>): FastifySchemaCompiler<object> =>
+  route =>
+    route.httpPart === 'body' ? (value: unknown) => ({ value }) : compile(route)
 
 /** `POST /instances:batch`: registrations and deregistrations, one a line, each a write of its own. */
 export const batchRoutes = (app: RestApp, context: RestContext, limits = defaultBatchLimits): void => {
-  const writer = new LineWriter(context.registry)
+  const compile: FastifySchemaCompiler<object> = app.validatorCompiler ?? createValidatorCompiler()
+  // Compiling its schemas takes as long as that of many routes: not before somebody needs it.
+  let writer: LineWriter | undefined
   let running = 0
 
   /** Reads, writes and answers at once: a reader that is slow slows down its own reading only. */
@@ -45,13 +47,15 @@ export const batchRoutes = (app: RestApp, context: RestContext, limits = default
     write: WriteContext,
     request: string,
   ): AsyncGenerator<string> {
+    const { registry } = context
+    const lineWriter = (writer ??= new LineWriter({ registry, compile }))
     const window = new OrderedWindow<BatchResultView>(limits.window)
     const reading = async (): Promise<void> => {
       try {
         for await (const lines of ndjsonLines(body, limits)) {
           for (const line of lines) {
             if (window.abandoned) return
-            await window.add(writer.write(line, write, request))
+            await window.add(lineWriter.write(line, write, request))
           }
         }
       } catch (error) {
@@ -82,7 +86,7 @@ export const batchRoutes = (app: RestApp, context: RestContext, limits = default
   app.post(
     '/instances::batch',
     {
-      validatorCompiler: exceptBody(),
+      validatorCompiler: exceptBody(compile),
       schema: {
         tags: ['instances'],
         summary:
