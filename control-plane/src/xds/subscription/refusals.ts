@@ -115,6 +115,8 @@ export class Refusals {
 
 /** Whether the name stands in the text as a word of its own: Envoy names the clusters that it refuses. */
 export function mentions(text: string, name: string): boolean {
+  // An empty name would be found at the end again and again.
+  if (name === '') return false
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
     const around = `${text[at - 1] ?? ' '}${text[at + name.length] ?? ' '}`
     if (!/[\w/-]/.test(around)) return true

@@ -1,11 +1,12 @@
 import {
   DeltaDiscoveryRequest,
   DeltaDiscoveryResponse,
+  DiscoveryRequest,
 } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { XdsCounters } from '../counters.ts'
-import { decodeDeltaRequest } from './decode-request.ts'
+import { decodeDeltaRequest, decodeSotwRequest, maxWords } from './decode-request.ts'
 import type { XdsResource } from '../port.ts'
 import { deltaWire } from '../push/encode-response.ts'
 import { ResponseEncoder } from '../push/response-encoder.ts'
@@ -166,4 +167,13 @@ test('X7 X22 a resource goes out with its aliases, without a body, and with a TT
     resources: [{ ...expected, ttl: undefined }],
   })
   expect(decode(true).resources).toMatchObject([{ ...expected, ttl: { seconds: 1, nanos: 500_000_000 } }])
+})
+
+test('the words of a refusal are cut, and not refused', () => {
+  const errorDetail = { code: 13, message: 'w'.repeat(maxWords + 1) }
+  const delta = DeltaDiscoveryRequest.encode(DeltaDiscoveryRequest.fromPartial({ errorDetail }))
+  const sotw = DiscoveryRequest.encode(DiscoveryRequest.fromPartial({ errorDetail }))
+  const error = 'w'.repeat(maxWords)
+  expect(decodeDeltaRequest(delta.finish(), limits)).toMatchObject({ error })
+  expect(decodeSotwRequest(sotw.finish(), limits)).toMatchObject({ error })
 })

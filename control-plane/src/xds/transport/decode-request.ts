@@ -46,6 +46,9 @@ class TooLargeError extends Error {
 /** Longer than any name that a library or Envoy makes: URLs with parameters are the longest. */
 const maxNameLength = 2_048
 
+/** Why a client refuses a response: Envoy names every cluster that it refuses. What is longer is cut, not refused. */
+export const maxWords = 16_384
+
 /** Reads the names of one request. Throws TooLargeError for what is beyond a limit. */
 class NameReader {
   readonly #max: number
@@ -88,7 +91,7 @@ function decodeDelta(reader: BinaryReader, names: NameReader): DeltaRequest {
     else if (field === 4) (unsubscribe ??= []).push(names.next(reader))
     else if (field === 5) versionEntry(reader, names, (versions ??= new Map<string, string>()))
     else if (field === 6) nonce = reader.string()
-    else if (field === 7) error = Status.decode(reader, reader.uint32()).message
+    else if (field === 7) error = words(reader)
     else return false
     return true
   })
@@ -116,12 +119,15 @@ function decodeSotw(reader: BinaryReader, limited: NameReader): SotwRequest {
     else if (field === 3) (names ??= []).push(limited.next(reader))
     else if (field === 4) typeUrl = limited.short(reader.string())
     else if (field === 5) nonce = reader.string()
-    else if (field === 6) error = Status.decode(reader, reader.uint32()).message
+    else if (field === 6) error = words(reader)
     else return false
     return true
   })
   return { node, typeUrl, names: names ?? nothing, version, nonce, error }
 }
+
+const words = (reader: BinaryReader): string =>
+  Status.decode(reader, reader.uint32()).message.slice(0, maxWords)
 
 function versionEntry(reader: BinaryReader, names: NameReader, versions: Map<string, string>): void {
   names.count()
