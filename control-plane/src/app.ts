@@ -10,6 +10,7 @@ import { MeshSource } from './resources/mesh-source.ts'
 import { AckExchange } from './resources/ack-exchange.ts'
 import { SidecarReporter } from './resources/sidecar-reporter.ts'
 import { createSinkManager } from './outbox/create-sink-manager.ts'
+import { SinkControl } from './outbox/sink-control.ts'
 import { Secrets } from './outbox/secrets.ts'
 import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
@@ -274,6 +275,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicas: () => membership.live,
     acks,
     status,
+    sinks: new SinkControl({ manager: sinks, table: sinkTable }),
     replicaId: replica,
     ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),
     metrics: () => telemetry.metricsText(),

@@ -1,18 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Writable } from 'node:stream'
 import type { EventAttributes } from '../src/outbox/cloud-event.ts'
-import { createSinkManager, type PublisherTuning } from '../src/outbox/create-sink-manager.ts'
-import { Secrets } from '../src/outbox/secrets.ts'
-import { systemClock } from '../src/runtime/clock.ts'
-import { silentLogger } from '../src/runtime/logger.ts'
-import { OutboxLog } from '../src/store/outbox-log.ts'
-import { OutboxTable } from '../src/store/outbox-table.ts'
-import { RoleTable } from '../src/store/role-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
+import { createTestSinks } from './support/sinks.ts'
 import { context, instanceSpec } from './support/specs.ts'
-
-const tuning: PublisherTuning = { ttlMs: 600, retryMs: 50, pollMs: 50, maxBackoffMs: 50 }
 
 type CloudEvent = EventAttributes & { readonly data: unknown }
 
@@ -56,22 +48,10 @@ describe('publishers of two replicas on one Postgres', () => {
   })
 
   const publish = (owner: string, stdout: Writable) => {
-    const manager = createSinkManager({
-      sinks: [{ kind: 'stdout', name: 'out', start: 'oldest' }],
-      documents: () => [],
-      forget: () => Promise.resolve([]),
-      log: new OutboxLog(database.database),
-      outbox: new OutboxTable(database.database),
-      roles: new RoleTable(database.database),
+    const { manager } = createTestSinks(database, replica, {
       owner,
       stdout,
-      secrets: new Secrets({ directory: null, environment: {} }),
-      filesDirectory: null,
-      allowsAddress: () => true,
-      clock: systemClock,
-      logger: silentLogger,
-      random: Math.random,
-      tuning,
+      sinks: [{ kind: 'stdout', name: 'out', start: 'oldest' }],
     })
     const abort = new AbortController()
     const ended = manager.start(abort.signal)

@@ -11,6 +11,7 @@ import { silentLogger } from '../src/runtime/logger.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { startRest, type RestRequest, type TestRest } from './support/rest.ts'
+import { createTestSinks } from './support/sinks.ts'
 import { sidecarEntry } from './support/sidecar-entry.ts'
 
 let test: TestDatabase
@@ -352,6 +353,24 @@ describe('broken HTTP on the wire', () => {
     expect(problemOf(await exchange(wire.app, 'GET /healthz HTTP/1.1\r\nhost: local')).code).toBe(
       'request_timeout',
     )
+  })
+})
+
+describe('sinks', () => {
+  it('that are not there, nor what they could have parked, nor their events', async () => {
+    expect(await codeOf('GET', '/sinks/nobody')).toBe('sink_not_found')
+    expect(await codeOf('POST', '/sinks/nobody/pause')).toBe('sink_not_found')
+    expect(await codeOf('GET', '/events/schemas/instance.nothing')).toBe('event_type_not_found')
+    const { control, manager } = createTestSinks(test, rest.replica, {
+      sinks: [{ kind: 'stdout', name: 'out', start: 'now' }],
+    })
+    const abort = new AbortController()
+    const ended = manager.start(abort.signal)
+    const started = await other({ sinks: control })
+    const id = '00000000-0000-7000-8000-000000000000'
+    expect(await codeOf('DELETE', `/sinks/out/parked/${id}`, {}, started)).toBe('parked_event_not_found')
+    abort.abort()
+    await ended
   })
 })
 

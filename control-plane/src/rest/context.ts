@@ -19,6 +19,7 @@ import type {
 } from './ports.ts'
 import type { StateReads } from './read/state-reads.ts'
 import type { ReadGate } from './read-gate.ts'
+import type { SinkPort } from './sink-port.ts'
 
 export type RestApp = FastifyInstance<
   Server,
@@ -42,6 +43,7 @@ export interface RestParts {
   readonly replicas: ReplicaReader
   readonly acks: RevisionAcks
   readonly status: StatusReader
+  readonly sinks: SinkPort
   readonly logger: Logger
   readonly clock: Clock
 }

@@ -11,6 +11,7 @@ import { namedProblemSchemas } from './schemas/problem.ts'
 import { namedRevisionSidecarsSchemas } from './schemas/revision-sidecars.ts'
 import { namedSidecarSchemas } from './schemas/sidecar.ts'
 import { namedSidecarConfigSchemas } from './schemas/sidecar-config.ts'
+import { namedSinkSchemas } from './schemas/sink.ts'
 import { namedStatusSchemas } from './schemas/status.ts'
 
 const schemas = [
@@ -23,6 +24,7 @@ const schemas = [
   ...namedSidecarSchemas,
   ...namedSidecarConfigSchemas,
   ...namedLoadSchemas,
+  ...namedSinkSchemas,
   ...namedStatusSchemas,
   ...namedProblemSchemas,
 ]
@@ -46,6 +48,7 @@ export const describeApi = async (app: RestApp): Promise<void> => {
         { name: 'documents', description: 'desired traffic behaviour' },
         { name: 'log', description: 'every change in order' },
         { name: 'sidecars', description: 'what each Envoy has' },
+        { name: 'sinks', description: 'where changes are published, and how far each is' },
         { name: 'status' },
         { name: 'shorthand', description: 'four verbs for those who want no more' },
         { name: 'probes' },

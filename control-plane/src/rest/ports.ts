@@ -132,6 +132,9 @@ export interface SinkReport {
   readonly revision: Revision
   /** Revisions of the log that wait for this sink. */
   readonly lag: number
+  /** How long the oldest of them has (ms). */
+  readonly lagMs: number
+  readonly paused: object | null
   /** Events set aside after their last attempt. */
   readonly parked: number
   /** Why the last delivery failed; null: it did not. */

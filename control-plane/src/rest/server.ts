@@ -23,6 +23,7 @@ import { serviceRoutes } from './routes/services.ts'
 import { shorthandRoutes } from './routes/shorthand.ts'
 import { sidecarConfigRoutes } from './routes/sidecar-config.ts'
 import { sidecarRoutes } from './routes/sidecars.ts'
+import { sinkRoutes } from './routes/sinks.ts'
 import { statusRoutes } from './routes/status.ts'
 import { watchRoutes } from './routes/watch.ts'
 import { createValidatorCompiler } from './validation.ts'
@@ -150,6 +151,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       sidecarConfigRoutes(scope, context, peers)
       loadRoutes(scope, context, peers)
       revisionRoutes(scope, context)
+      sinkRoutes(scope, context)
       statusRoutes(scope, context, watches)
       done()
     },

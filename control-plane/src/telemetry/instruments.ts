@@ -94,6 +94,15 @@ export const instruments: Instruments = {
     gauge('waymark_outbox_lag', '{revision}', 'Revisions that wait for a sink', sinks =>
       sinks.map(({ sink, lag }) => ({ labels: { sink }, value: lag })),
     ),
+    gauge('waymark_outbox_lag_seconds', 's', 'How long the oldest revision has waited for a sink', sinks =>
+      sinks.map(({ sink, lagMs }) => ({ labels: { sink }, value: lagMs / 1_000 })),
+    ),
+    gauge('waymark_outbox_failing', '1', '1 while a sink takes nothing, else 0', sinks =>
+      sinks.map(({ sink, error }) => ({ labels: { sink }, value: error === null ? 0 : 1 })),
+    ),
+    gauge('waymark_outbox_paused', '1', '1 while a sink is paused, else 0', sinks =>
+      sinks.map(({ sink, paused }) => ({ labels: { sink }, value: paused === null ? 0 : 1 })),
+    ),
     gauge('waymark_outbox_parked', '{event}', 'Events set aside after their last attempt', sinks =>
       sinks.map(({ sink, parked }) => ({ labels: { sink }, value: parked })),
     ),

@@ -66,7 +66,10 @@ export interface Observed {
   readonly outbox: readonly {
     readonly sink: string
     readonly lag: number
+    readonly lagMs: number
     readonly parked: number
+    readonly paused: object | null
+    readonly error: string | null
   }[]
   readonly modes: readonly ModeState[]
   readonly process: {

@@ -84,7 +84,8 @@ const observers: Omit<Observers, 'process'> = {
     lateness: { bounds: [0.1], counts: [3, 4], sum: 5 },
   }),
   heartbeats: () => ({ pending: 11 }),
-  outbox: () => Promise.resolve([{ sink: 'audit', lag: 5, parked: 1 }]),
+  outbox: () =>
+    Promise.resolve([{ sink: 'audit', lag: 5, lagMs: 1_500, parked: 1, paused: null, error: null }]),
   modes: () => [
     { capability: 'register', mode: 'floor', since: '2026-01-01T00:00:00Z', evidence: 'x', endsWhen: 'y' },
   ],
@@ -146,7 +147,10 @@ test('a scrape reads the parts anew, also for totals', async () => {
 test('a part that fails is missing and logged; the others are not touched', async () => {
   const warnings: object[] = []
   let fails = false
-  const outbox = () => (fails ? Promise.reject(new Error('no database')) : [{ sink: 'a', lag: 1, parked: 0 }])
+  const outbox = () =>
+    fails
+      ? Promise.reject(new Error('no database'))
+      : [{ sink: 'a', lag: 1, lagMs: 0, parked: 0, paused: null, error: null }]
   const subject = telemetry({ outbox }, warnings)
   expect(await subject.metricsText()).toContain('waymark_outbox_lag{sink="a"} 1')
   fails = true

@@ -11,6 +11,7 @@ import { ApiChecker, type ApiDescription } from './api-checker.ts'
 import type { TestDatabase } from './database.ts'
 import { createHeartbeats } from './health.ts'
 import { startReplica, type TestReplica } from './replica.ts'
+import { testSinks } from './sinks.ts'
 
 interface RestAnswer<T = unknown> {
   readonly status: number
@@ -84,6 +85,7 @@ export const startRest = async (
       status: () =>
         Promise.resolve({ ...noStatus, revision: replica.mesh.revision, head: replica.mesh.revision }),
     },
+    sinks: testSinks(test, replica),
     logger: silentLogger,
     clock: systemClock,
     replicaId: 'replica-1',

@@ -15,6 +15,7 @@ import {
 import { problems } from '../schemas/problem.ts'
 import { AckedQuery, Removed } from '../schemas/revision-sidecars.ts'
 import { documentView } from '../views.ts'
+import type { SinkPort } from '../sink-port.ts'
 import { writeContext } from '../write-context.ts'
 
 type Ref = Static<typeof DocumentParams>
@@ -45,9 +46,18 @@ const completeSpec = ({ kind, name }: Ref, spec: unknown): unknown => {
   throw new WaymarkError(inPath ? 'invalid_request' : 'invalid_document', detail, { fields })
 }
 
+/** A name may belong to the configuration, and there may be too many. */
+const checkSink = ({ name }: Ref, sinks: SinkPort): void => {
+  const refusal = sinks.refuses(name)
+  if (refusal === null) return
+  throw new WaymarkError('invalid_document', `EventSink/${name}: ${refusal}`, {
+    fields: [{ pointer: '{name}', detail: refusal, accepted: 'another name, or one sink less' }],
+  })
+}
+
 /** What changes documents: below `/documents`. */
 export const documentRoutes = (app: RestApp, context: RestContext): void => {
-  const { registry, limits } = context
+  const { registry, sinks, limits } = context
   const tags = ['documents']
   const path = '/documents/:kind/:name'
 
@@ -79,6 +89,7 @@ export const documentRoutes = (app: RestApp, context: RestContext): void => {
       const { params, query, body, headers } = request
       checkIdentity(params, body)
       const spec = completeSpec(params, body.spec)
+      if (params.kind === 'EventSink') checkSink(params, sinks)
       const ifMatch = preconditionOf(headers)
       const { committed, acked } = await ackedWrite(
         { context, query, reply, unchanged: ({ document: { revision } }) => revision },

@@ -50,7 +50,13 @@ const readRoutes = (app: RestApp, context: RestContext): void => {
   const { sinks } = context
   app.get(
     '/sinks',
-    { schema: { tags, summary: 'Every sink with its lag', response: { 200: SinkList, ...problems('internal') } } },
+    {
+      schema: {
+        tags,
+        summary: 'Every sink with its lag',
+        response: { 200: SinkList, ...problems('internal') },
+      },
+    },
     (_request, reply) => {
       stampRead(reply, context)
       return { sinks: sinks.list().map(sinkView) }
@@ -87,12 +93,16 @@ const wishRoutes = (app: RestApp, context: RestContext): void => {
       return sinkView(sinks.get(sink))
     },
   )
-  app.post('/sinks/:sink/resume', { schema: { ...schema, summary: 'Go on delivering' } }, async (request, reply) => {
-    const { sink } = request.params
-    await sinks.resume(sink)
-    stampRead(reply, context)
-    return sinkView(sinks.get(sink))
-  })
+  app.post(
+    '/sinks/:sink/resume',
+    { schema: { ...schema, summary: 'Go on delivering' } },
+    async (request, reply) => {
+      const { sink } = request.params
+      await sinks.resume(sink)
+      stampRead(reply, context)
+      return sinkView(sinks.get(sink))
+    },
+  )
   app.post(
     '/sinks/:sink/replay',
     {
@@ -143,13 +153,13 @@ const parkedRoutes = (app: RestApp, context: RestContext): void => {
         tags,
         summary: 'Try parked events now, the oldest of each aggregate first',
         params: SinkParams,
-        response: { 202: noBody('they are tried'), ...problems(...stored) },
+        response: { 204: noBody('they are tried'), ...problems(...stored) },
       },
     },
     async (request, reply) => {
       await sinks.retryParked(request.params.sink)
       stampRead(reply, context)
-      void reply.code(202)
+      void reply.code(204)
       return null
     },
   )
@@ -186,7 +196,10 @@ const schemaRoutes = (app: RestApp, context: RestContext): void => {
     (_request, reply) => {
       stampRead(reply, context)
       return {
-        types: sinks.eventTypes.map(type => ({ type: `io.waymark.${type}`, schema: sinks.eventSchema(type) })),
+        types: sinks.eventTypes.map(type => ({
+          type: `io.waymark.${type}`,
+          schema: sinks.eventSchema(type),
+        })),
       }
     },
   )

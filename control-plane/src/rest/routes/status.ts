@@ -30,7 +30,10 @@ export const statusRoutes = (app: RestApp, context: RestContext, watches: WatchH
         streams: report.streams,
         watchers: watches.counts(),
         replicas: report.replicas?.map(replica => ({ ...replica })) ?? null,
-        sinks: report.sinks?.map(sink => ({ ...sink })) ?? null,
+        sinks:
+          report.sinks?.map(({ sink, revision, lag, lagMs, parked, paused, error }) => ({
+            ...{ sink, revision, lag, lagMs: Math.round(lagMs), parked, paused: paused !== null, error },
+          })) ?? null,
         selfPreservation: report.selfPreservation,
       }
     },
