@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
+import { MeshState } from '../src/mesh/mesh-state.ts'
 import { Registry } from '../src/registry/registry.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
 import { Sequencer } from '../src/store/sequencer.ts'
@@ -158,9 +159,10 @@ describe('the revision log', () => {
     const revisions = answers.map(({ revision }) => revision).sort((a, b) => a - b)
     expect(revisions).toEqual(Array.from({ length: 200 }, (_, index) => before + 1 + index))
     await caughtUp()
-    const fresh = await one.log.readSnapshot()
-    expect(one.mesh.snapshot()).toEqual(fresh)
-    expect(two.mesh.snapshot()).toEqual(fresh)
+    const fresh = new MeshState()
+    fresh.load(await one.log.readSnapshot())
+    expect(one.mesh.snapshot()).toEqual(fresh.snapshot())
+    expect(two.mesh.snapshot()).toEqual(fresh.snapshot())
     expect((await log()).map(set => set.revision)).toEqual(
       Array.from({ length: one.mesh.revision }, (_, index) => index + 1),
     )

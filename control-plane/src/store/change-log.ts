@@ -5,7 +5,8 @@ import type { MeshSnapshot } from '../domain/snapshot.ts'
 import { changeChannel } from './batch-sql.ts'
 import type { ConnectionOptions, Database } from './database.ts'
 import { listen } from './listen.ts'
-import { toChangeSets, toDocument, toInstance, type ChangeRow } from './rows.ts'
+import { readInstances } from './read-instances.ts'
+import { toChangeSets, toDocument, type ChangeRow } from './rows.ts'
 import { reading } from './unavailable.ts'
 
 type MaybeChangeRow = { readonly [column in keyof ChangeRow]: ChangeRow[column] | null }
@@ -71,12 +72,7 @@ export class ChangeLog {
             .selectFrom('mesh_revision')
             .select('revision')
             .executeTakeFirstOrThrow()
-          const instances = await transaction
-            .selectFrom('instance')
-            .selectAll()
-            .orderBy('service')
-            .orderBy('id')
-            .execute()
+          const instances = await readInstances(transaction)
           const documents = await transaction
             .selectFrom('document')
             .selectAll()
@@ -85,7 +81,7 @@ export class ChangeLog {
             .execute()
           return {
             revision: Number(revision),
-            instances: instances.map(toInstance),
+            instances,
             documents: documents.map(toDocument),
           }
         }),

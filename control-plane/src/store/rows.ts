@@ -8,7 +8,14 @@ import type { Override, Verdict } from '../domain/verdict.ts'
 
 type Time = Date | string
 
-const iso = (time: Time): string => new Date(time).toISOString()
+/** Postgres's text of a time in UTC, which is what every session here speaks: `2026-11-21 15:23:15.356789+00`. */
+const postgresTime = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:(\.\d{1,3})\d*)?\+00$/
+
+const iso = (time: Time): string => {
+  const text = typeof time === 'string' ? postgresTime.exec(time) : null
+  if (text === null) return new Date(time).toISOString()
+  return `${text[1] ?? ''}T${text[2] ?? ''}${(text[3] ?? '.').padEnd(4, '0')}Z`
+}
 
 /** A row of `instance`, from kysely or from json_agg (numbers and strings differ). */
 export interface InstanceRow {
