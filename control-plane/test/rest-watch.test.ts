@@ -113,6 +113,25 @@ describe('a watch', () => {
     expect(watched.received).toHaveLength(2)
   })
 
+  it('tells only the kinds of changes asked for, and the same to all who ask alike', async () => {
+    await start()
+    const path = '?services=payments&kinds=instance.deregistered,document'
+    const alike = await Promise.all([watch(path), watch(path), watch(`${path}&from=0`)])
+    await register('payments', 'a')
+    await rest.replica.registry.deregister(
+      { service: 'payments', id: 'a', incarnation: null, drainMs: null },
+      context,
+    )
+    const service = { kind: 'Service', name: 'payments', spec: { protocol: 'http' }, ifMatch: null }
+    await rest.replica.registry.applyDocument(service, context)
+    const told = await Promise.all(alike.map(watched => watched.events(2)))
+    expect(told[0]?.map(({ id }) => id)).toEqual(['2', '3'])
+    expect(told[1]).toEqual(told[0])
+    expect(told[2]).toEqual(told[0])
+    const refused = await rest.call<ProblemView>('GET', '/watch?kinds=instance.nonsense')
+    expect([refused.status, refused.body.code]).toEqual([400, 'invalid_request'])
+  })
+
   it('goes on from the log after this replica has read a snapshot', async () => {
     await start()
     const watched = await watch('?from=0')

@@ -2,13 +2,16 @@ import type { Document } from './document.ts'
 import type { Instance } from './instance.ts'
 import type { Revision } from './revision.ts'
 
-export type InstanceChangeType =
-  | 'instance.registered'
-  | 'instance.updated'
-  | 'instance.health'
-  | 'instance.draining'
-  | 'instance.deregistered'
-export type DocumentChangeType = 'document.applied' | 'document.deleted'
+export const instanceChangeTypes = [
+  'instance.registered',
+  'instance.updated',
+  'instance.health',
+  'instance.draining',
+  'instance.deregistered',
+] as const
+export const documentChangeTypes = ['document.applied', 'document.deleted'] as const
+export type InstanceChangeType = (typeof instanceChangeTypes)[number]
+export type DocumentChangeType = (typeof documentChangeTypes)[number]
 export type ChangeType = InstanceChangeType | DocumentChangeType
 
 interface ChangeMeta {

@@ -6,6 +6,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { RestLimits } from './limits.ts'
 import type { PastReader } from './ports.ts'
 import { touchedTopics, type Topic } from './read/topic.ts'
+import { Turns } from './turns.ts'
 
 export interface ReadQuery {
   readonly minRevision?: number
@@ -20,9 +21,6 @@ interface Waiter {
 
 /** More topics than this and the oldest knowledge is given up: reads then return early, never late. */
 const maxTopics = 100_000
-
-/** Waiters that are let go in one turn of the event loop. */
-const sliceWaiters = 250
 
 /**
  * Lets a read pass when this replica can answer it: its mesh state has loaded, has reached `minRevision`, and
@@ -41,14 +39,13 @@ export class ReadGate {
   readonly #changedAt = new Map<Topic, Revision>()
   #floor: Revision
   #closed = false
-  /** Who has to look again, in order. */
-  #queue: Waiter[] = []
-  #flushing = false
+  readonly #turns: Turns
 
   constructor(options: GateOptions) {
     this.#options = options
     this.#mesh = options.mesh
     this.#floor = this.#mesh.revision
+    this.#turns = new Turns(options)
     this.#unsubscribe = this.#mesh.onDelta(delta => {
       this.#onDelta(delta)
     })
@@ -185,25 +182,16 @@ export class ReadGate {
     }
   }
 
-  /** Sidecars go first, and no turn takes long: waiters look again in later turns of the event loop. */
   #call(waiters: ReadonlySet<Waiter> = new Set()): void {
-    if (waiters.size === 0) return
-    this.#queue.push(...waiters)
-    if (this.#flushing) return
-    this.#flushing = true
-    this.#options.clock.soon(() => {
-      this.#flush()
-    })
+    if (waiters.size > 0) this.#turns.add(look([...waiters]))
   }
+}
 
-  #flush(): void {
-    const slice = this.#queue.splice(0, sliceWaiters)
-    for (const waiter of slice) if (waiter.holds()) waiter.release()
-    this.#flushing = this.#queue.length > 0
-    if (!this.#flushing) return
-    this.#options.clock.soon(() => {
-      this.#flush()
-    })
+/** Who waits looks again, and leaves if it has what it waits for. */
+function* look(waiters: readonly Waiter[]): Generator<undefined> {
+  for (const { holds, release } of waiters) {
+    if (holds()) release()
+    yield
   }
 }
 

@@ -45,14 +45,16 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
       },
     },
     async (request, reply) => {
-      const services = serviceFilter(request.query.services)
+      const { query } = request
+      const services = serviceFilter(query.services)
+      const kinds = query.kinds === undefined ? null : new Set(query.kinds.split(','))
       if (!mesh.loaded) {
         throw new WaymarkError('not_ready', 'the first snapshot of the mesh is still being read')
       }
       const lastSeen = request.headers['last-event-id']
-      const after = lastSeen === undefined ? (request.query.from ?? mesh.revision) : Number(lastSeen)
+      const after = lastSeen === undefined ? (query.from ?? mesh.revision) : Number(lastSeen)
       const gone = goneSignal(reply)
-      const watch = await watches.open({ services, after })
+      const watch = await watches.open({ filter: { services, kinds }, after })
       reply.hijack()
       reply.raw.writeHead(200, {
         'content-type': 'text/event-stream; charset=utf-8',
@@ -64,7 +66,7 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
         [revisionHeader]: mesh.revision,
       })
       const stream = new EventStream(reply.raw, clock)
-      stream.write('retry: 1000\n\n')
+      stream.write(Buffer.from('retry: 1000\n\n'))
       await watch.run(stream, gone).catch((error: unknown) => {
         logger.error({ err: error }, 'a watch failed')
       })

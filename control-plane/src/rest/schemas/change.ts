@@ -1,7 +1,16 @@
 import { Type, type Static } from 'typebox'
+import { documentChangeTypes, instanceChangeTypes } from '../../domain/change.ts'
 import { closed, define, nullable, RevisionNumber, Time } from './common.ts'
 import type { Document } from './document.ts'
 import type { Instance } from './instance.ts'
+
+/** What changed, or how. */
+const changeKinds: readonly string[] = [
+  'instance',
+  'document',
+  ...instanceChangeTypes,
+  ...documentChangeTypes,
+]
 
 const meta = {
   id: Type.String({ format: 'uuid', description: 'also the id of its event' }),
@@ -21,16 +30,7 @@ const InstanceChange = define(
     {
       ...meta,
       aggregateType: Type.Literal('instance'),
-      type: Type.Enum(
-        [
-          'instance.registered',
-          'instance.updated',
-          'instance.health',
-          'instance.draining',
-          'instance.deregistered',
-        ],
-        { type: 'string' },
-      ),
+      type: Type.Enum([...instanceChangeTypes], { type: 'string' }),
       before: orNull<Static<typeof Instance>>({ $ref: 'Instance#' }),
       after: orNull<Static<typeof Instance>>({ $ref: 'Instance#' }),
     },
@@ -44,7 +44,7 @@ const DocumentChange = define(
     {
       ...meta,
       aggregateType: Type.Literal('document'),
-      type: Type.Enum(['document.applied', 'document.deleted'], { type: 'string' }),
+      type: Type.Enum([...documentChangeTypes], { type: 'string' }),
       before: orNull<Static<typeof Document>>({ $ref: 'Document#' }),
       after: orNull<Static<typeof Document>>({ $ref: 'Document#' }),
     },
@@ -106,6 +106,14 @@ export const WatchQuery = Type.Object(
         maxLength: 8_192,
         pattern: '^[a-z0-9.-]+(,[a-z0-9.-]+)*$',
         description: 'service names joined by commas; absent: everything',
+      }),
+    ),
+    kinds: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        pattern: `^(${changeKinds.join('|')})(,(${changeKinds.join('|')}))*$`.replaceAll('.', '\\.'),
+        description: `kinds of changes joined by commas: ${changeKinds.join(', ')}; absent: all`,
       }),
     ),
     from: Type.Optional({

@@ -2,8 +2,16 @@ import type { Change, ChangeSet } from '../../domain/change.ts'
 import type { Document } from '../../domain/document.ts'
 import { changeSetView } from '../views.ts'
 
-/** The services a watcher asks for; null: everything. */
-export type ServiceFilter = ReadonlySet<string> | null
+/** What a watcher asks for; null: everything. */
+export interface WatchFilter {
+  readonly services: ReadonlySet<string> | null
+  /** Types of changes (`instance.health`), or of what they change (`instance`). */
+  readonly kinds: ReadonlySet<string> | null
+}
+
+/** Equal keys are equal filters. */
+export const filterKey = ({ services, kinds }: WatchFilter): string =>
+  JSON.stringify([services, kinds].map(set => (set === null ? null : [...set].sort())))
 
 const names = (document: Document): string[] => {
   const { spec } = document
@@ -11,32 +19,33 @@ const names = (document: Document): string[] => {
   return typeof destination === 'string' ? [document.name, destination] : [document.name]
 }
 
-/** Whether a change is about one of the services: an instance of it, or a document of its name or towards it. */
-const concerns = (change: Change, services: ReadonlySet<string>): boolean =>
-  [change.before, change.after].some(subject => {
-    if (subject === null) return false
-    return 'service' in subject
-      ? services.has(subject.service)
-      : names(subject).some(name => services.has(name))
+/** The services that a change is about: that of an instance; the name of a document, and the one it is towards. */
+export const servicesOf = ({ before, after }: Change): string[] =>
+  [before, after].flatMap(subject => {
+    if (subject === null) return []
+    return 'service' in subject ? [subject.service] : names(subject)
   })
 
-/** A revision's changes that match, as JSON; undefined when none does. */
-export type Render = (set: ChangeSet, services: ServiceFilter) => string | undefined
+/** A revision's changes that match; undefined when none does. */
+export const filterSet = (set: ChangeSet, { services, kinds }: WatchFilter): ChangeSet | undefined => {
+  if (services === null && kinds === null) return set
+  const changes = set.changes.filter(
+    change =>
+      (kinds === null || kinds.has(change.type) || kinds.has(change.aggregateType)) &&
+      (services === null || servicesOf(change).some(name => services.has(name))),
+  )
+  if (changes.length === set.changes.length) return set
+  return changes.length === 0 ? undefined : { revision: set.revision, changes }
+}
 
-/** Watchers of everything share one encoding of a revision; the others get what they asked for. */
-export const createRender = (): Render => {
+/** The changes as JSON. All who get the whole of a revision share one text. */
+export const createEncoder = (): ((set: ChangeSet) => string) => {
   const whole = new WeakMap<ChangeSet, string>()
-  return (set, services) => {
-    if (services === null) {
-      const cached = whole.get(set)
-      if (cached !== undefined) return cached
-      const text = JSON.stringify(changeSetView(set))
-      whole.set(set, text)
-      return text
-    }
-    const changes = set.changes.filter(change => concerns(change, services))
-    return changes.length === 0
-      ? undefined
-      : JSON.stringify(changeSetView({ revision: set.revision, changes }))
+  return set => {
+    const known = whole.get(set)
+    if (known !== undefined) return known
+    const text = JSON.stringify(changeSetView(set))
+    whole.set(set, text)
+    return text
   }
 }

@@ -4,16 +4,16 @@ import type { Revision } from '../../domain/revision.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
 /** One event; `data` is JSON and so holds no line break. */
-export const eventText = (event: string, id: Revision, data: string): string =>
-  `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`
+export const eventBytes = (event: string, id: Revision, data: string): Buffer =>
+  Buffer.from(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`)
 
 /**
  * A comment that shows that the stream lives. Its `id` moves the reader's Last-Event-ID on without an event, so
  * that a watcher of a quiet service does not resume from a revision that retention has removed.
  */
-export const heartbeatText = (id: Revision): string => `: alive\nid: ${id}\n\n`
+export const heartbeatBytes = (id: Revision): Buffer => Buffer.from(`: alive\nid: ${id}\n\n`)
 
-/** A response as a stream of text, with the one thing that matters about it: whether its reader keeps up. */
+/** A response as a stream of events, with the one thing that matters about it: whether its reader keeps up. */
 export class EventStream {
   readonly #response: ServerResponse
   readonly #clock: Clock
@@ -28,8 +28,8 @@ export class EventStream {
   }
 
   /** False when the socket is full: the caller waits for `drained` before it writes on. */
-  write(text: string): boolean {
-    return this.ended || this.#response.write(text)
+  write(bytes: Buffer): boolean {
+    return this.ended || this.#response.write(bytes)
   }
 
   /** True once the socket has room again; false when that takes longer than `ms`, or the stream has ended. */

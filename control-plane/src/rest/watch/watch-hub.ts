@@ -1,18 +1,20 @@
 import { WaymarkError } from '../../domain/errors.ts'
+import type { ChangeSet } from '../../domain/change.ts'
 import { beyondLog, CompactedError, type Revision } from '../../domain/revision.ts'
-import type { MeshState } from '../../mesh/mesh-state.ts'
+import type { MeshDelta, MeshState } from '../../mesh/mesh-state.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
-import { Wakeup } from '../../runtime/wakeup.ts'
-import type { ChangeSet } from '../../domain/change.ts'
 import type { RestLimits } from '../limits.ts'
 import type { ChangeReader } from '../ports.ts'
-import { createRender, type Render, type ServiceFilter } from './change-filter.ts'
-import { eventText, heartbeatText, type EventStream } from './event-stream.ts'
+import { Turns } from '../turns.ts'
+import { filterSet, type WatchFilter } from './change-filter.ts'
+import { Channels } from './channels.ts'
+import { eventBytes, type EventStream } from './event-stream.ts'
 import { RecentSets } from './recent-sets.ts'
+import { Watcher } from './watcher.ts'
 
 export interface WatchOptions {
-  readonly services: ServiceFilter
+  readonly filter: WatchFilter
   /** Changes after this revision. */
   readonly after: Revision
 }
@@ -31,27 +33,33 @@ export interface HubOptions {
 }
 
 /**
- * All server-sent event streams of this replica. Each is a loop with a cursor: it takes what follows its cursor
- * from the shared recent revisions, or from the log when they no longer reach back that far, and waits for its
- * socket. So nothing is missed or doubled, whatever happens in between, and a slow reader costs a cursor.
+ * All server-sent event streams of this replica. Each has a cursor. Who is behind takes what follows its cursor from the
+ * shared recent revisions, or from the log when they no longer reach back that far, and waits for its socket; who is
+ * up to date gets each revision as it comes, in bytes that are made once for all who ask for the same. So nothing is
+ * missed or doubled, whatever happens in between, a slow reader costs a cursor, and a change costs those whom it concerns.
  */
 export class WatchHub {
   readonly #options: HubOptions
   readonly #recent: RecentSets
-  readonly #wakeups = new Set<Wakeup>()
+  readonly #channels = new Channels()
+  readonly #turns: Turns
+  readonly #live = new Set<Watcher>()
   readonly #unsubscribe: () => void
   readonly #closing = new AbortController()
-  readonly #render: Render = createRender()
+  /** Everything up to this revision has been offered to those who are up to date. */
+  #offered: Revision
+  #beating = false
   #open = 0
   #closedSlow = 0
 
   constructor(options: HubOptions) {
     this.#options = options
-    const { mesh, limits } = options
+    const { mesh, limits, clock } = options
     this.#recent = new RecentSets({ capacity: 4 * limits.watchPage, revision: mesh.revision })
+    this.#offered = mesh.revision
+    this.#turns = new Turns({ clock })
     this.#unsubscribe = mesh.onDelta(delta => {
-      this.#recent.add(delta)
-      for (const wakeup of this.#wakeups) wakeup.call()
+      this.#follow(delta)
     })
   }
 
@@ -69,15 +77,21 @@ export class WatchHub {
    * Rejects with CompactedError when `after` is not in the log (any more), with WaymarkError `overloaded` or
    * `database_unavailable`: before anything is sent, so that the answer can still be a problem document.
    */
-  async open({ services, after }: WatchOptions): Promise<Watch> {
-    const { limits } = this.#options
+  async open({ filter, after }: WatchOptions): Promise<Watch> {
+    const { limits, clock } = this.#options
     if (this.#open >= limits.watchers) {
       throw new WaymarkError('overloaded', `${this.#open} watches are open on this replica already`)
     }
     this.#open += 1
     try {
       const first = await this.#next(after)
-      return { run: (stream, gone) => this.#run({ stream, gone, services, after, first }) }
+      return {
+        run: (stream, gone) => {
+          const signal = AbortSignal.any([gone, this.#closing.signal])
+          const watcher = new Watcher({ stream, filter, cursor: after, signal, clock, limits })
+          return this.#run({ watcher, stream, signal, first })
+        },
+      }
     } catch (error) {
       this.#open -= 1
       throw error
@@ -97,51 +111,56 @@ export class WatchHub {
   }
 
   async #run(watch: {
+    readonly watcher: Watcher
     readonly stream: EventStream
-    readonly gone: AbortSignal
-    readonly services: ServiceFilter
-    readonly after: Revision
+    readonly signal: AbortSignal
     readonly first: readonly ChangeSet[]
   }): Promise<void> {
-    const { stream, services } = watch
-    const { clock, limits, logger } = this.#options
-    const signal = AbortSignal.any([watch.gone, this.#closing.signal])
-    const wakeup = new Wakeup()
-    this.#wakeups.add(wakeup)
-    let cursor = watch.after
-    let sets = watch.first
-    let written = clock.monotonic()
-    const over = () => signal.aborted || stream.ended
-    const send = async (text: string): Promise<void> => {
-      written = clock.monotonic()
-      if (stream.write(text) || (await stream.drained(limits.watchStallMs)) || signal.aborted) return
-      this.#closedSlow += 1
-      stream.destroy()
+    const { watcher, stream, signal } = watch
+    const event = (set: ChangeSet): Buffer | undefined => {
+      const matching = filterSet(set, watcher.filter)
+      return matching === undefined ? undefined : this.#channels.event(matching)
     }
+    let sets = watch.first
     try {
-      while (!over()) {
-        for (const set of sets) {
-          cursor = set.revision
-          const data = this.#render(set, services)
-          if (data !== undefined) await send(eventText('change', cursor, data))
-          if (over()) return
-        }
-        const quietMs = clock.monotonic() - written
-        if (quietMs >= limits.watchHeartbeatMs) await send(heartbeatText(cursor))
-        else if (sets.length === 0)
-          await wakeup.wait(signal, { clock, ms: limits.watchHeartbeatMs - quietMs })
-        if (over()) return
-        sets = await this.#nextOrWait(cursor, signal)
+      while (!watcher.isOver()) {
+        let keepsUp = await watcher.send(sets, event)
+        if (keepsUp && this.#upToDate(watcher)) keepsUp = await this.#liveOf(watcher)
+        if (!keepsUp) this.#closedSlow += 1
+        if (!keepsUp || watcher.isOver()) return
+        if (watcher.quietMs >= this.#options.limits.watchHeartbeatMs) watcher.beat()
+        sets = await this.#nextOrWait(watcher.cursor, signal)
       }
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
-      logger.info({ cursor, oldest: error.oldest }, 'a watch fell behind retention')
-      stream.write(eventText('compacted', cursor, compactedData(error)))
+      this.#options.logger.info(
+        { cursor: watcher.cursor, oldest: error.oldest },
+        'a watch fell behind retention',
+      )
+      stream.write(eventBytes('compacted', watcher.cursor, compactedData(error)))
     } finally {
-      this.#wakeups.delete(wakeup)
       this.#open -= 1
       stream.end()
     }
+  }
+
+  /** Nothing that this replica knows of is missing. */
+  #upToDate(watcher: Watcher): boolean {
+    return !watcher.isOver() && watcher.cursor >= this.#options.mesh.revision
+  }
+
+  /** False: its reader has stopped reading. */
+  async #liveOf(watcher: Watcher): Promise<boolean> {
+    const leave = this.#channels.join(watcher.filter, watcher)
+    this.#live.add(watcher)
+    this.#beat()
+    try {
+      await watcher.live()
+    } finally {
+      leave()
+      this.#live.delete(watcher)
+    }
+    return watcher.isOver() || watcher.drained()
   }
 
   /** Like `#next`, but a database that is away is waited for: the stream stands, and nothing was lost. */
@@ -154,6 +173,53 @@ export class WatchHub {
       logger.debug({ err: error }, 'the log could not be read for a watch')
       await clock.sleep(limits.watchRetryMs, signal)
       return []
+    }
+  }
+
+  #follow(delta: MeshDelta): void {
+    this.#recent.add(delta)
+    // After a snapshot, what lies between has to come from the log; and more than this is not offered at once.
+    if (delta.resynchronised || this.#turns.size > this.#options.limits.watchPage)
+      this.#recallAll(delta.revision)
+    else for (const set of delta.sets) this.#turns.add(this.#offer(set))
+  }
+
+  /** Each goes on from where it is, by its own means. */
+  #recallAll(revision: Revision): void {
+    this.#turns.clear()
+    for (const watcher of this.#live) {
+      watcher.moveTo(this.#offered)
+      watcher.recall()
+    }
+    this.#offered = revision
+  }
+
+  *#offer(set: ChangeSet): Generator<undefined> {
+    yield* this.#channels.deliver(set)
+    this.#offered = set.revision
+  }
+
+  /** Looks after quiet streams as long as there are any. */
+  #beat(): void {
+    if (this.#beating) return
+    this.#beating = true
+    const { clock, limits } = this.#options
+    clock.timer(limits.watchHeartbeatMs / 3, () => {
+      this.#beating = false
+      if (this.#live.size === 0) return
+      this.#turns.add(this.#beatAll())
+      this.#beat()
+    })
+  }
+
+  *#beatAll(): Generator<undefined> {
+    for (const watcher of [...this.#live]) {
+      // A third early rather than late.
+      if (!this.#live.has(watcher) || watcher.quietMs < (this.#options.limits.watchHeartbeatMs * 2) / 3)
+        continue
+      watcher.moveTo(this.#offered)
+      watcher.beat()
+      yield
     }
   }
 }
