@@ -60,8 +60,9 @@ const start = (component: { start(signal: AbortSignal): Promise<void> }): AbortC
   running.push({ abort, done: component.start(abort.signal) })
   return abort
 }
-const member = (id: string): Membership =>
+const member = (id: string, liveMs = 5_000): Membership =>
   new Membership({
+    liveMs,
     replicas: new ReplicaTable(test.database),
     id,
     addresses: () => ({ http: '', xds: '' }),
@@ -291,5 +292,80 @@ describe('checks of several replicas', () => {
     for (const id of ids) await becomes(id, 'unhealthy')
     expect(replica.mesh.revision).toBe(revision + ids.length)
     expect(new Set(ids.map(id => evidence(id)?.observer))).toEqual(new Set(['replica-1']))
+  })
+})
+
+describe('a replica that dies', () => {
+  const ids = Array.from({ length: 12 }, (_, index) => `i-${index}`)
+  /** Long enough that a slow machine does not take a living replica for a dead one. */
+  const liveMs = 3_000
+
+  /** Three replicas; each knows of all from the start. */
+  const startThree = async (options: Partial<CheckSchedulerOptions> = {}) => {
+    const names = ['replica-1', 'replica-2', 'replica-3']
+    const members = names.map(name => member(name, liveMs))
+    for (const one of members) await one.step()
+    for (const one of members) await one.step()
+    return members.map((one, index) => {
+      const name = names[index] ?? ''
+      const checks = scheduler(one, { replicaId: name, ...options })
+      return { name, checks, stops: [start(checks), start(one)] }
+    })
+  }
+  const owners = () => new Set(ids.map(id => evidence(id)?.observer))
+  /** As SIGKILL does: it takes nothing back and says no goodbye. */
+  const kill = async ({ name, stops }: { readonly name: string; readonly stops: AbortController[] }) => {
+    for (const stop of stops) stop.abort()
+    await Promise.all(running.filter(({ abort }) => stops.includes(abort)).map(({ done }) => done))
+    await new ReplicaTable(test.database).announce({ id: name, http: '', xds: '' })
+  }
+
+  it('leaves its checks to the others, and no verdict changes', async () => {
+    await Promise.all(ids.map(id => register(id, { checks: [http({ path: `/${id}` })] })))
+    const [, , victim] = await startThree()
+    await eventually(() => {
+      for (const id of ids) expect(evidence(id)?.status).toBe('passing')
+    })
+    const theirs = ids.filter(id => evidence(id)?.observer === 'replica-3')
+    expect(theirs.length).toBeGreaterThan(0)
+    expect(owners().size).toBe(3)
+    const revision = replica.mesh.revision
+    if (victim !== undefined) await kill(victim)
+    // What was probed before it died is not looked at any more.
+    target.paths.length = 0
+    await eventually(() => {
+      for (const id of theirs)
+        expect(target.paths.filter(path => path === `/${id}`).length).toBeGreaterThan(5)
+    })
+    expect(replica.mesh.revision).toBe(revision)
+    for (const id of ids) expect(inMemory(id)?.verdict).toBe('healthy')
+  })
+
+  it('leaves what it has counted, too', async () => {
+    const threshold = 60
+    await register('a', { checks: [http({ unhealthyThreshold: threshold, intervalMs: 50 })] })
+    const three = await startThree()
+    await becomes('a', 'healthy')
+    const victim = three.find(({ name }) => name === evidence('a')?.observer)
+    expect(victim).toBeDefined()
+    target.status = 503
+    target.paths.length = 0
+    const counted = async (): Promise<number> => {
+      const rows = await test.database.selectFrom('check_progress').selectAll().execute()
+      return rows[0]?.against ?? 0
+    }
+    await eventually(async () => {
+      expect(await counted()).toBeGreaterThan(threshold / 2)
+    })
+    if (victim !== undefined) await kill(victim)
+    const before = target.paths.length
+    expect(before).toBeLessThan(threshold)
+    await becomes('a', 'unhealthy')
+    // A new owner that began anew would have needed the whole threshold again.
+    expect(target.paths.length - before).toBeLessThan(threshold)
+    expect(evidence('a')?.observer).not.toBe(victim?.name)
+    await eventually(async () => {
+      expect(await counted()).toBe(0)
+    })
   })
 })

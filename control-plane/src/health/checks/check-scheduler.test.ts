@@ -141,13 +141,16 @@ const set = (
   mesh: TestMesh,
   slots = { fast: 10, slow: 10 },
   counted: readonly (CheckProgress & { readonly ageMs: number })[] = [],
+  { name, clock }: { readonly name: string; readonly clock: ManualClock } = {
+    name: 'me',
+    clock: new ManualClock(),
+  },
 ) => {
-  const clock = new ManualClock()
   const probes: { readonly id: string; readonly at: number }[] = []
   const observed: Observation[] = []
   const withdrawn: Withdrawal[] = []
   const saved: CheckProgress[] = []
-  let liveIds: readonly string[] = ['me']
+  let liveIds: readonly string[] = [name]
   let changed: ((ids: readonly string[]) => void) | undefined
   const answers = new Map<string, () => Promise<ProbeResult>>()
   const scheduler = new CheckScheduler({
@@ -192,7 +195,7 @@ const set = (
       probes.push({ id: address, at: clock.monotonic() })
       return answers.get(address)?.() ?? Promise.resolve(ok)
     },
-    replicaId: 'me',
+    replicaId: name,
     clock,
     random: () => 0.5,
     logger: silentLogger,
@@ -389,7 +392,7 @@ describe('the scheduler of checks', () => {
   })
 
   it.each([
-    ['long ago', { status: 'passing', ageMs: 20_000 }],
+    ['long ago', { status: 'passing', ageMs: 30_000 }],
     ['of another status', { status: 'critical', ageMs: 1_000 }],
   ] as const)('does not count what was counted %s', async (_, row) => {
     const mesh = new TestMesh([at('a', 'a', { evidence: [evidence('passing')] })])
@@ -409,6 +412,38 @@ describe('the scheduler of checks', () => {
     await clock.advance(20_000)
     expect(saved.map(({ against }) => against)).toEqual([1, 2, 0].slice(-saved.length))
     expect(saved.at(-1)).toMatchObject({ id: 'a', source: 'check:0', against: 0 })
+  })
+
+  it('leaves no gap when a replica goes or comes, beyond the time in which that is noticed', async () => {
+    const ids = Array.from({ length: 60 }, (_, index) => `i-${index}`)
+    const mesh = new TestMesh(ids.map(id => at(id, id)))
+    const clock = new ManualClock()
+    const [a, b] = ['a', 'b'].map(name => set(mesh, { fast: 100, slow: 1 }, [], { name, clock }))
+    if (a === undefined || b === undefined) throw new Error('two were asked for')
+    const both = ['a', 'b']
+    a.members(both)
+    b.members(both)
+    await clock.advance(30_000)
+    // It dies; five seconds later it does not count as alive any more, and a second later that is read.
+    a.members([])
+    await clock.advance(6_000)
+    b.members(['b'])
+    await clock.advance(30_000)
+    // It comes back. The other one sees it a second later, and both check in between.
+    a.members(both)
+    await clock.advance(1_000)
+    b.members(both)
+    await clock.advance(30_000)
+    const interval = check.intervalMs
+    for (const id of ids) {
+      const times = [...a.times(id), ...b.times(id)].sort((one, other) => one - other)
+      const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0))
+      // The last probe of the one, the time in which it is noticed, the first probe of the other.
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(interval + 6_000 + interval)
+      expect(clock.monotonic() - (times.at(-1) ?? 0)).toBeLessThanOrEqual(1.5 * interval)
+    }
+    expect(new Set([...a.observed, ...b.observed].map(({ id }) => id)).size).toBe(ids.length)
+    expect(a.observed.length + b.observed.length).toBe(ids.length)
   })
 
   it('puts jitter on top of the turn of a check, never before it', async () => {

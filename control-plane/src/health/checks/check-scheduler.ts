@@ -52,6 +52,8 @@ export interface CheckStatus {
 const latenessBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 /** Counts of other replicas that are read when their checks are taken over. */
 const progressLimit = 50_000
+/** From the last count that a replica has written to the moment at which another one has taken over, at most. */
+const takeoverMs = 15_000
 
 /**
  * Runs the active checks of the instances that are this replica's share. Follows the mesh state step by step: a
@@ -209,8 +211,8 @@ export class CheckScheduler implements Component {
       for (const row of rows) {
         const runners = this.#runners.get(instanceKey(row.service, row.id)) ?? []
         const runner = runners.find(({ subject }) => checkKey(subject) === checkKey(row))
-        if (runner === undefined || row.ageMs > 2 * runner.subject.check.intervalMs) continue
-        runner.resume(row)
+        const freshMs = 2 * (runner?.subject.check.intervalMs ?? 0) + takeoverMs
+        if (row.ageMs <= freshMs) runner?.resume(row)
       }
     } catch (error) {
       logger.debug({ error: String(error) }, 'what other replicas have counted could not be read')
