@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -55,4 +56,27 @@ test('a line without an end does not grow for ever', async () => {
   await finished(stream)
   log.close()
   expect(log.tail.length).toBeGreaterThan(1)
+})
+
+test.skipIf(!existsSync('/dev/full'))('a full disk costs lines of the file, not the process', () => {
+  const log = new LogFile({ path: '/dev/full' })
+  log.line('one')
+  log.line('two')
+  log.close()
+  expect(log.tail).toEqual(['one', 'two'])
+})
+
+test('says how many lines are missing once there is room again', async () => {
+  const path = join(directory, 'x.log')
+  const log = new LogFile({ path, maxBytes: 1 })
+  log.line('one')
+  // Where the last file should go stands something that cannot be replaced.
+  await mkdir(`${path}.1`)
+  await writeFile(join(`${path}.1`, 'x'), '')
+  log.line('two')
+  log.line('three')
+  await rm(`${path}.1`, { recursive: true })
+  log.line('four')
+  log.close()
+  expect(await readFile(path, 'utf8')).toBe('(2 lines were lost: they could not be written)\nfour\n')
 })

@@ -21,6 +21,8 @@ export class LogFile {
   #fd: number
   #size: number
   #open = true
+  /** Lines that could not be written since the last one that could. */
+  #lost = 0
 
   constructor({ path, maxBytes = 4 * 1_024 * 1_024, tailLines = 30 }: LogFileOptions) {
     this.path = path
@@ -40,8 +42,15 @@ export class LogFile {
     if (!this.#open) return
     this.#tail.push(text)
     if (this.#tail.length > this.#tailLines) this.#tail.shift()
-    if (this.#size >= this.#maxBytes) this.#rotate()
-    this.#size += writeSync(this.#fd, `${text}\n`)
+    try {
+      if (this.#size >= this.#maxBytes) this.#rotate()
+      if (this.#lost > 0) this.#write(`(${this.#lost} lines were lost: they could not be written)`)
+      this.#lost = 0
+      this.#write(text)
+    } catch {
+      // A full disk must not end whoever keeps the log; the lines that matter are still in memory.
+      this.#lost += 1
+    }
   }
 
   /** Takes the lines of a stream until it ends. `onLine` sees each as well. */
@@ -74,10 +83,15 @@ export class LogFile {
     closeSync(this.#fd)
   }
 
+  #write(text: string): void {
+    this.#size += writeSync(this.#fd, `${text}\n`)
+  }
+
   #rotate(): void {
-    closeSync(this.#fd)
     renameSync(this.path, `${this.path}.1`)
+    const before = this.#fd
     this.#fd = openSync(this.path, 'a', 0o600)
     this.#size = 0
+    closeSync(before)
   }
 }
