@@ -190,11 +190,14 @@ export class TrafficBook {
 
   #bound(windows: ServiceWindows): void {
     while (windows.entries > this.#maxEntriesOfService && windows.evict()) this.#evicted += 1
-    if (this.#total.entries <= this.#maxEntries) return
-    // Whoever has failed longest ago is let go.
+    while (this.#total.entries > this.#maxEntries) this.#evictService()
+  }
+
+  /** Whoever has been calm for longest is let go. */
+  #evictService(): void {
     let [oldest, since] = ['', Infinity]
-    for (const [service, { activeAt }] of this.#services) {
-      if (activeAt < since) [oldest, since] = [service, activeAt]
+    for (const [service, { activeAt, entries }] of this.#services) {
+      if (entries > 0 && activeAt < since) [oldest, since] = [service, activeAt]
     }
     this.#drop(oldest)
     this.#evicted += 1

@@ -72,29 +72,44 @@ export class TrafficDecider {
     const { table, held, mesh } = this.#options
     const { now, rows } = await table.read()
     if (mesh.revision < this.#written) return
-    const byService = new Map<string, { readonly replicas: Set<string>; readonly tallies: TallyRow[] }>()
+    const byService = new Map<string, Map<string, TallyRow>>()
     for (const { service, replica, tally } of rows) {
-      const entry = byService.get(service) ?? { replicas: new Set(), tallies: [] }
+      const entry = byService.get(service) ?? new Map<string, TallyRow>()
       byService.set(service, entry)
-      entry.replicas.add(replica)
-      entry.tallies.push(tally)
+      entry.set(replica, tally)
     }
     this.#remember([...byService.keys()])
     this.#spared = 0
     for (const service of new Set([...byService.keys(), ...held.services()])) {
-      const entry = byService.get(service)
-      const heard = entry !== undefined && this.#isComplete(service, entry.replicas)
-      await this.#decide({ service, now, fence, tallies: heard ? entry.tallies : [] })
+      const told = byService.get(service)
+      const heard = told !== undefined && this.#isComplete(service, told)
+      await this.#decide({ service, now, fence, told: heard ? told : new Map() })
     }
   }
 
   /** Whether every replica has said what its sidecars have seen, or had time enough to. */
-  #isComplete(service: string, replicas: ReadonlySet<string>): boolean {
+  #isComplete(service: string, told: ReadonlyMap<string, TallyRow>): boolean {
     const { members, clock, patienceMs = 5_000 } = this.#options
     const since = this.#open.get(service) ?? clock.monotonic()
     if (clock.monotonic() - since >= patienceMs) return true
     const running = members()
-    return running.length > 0 && running.every(id => replicas.has(id))
+    return running.length > 0 && running.every(id => told.has(id))
+  }
+
+  /**
+   * What all replicas say of an instance during its present hold; null while one that runs has not noticed yet that
+   * the hold has changed. What a replica that has gone left behind of another hold counts no more.
+   */
+  #merge(told: ReadonlyMap<string, TallyRow>, id: string, during: string | null): InstanceTally | null {
+    const running = this.#options.members()
+    const tallies: InstanceTally[] = []
+    for (const [replica, row] of told) {
+      const tally = row[id]
+      if (tally === undefined) continue
+      if (tally.during === during) tallies.push(tally)
+      else if (running.includes(replica)) return null
+    }
+    return mergeTallies(tallies)
   }
 
   #remember(services: readonly string[]): void {
@@ -106,15 +121,16 @@ export class TrafficDecider {
     readonly service: string
     readonly now: number
     readonly fence: Fence
-    readonly tallies: readonly TallyRow[]
+    readonly told: ReadonlyMap<string, TallyRow>
   }): Promise<void> {
-    const { service, now, fence, tallies } = options
+    const { service, now, fence, told } = options
     const { mesh } = this.#options
     const state = mesh.service(service)
     if (state === undefined) return
     const tally = new Map<string, InstanceTally>()
-    for (const id of new Set(tallies.flatMap(row => Object.keys(row)))) {
-      tally.set(id, mergeTallies(tallies.flatMap(row => row[id] ?? [])))
+    for (const id of new Set([...told.values()].flatMap(row => Object.keys(row)))) {
+      const merged = this.#merge(told, id, holdOf(state.instances.get(id))?.from ?? null)
+      if (merged !== null) tally.set(id, merged)
     }
     const settings = settingsOf(mesh, service)
     const instances = [...state.instances.values()].map(subjectOf)

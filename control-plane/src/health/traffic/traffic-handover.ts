@@ -1,3 +1,4 @@
+import type { TrafficHold } from '../../domain/traffic-hold.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { TrafficTable } from '../../store/traffic-table.ts'
 import type { HeldInstances } from './held-instances.ts'
@@ -5,7 +6,15 @@ import type { InstanceTally } from './tally.ts'
 import type { TrafficBook } from './traffic-book.ts'
 
 /** What a replica hands over about a service, by instance id. */
-export type TallyRow = Readonly<Record<string, InstanceTally>>
+export type TallyRow = Readonly<
+  Record<
+    string,
+    InstanceTally & {
+      /** The begin of the hold during which this was seen; null: there was none. It says nothing about another. */
+      readonly during: string | null
+    }
+  >
+>
 
 export interface TrafficHandoverOptions {
   readonly book: TrafficBook
@@ -23,12 +32,23 @@ const rounded = (value: number): number => Math.round(value * 100) / 100
 const worstFirst = ([, a]: [string, InstanceTally], [, b]: [string, InstanceTally]): number =>
   b.against - a.against || b.failed - a.failed
 
-const rowOf = (tally: ReadonlyMap<string, InstanceTally>): TallyRow =>
+const rowOf = (
+  tally: ReadonlyMap<string, InstanceTally>,
+  holds: ReadonlyMap<string, TrafficHold>,
+): TallyRow =>
   Object.fromEntries(
     [...tally]
       .sort(worstFirst)
       .slice(0, maxInstances)
-      .map(([id, one]) => [id, { ...one, ok: rounded(one.ok), failed: rounded(one.failed) }]),
+      .map(([id, one]) => [
+        id,
+        {
+          ...one,
+          ok: rounded(one.ok),
+          failed: rounded(one.failed),
+          during: holds.get(id)?.from ?? null,
+        },
+      ]),
   )
 
 /**
@@ -53,9 +73,10 @@ export class TrafficHandover {
     const rows: { service: string; suspects: string[]; tally: TallyRow }[] = []
     const calm: string[] = []
     for (const service of services) {
-      const onTrial = [...held.ofService(service)].filter(([, { phase }]) => phase === 'trial')
+      const holds = held.ofService(service)
+      const onTrial = [...holds].filter(([, { phase }]) => phase === 'trial')
       const wanted = new Set([...(asked.get(service) ?? []), ...onTrial.map(([id]) => id)])
-      const tally = rowOf(book.tally(service, wanted))
+      const tally = rowOf(book.tally(service, wanted), holds)
       const suspects = Object.keys(tally).filter(id => (tally[id]?.against ?? 0) > 0)
       if (suspects.length === 0 && wanted.size === 0) {
         if (this.#written.has(service)) calm.push(service)
