@@ -39,6 +39,8 @@ export class Delivery implements TypeProgress {
   readonly state: TypeState
   /** A response is owed even if there is nothing to say: a wildcard without a resource still gets one (X12). */
   owesResponse = false
+  /** Grows whenever one of the counts that its status shows may have changed: names, what is held, what is not there. */
+  edits = 0
   #refusals: Refusals | undefined
   #lastSentAt = -Infinity
 
@@ -113,6 +115,7 @@ export class Delivery implements TypeProgress {
     first: FirstRequest | undefined,
     revision: Revision,
   ): SubscriptionActions {
+    this.edits += 1
     const assumed = first !== undefined && this.subscription.wildcard
     // From the first request on, the client has what it says, whatever it was sent unasked.
     if (assumed) this.state.held.clear()
@@ -151,6 +154,7 @@ export class Delivery implements TypeProgress {
 
   /** Treats the type as a wildcard though the client has not asked: see `DeltaSession`. */
   assumeWildcard(revision: Revision): void {
+    this.edits += 1
     this.subscription.wildcard = true
     this.#cover({ again: false, force: false }, revision)
   }
@@ -166,7 +170,10 @@ export class Delivery implements TypeProgress {
     for (const [asked, force] of this.changed) {
       const resource = this.current(asked)
       const orphan = resource === undefined ? undefined : this.#wanted.resolve(asked, resource)
-      if (orphan !== undefined && this.state.held.delete(orphan)) draft.add(orphan, undefined)
+      if (orphan !== undefined && this.state.held.delete(orphan)) {
+        this.edits += 1
+        draft.add(orphan, undefined)
+      }
       const name = resource?.name ?? this.#wanted.nameOf(asked)
       const step =
         name !== asked && draft.has(name, resource) ? 'told' : this.#step(name, resource, force, gates)
@@ -202,10 +209,10 @@ export class Delivery implements TypeProgress {
     const responses = this.unanswered.take(nonce)
     const answered = responses.at(-1)
     if (answered === undefined) return 'stale'
-    for (const older of responses) if (older !== answered) this.#accept(older)
-    if (error !== undefined) return refuse(this.#refused(), answered, { message: error, at })
-    this.#accept(answered)
-    return 'acked'
+    const { size, nulls } = this.held
+    for (const response of responses) if (response !== answered || error === undefined) this.#accept(response)
+    if (this.held.size !== size || this.held.nulls !== nulls) this.edits += 1
+    return error === undefined ? 'acked' : refuse(this.#refused(), answered, { message: error, at })
   }
 
   /**

@@ -69,6 +69,7 @@ class World {
   readonly sent: Batch[] = []
   now = 0
   reconnected = false
+  readonly #counted = new WeakMap<object, { readonly edits: number; readonly counts: string }>()
   #nonce = 0
   #parity = 0
 
@@ -83,6 +84,17 @@ class World {
           if (wildcard || subscribed.has(changed)) delivery.touch(changed, change.revision)
         }
       })
+    }
+  }
+
+  /** Nothing that a status counts changes without an edit. */
+  checkEdits(): void {
+    for (const delivery of this.session.deliveries) {
+      const { edits, subscription, held } = delivery
+      const counts = [subscription.wildcard, subscription.names.size, held.size, held.nulls].join()
+      const before = this.#counted.get(delivery)
+      if (before?.edits === edits) expect(counts).toBe(before.counts)
+      this.#counted.set(delivery, { edits, counts })
     }
   }
 
@@ -247,8 +259,12 @@ test('X18 X19 X21 any interleaving leaves the client with what the source says',
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), steps => {
       const world = new World()
-      for (const each of steps) world.run(each)
+      for (const each of steps) {
+        world.run(each)
+        world.checkEdits()
+      }
       world.settle(true)
+      world.checkEdits()
       compare(world)
       for (const { busy, subscription } of world.session.deliveries) {
         if (subscription.started) expect(busy).toBe(false)

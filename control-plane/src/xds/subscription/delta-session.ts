@@ -69,12 +69,18 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     const { typeUrl, initialVersions, nonce, error } = message
     const delivery = this.#delivery(typeUrl) ?? this.#open(typeUrl)
     const answer = nonce === '' ? undefined : delivery.answer(nonce, error, now)
+    const { subscribe, unsubscribe } = message
+    // Most requests are ACKs and ask for nothing.
+    if (delivery.subscription.started && subscribe.length === 0 && unsubscribe.length === 0) {
+      delivery.state.share()
+      return { delivery, actions: nothingAsked, answer }
+    }
     if (!delivery.subscription.started) this.#claim(initialVersions)
     const first = delivery.subscription.started
       ? undefined
       : { initialVersions, distrusted: this.#distrusted(message, now) }
     if (initialVersions.size > 0 && first !== undefined) this.#resumes = true
-    delivery.set.asked?.([...message.subscribe, ...initialVersions.keys()])
+    delivery.set.asked?.([...subscribe, ...initialVersions.keys()])
     const actions = delivery.request(message, first, this.#revision())
     if (typeUrl === clusterType) this.#assumeClustersAt = undefined
     for (const name of actions.dropped) this.settle(typeUrl, name)
@@ -252,6 +258,8 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     return new SessionError(8, `more than ${this.#limits.maxNames} resource names on one stream`)
   }
 }
+
+const nothingAsked: SubscriptionActions = { wildcard: undefined, added: [], again: [], dropped: [] }
 
 /** Characters that each name of `maxNames` may have if there are that many. */
 const averageLength = 80
