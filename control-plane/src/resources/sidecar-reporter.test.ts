@@ -313,3 +313,21 @@ test('numbers tell of most sidecars, a whole status of those that are written', 
   await world.reporter.step()
   expect([world.looks, world.saves, world.covered]).toEqual([101, 101, 3])
 })
+
+test('of many that fall behind and stay there some are written in each step, and nobody is covered further', async () => {
+  const world = new World()
+  const nodes = Array.from({ length: 1_200 }, (_, index) => `web/${index}`)
+  for (const name of nodes) {
+    world.come(name)
+    world.answer(name, false)
+  }
+  await world.reporter.step()
+  world.push(nodes)
+  const rows = [0]
+  while (world.covered === 1 && rows.length < 9) {
+    await world.reporter.step()
+    rows.push(world.saves - 1_200)
+  }
+  expect(rows).toEqual([0, 0, 500, 1_000, 1_200])
+  for (const name of nodes) expect(world.read(name)).toEqual(world.status(name))
+})

@@ -41,6 +41,11 @@ export interface SidecarReporterOptions {
 const coverMs = 30_000
 /** Each row is written again within this time: when the client was last heard changes without a word. */
 const refreshMs = 120_000
+/**
+ * Sidecars that have fallen behind written in one step. In a replica that has more to do than it can all are behind, and
+ * to write down each of them would make it worse.
+ */
+const behindLimit = 500
 /** Statuses of one statement, read in one turn of the event loop. */
 const saveLimit = 500
 
@@ -99,9 +104,12 @@ export class SidecarReporter implements Component {
     const look = new Set([...this.#again, ...this.#collected.take(), ...this.#refresh()])
     this.#again = new Set()
     const nodes = [...look]
+    let behind = 0
     try {
       for (let from = 0; from < nodes.length; from += saveLimit) {
-        coverable = Math.min(coverable, await this.#write(nodes.slice(from, from + saveLimit)))
+        const written = await this.#write(nodes.slice(from, from + saveLimit), behindLimit - behind)
+        coverable = Math.min(coverable, written.coverable)
+        behind += written.behind
       }
       if (coverable <= this.#covered && !this.#coverAgain) return
       const missing = await store.cover(coverable)
@@ -117,12 +125,16 @@ export class SidecarReporter implements Component {
     }
   }
 
-  /** Returns up to where those may be covered that were not written though they are behind. */
-  async #write(nodes: readonly string[]): Promise<Revision> {
+  /**
+   * Writes down at most `limit` of those that have fallen behind; returns how many, and up to where those may be covered
+   * that were not written though they are behind.
+   */
+  async #write(nodes: readonly string[], limit: number): Promise<{ coverable: Revision; behind: number }> {
     const { streams, store } = this.#options
     const entries: { node: string; status: StreamStatus }[] = []
     const gone: string[] = []
     let coverable: Revision = Infinity
+    let behind = 0
     const follow = (node: string, step: Verdict, answeredRevision: Revision): void => {
       if (step !== 'later') return
       coverable = Math.min(coverable, answeredRevision)
@@ -130,7 +142,8 @@ export class SidecarReporter implements Component {
     }
     for (const node of nodes) {
       const glance = streams.glance(node)
-      const quick = glance && this.#written.judgeGlance(node, glance, this.#covered)
+      const judging = { covered: this.#covered, patient: behind >= limit }
+      const quick = glance && this.#written.judgeGlance(node, glance, judging)
       if (glance !== undefined && quick !== undefined) {
         if (glance.shape === unsettled) this.#collected.await(node)
         follow(node, quick, glance.answeredRevision)
@@ -143,13 +156,16 @@ export class SidecarReporter implements Component {
         continue
       }
       if (!status.inSync || !isSettled(status)) this.#collected.await(node)
-      const step = this.#written.judge(status, this.#covered, glance)
-      if (step === 'write') entries.push({ node, status })
+      const step = this.#written.judge(status, judging, glance)
+      if (step === 'write') {
+        entries.push({ node, status })
+        if (!isSettled(status)) behind += 1
+      }
       follow(node, step, status.answeredRevision)
     }
     await store.save(entries)
     await store.end(gone)
-    return coverable
+    return { coverable, behind }
   }
 
   /** Those whose turn it is to be written again. */

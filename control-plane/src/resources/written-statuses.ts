@@ -20,6 +20,13 @@ interface Written {
 /** What is to be done about a sidecar; see `judge`. */
 export type Verdict = 'write' | 'same' | 'later'
 
+interface Judging {
+  /** How far their rows say that settled sidecars are. */
+  readonly covered: Revision
+  /** Whoever is behind for a moment gets another one: too many are. */
+  readonly patient: boolean
+}
+
 /** What the rows of this replica's sidecars say, and so which of them have to be written. */
 export class WrittenStatuses {
   readonly #byNode = new Map<string, Written>()
@@ -30,7 +37,11 @@ export class WrittenStatuses {
   }
 
   /** The same as `judge`, where numbers alone tell: true of nearly all that a change touches. */
-  judgeGlance(node: string, glance: StreamGlance, covered: Revision): 'same' | 'later' | undefined {
+  judgeGlance(
+    node: string,
+    glance: StreamGlance,
+    { covered, patient }: Judging,
+  ): 'same' | 'later' | undefined {
     const before = this.#byNode.get(node)
     const { stream, shape, answeredRevision } = glance
     if (before?.stream !== stream || before.numbers === unsettled || before.shape === '') return undefined
@@ -38,19 +49,17 @@ export class WrittenStatuses {
       before.behindAt = undefined
       return 'same'
     }
-    if (shape !== unsettled || before.behindAt === answeredRevision || answeredRevision < covered) {
-      return undefined
-    }
+    const stays = before.behindAt === answeredRevision && !patient
+    if (shape !== unsettled || stays || answeredRevision < covered) return undefined
     before.behindAt = answeredRevision
     return 'later'
   }
 
   /**
    * `later`: it is settled in its row and has just got something, which it will most likely have answered the next
-   * time; until then nobody may be covered further than it has answered. `covered`: how far its row says it is.
-   * `glance`: of the same moment.
+   * time; until then nobody may be covered further than it has answered. `glance`: of the same moment.
    */
-  judge(status: StreamStatus, covered: Revision, glance?: StreamGlance): Verdict {
+  judge(status: StreamStatus, { covered, patient }: Judging, glance?: StreamGlance): Verdict {
     const { node, answeredRevision, nacks } = status
     const before = this.#byNode.get(node)
     const settled = isSettled(status)
@@ -59,7 +68,7 @@ export class WrittenStatuses {
       !settled &&
       before.shape !== '' &&
       before.nacks === nacks.length &&
-      before.behindAt !== answeredRevision &&
+      (patient || before.behindAt !== answeredRevision) &&
       answeredRevision >= covered
     if (passing) {
       before.behindAt = answeredRevision
