@@ -186,6 +186,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       clock.align(time)
     },
     checkPolicy: config.checkPolicy,
+    selfPreservation: config.selfPreservation,
   })
   const acks = new AckExchange({
     ...common,

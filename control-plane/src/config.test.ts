@@ -28,6 +28,7 @@ describe('readConfig', () => {
       sinkFilesDirectory: null,
       allowedHosts: null,
       tracing: null,
+      selfPreservation: { maxFraction: 0.15, minimum: 10, windowMs: 15_000 },
       checkPolicy: new AddressPolicy(),
       flapPolicy: { holdAt: 6, releaseBelow: 3, halfLifeMs: 120_000, maxHoldMs: 600_000 },
       retentionDays: 7,
@@ -45,6 +46,23 @@ describe('readConfig', () => {
     expect(problemsOf({ WAYMARK_FLAP_HOLD_AT: '3' })).toEqual(['WAYMARK_FLAP_RELEASE_BELOW'])
     expect(problemsOf({ WAYMARK_FLAP_MAX_HOLD_SECONDS: '60' })).toEqual(['WAYMARK_FLAP_MAX_HOLD_SECONDS'])
     expect(problemsOf({ WAYMARK_FLAP_HOLD_AT: 'six' })).toEqual(['WAYMARK_FLAP_HOLD_AT'])
+  })
+
+  it('pauses expiry by numbers that may be set', () => {
+    const { selfPreservation } = readConfig(
+      {
+        DATABASE_URL: url,
+        WAYMARK_EXPIRY_MAX_PERCENT: '40',
+        WAYMARK_EXPIRY_PAUSE_FROM: '3',
+        WAYMARK_EXPIRY_WINDOW_SECONDS: '60',
+      },
+      'x',
+    )
+    expect(selfPreservation).toEqual({ maxFraction: 0.4, minimum: 3, windowMs: 60_000 })
+    expect(problemsOf({ WAYMARK_EXPIRY_MAX_PERCENT: '101', WAYMARK_EXPIRY_PAUSE_FROM: '0' })).toEqual([
+      'WAYMARK_EXPIRY_MAX_PERCENT',
+      'WAYMARK_EXPIRY_PAUSE_FROM',
+    ])
   })
 
   it('reads addresses, also of IPv6', () => {

@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { parseOtlpEndpoint, type OtlpTarget } from '@waymark/sidecar-config/envoy/otlp.ts'
 import { defaultFlapPolicy, type FlapPolicy } from './domain/flapping.ts'
 import { AddressPolicy } from './health/checks/address-policy.ts'
+import { defaultSelfPreservation, type SelfPreservationPolicy } from './health/expiry.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
 import type { TlsFiles } from './xds/transport/tls-material.ts'
 
@@ -49,6 +50,8 @@ export interface Config {
   readonly allowedHosts: readonly string[] | null
   /** null: sidecars do not trace. */
   readonly tracing: TracingConfig | null
+  /** When too many leases would expire at once. */
+  readonly selfPreservation: SelfPreservationPolicy
   /** What active checks must not probe. */
   readonly checkPolicy: AddressPolicy
   /** When verdicts that keep changing are held; null: never. */
@@ -197,6 +200,17 @@ class Reader {
     return policy
   }
 
+  selfPreservation(): SelfPreservationPolicy {
+    const { maxFraction, minimum, windowMs } = defaultSelfPreservation
+    const number = (name: string, fallback: number, min: number, max: number): number =>
+      this.number(`WAYMARK_EXPIRY_${name}`, { fallback, min, max })
+    return {
+      maxFraction: number('MAX_PERCENT', maxFraction * 100, 0, 100) / 100,
+      minimum: number('PAUSE_FROM', minimum, 1, 1_000_000),
+      windowMs: number('WINDOW_SECONDS', windowMs / 1_000, 1, 3_600) * 1_000,
+    }
+  }
+
   xdsSecurity(listen: ListenAddress): XdsSecurity {
     const certificate = this.text('WAYMARK_XDS_TLS_CERT')
     const key = this.text('WAYMARK_XDS_TLS_KEY')
@@ -287,6 +301,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     sinkFilesDirectory: reader.directory('WAYMARK_SINK_FILES_DIR'),
     allowedHosts: reader.list('WAYMARK_ALLOWED_HOSTS'),
     tracing: reader.tracing(),
+    selfPreservation: reader.selfPreservation(),
     checkPolicy: reader.checkPolicy(),
     flapPolicy: reader.flapPolicy(),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),

@@ -1,6 +1,8 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { BatchResultView } from '../src/rest/schemas/batch.ts'
+import type { HeartbeatsAnswerView } from '../src/rest/schemas/instance.ts'
+import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
@@ -151,5 +153,41 @@ describe('a batch whose results nobody reads', () => {
       )
       expect(four.map(({ status }) => status)).toEqual([200, 200, 200, 200])
     })
+  })
+})
+
+describe('beats of many instances', () => {
+  const beats = (body: unknown) =>
+    rest.call<HeartbeatsAnswerView & ProblemView>('PUT', '/heartbeats', { body: { beats: body } })
+
+  it('are judged one by one, and refused ones say what to do', async () => {
+    const [a] = await batch(line('beating', 'a'), line('beating', 'b', { lease: null }))
+    const answer = await beats([
+      { service: 'beating', id: 'a' },
+      { service: 'beating', id: 'gone' },
+      { service: 'beating', id: 'b' },
+      { service: 'beating', id: 'a', incarnation: (a?.incarnation ?? 0) + 1_000_000 },
+      { service: 'beating', id: 'a', status: 'warning', output: 'slow' },
+    ])
+    expect(answer.status).toBe(200)
+    expect(answer.body.accepted).toBe(3)
+    expect(answer.body.refused.map(({ index, code }) => [index, code])).toEqual([
+      [1, 'instance_not_found'],
+      [3, 'incarnation_conflict'],
+    ])
+    expect(rest.heartbeats.pending).toBeGreaterThan(0)
+    await vi.waitFor(() => {
+      expect(rest.replica.mesh.instance('beating', 'a')?.verdict).toBe('degraded')
+    })
+  })
+
+  it('name the beat that is wrong, and then none counts', async () => {
+    const wrong = await beats([
+      { service: 'beating', id: 'a' },
+      { service: 'beating', id: 'a', output: 'x' },
+    ])
+    expect(wrong.status).toBe(400)
+    expect(wrong.body.errors?.[0]?.pointer).toBe('/beats/1/status')
+    expect((await beats([])).status).toBe(400)
   })
 })

@@ -13,6 +13,7 @@ import { TrafficTable } from '../store/traffic-table.ts'
 import type { AddressPolicy } from './checks/address-policy.ts'
 import { CheckScheduler } from './checks/check-scheduler.ts'
 import { createProbe } from './checks/probe.ts'
+import type { SelfPreservationPolicy } from './expiry.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { Membership, type MembershipOptions } from './membership.ts'
 import type { MeshView } from './mesh-view.ts'
@@ -31,6 +32,7 @@ export interface CreateHealthOptions {
   readonly addresses: MembershipOptions['addresses']
   readonly onTime: MembershipOptions['onTime']
   readonly checkPolicy: AddressPolicy
+  readonly selfPreservation: SelfPreservationPolicy
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number

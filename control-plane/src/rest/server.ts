@@ -15,6 +15,7 @@ import { documentReadRoutes } from './routes/document-reads.ts'
 import { documentRoutes } from './routes/documents.ts'
 import { effectiveRoutes } from './routes/effective.ts'
 import { instanceReadRoutes } from './routes/instance-reads.ts'
+import { heartbeatRoutes } from './routes/heartbeats.ts'
 import { instanceHandlers, instanceRoutes } from './routes/instances.ts'
 import { loadRoutes } from './routes/load.ts'
 import { probeRoutes } from './routes/probes.ts'
@@ -141,6 +142,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
       instanceReadRoutes(scope, context)
       shorthandRoutes(scope, context, handlers)
       batchRoutes(scope, context)
+      heartbeatRoutes(scope, context)
       serviceRoutes(scope, context)
       documentRoutes(scope, context)
       documentReadRoutes(scope, context)

@@ -10,7 +10,6 @@ import { InstanceParams, noBody } from '../schemas/common.ts'
 import {
   DeregisterAnswer,
   DeregisterQuery,
-  HeartbeatBody,
   OverrideBody,
   WrittenInstance,
   type WrittenInstanceView,
@@ -28,7 +27,7 @@ const drainMax = 24 * 3_600_000
 
 /** The use cases behind the routes; the shorthand has the same. */
 export const instanceHandlers = (context: RestContext) => {
-  const { registry, heartbeats } = context
+  const { registry } = context
 
   const register = async (
     { service, id }: Ref,
@@ -51,28 +50,6 @@ export const instanceHandlers = (context: RestContext) => {
     const { instance, created } = stampWrite(reply, committed)
     void reply.code(created ? 201 : 200)
     return { ...instanceView(instance), ...acked }
-  }
-
-  const heartbeat = async (
-    { service, id }: Ref,
-    body: Static<typeof HeartbeatBody>,
-    reply: FastifyReply,
-  ): Promise<void> => {
-    const { incarnation = null, status, output = '' } = body ?? {}
-    if (status === undefined && output !== '') {
-      throw new WaymarkError('invalid_request', 'an output needs a status', {
-        fields: [
-          { pointer: '/status', detail: 'is missing', accepted: '"passing", "warning" or "critical"' },
-        ],
-      })
-    }
-    await heartbeats.beat({
-      service,
-      id,
-      incarnation,
-      report: status === undefined ? null : { status, output },
-    })
-    void reply.code(204)
   }
 
   const deregister = async (
@@ -99,7 +76,7 @@ export const instanceHandlers = (context: RestContext) => {
     return draining === null ? removed(acked, reply) : { ...instanceView(draining), ...acked }
   }
 
-  return { register, heartbeat, deregister }
+  return { register, deregister }
 }
 
 export type InstanceHandlers = ReturnType<typeof instanceHandlers>
@@ -125,26 +102,6 @@ export const instanceRoutes = (app: RestApp, context: RestContext, handlers: Ins
       },
     },
     (request, reply) => handlers.register(request.params, request.body, request.query, request, reply),
-  )
-
-  app.put(
-    `${path}/heartbeat`,
-    {
-      bodyLimit,
-      schema: {
-        tags,
-        summary: 'Renew the lease; may carry what the instance says of itself',
-        params: InstanceParams,
-        body: HeartbeatBody,
-        response: {
-          204: noBody('the beat counts'),
-          ...problems(...writeErrors, 'instance_not_found', 'incarnation_conflict'),
-        },
-      },
-    },
-    async (request, reply) => {
-      await handlers.heartbeat(request.params, request.body, reply)
-    },
   )
 
   app.delete(

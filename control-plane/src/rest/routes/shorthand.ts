@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { RestApp, RestContext } from '../context.ts'
 import { closed, InstanceId, InstanceParams, noBody, ServiceName } from '../schemas/common.ts'
-import { DeregisterAnswer, DeregisterQuery, HeartbeatBody, WrittenInstance } from '../schemas/instance.ts'
+import { DeregisterAnswer, DeregisterQuery, WrittenInstance } from '../schemas/instance.ts'
 import { problems } from '../schemas/problem.ts'
 import { registrationExample, registrationFields } from '../schemas/registration.ts'
 import { AckedQuery } from '../schemas/revision-sidecars.ts'
@@ -48,23 +48,6 @@ export const shorthandRoutes = (app: RestApp, { limits }: RestContext, handlers:
     (request, reply) => {
       const { service, id, ...registration } = request.body
       return handlers.register({ service, id }, registration, request.query, request, reply)
-    },
-  )
-
-  app.put(
-    '/heartbeat/:service/:id',
-    {
-      bodyLimit,
-      schema: {
-        tags,
-        summary: 'Renew the lease of an instance',
-        params: InstanceParams,
-        body: HeartbeatBody,
-        response: { 204: noBody('the beat counts'), ...instanceErrors },
-      },
-    },
-    async (request, reply) => {
-      await handlers.heartbeat(request.params, request.body, reply)
     },
   )
 

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { errorCatalogue, type ErrorCode } from '../../domain/errors.ts'
 import { verdicts } from '../../domain/verdict.ts'
 import {
   closed,
@@ -190,19 +191,55 @@ const PartialServiceList = partialList('PartialServiceList', {
 export const ServiceList = Type.Union([ServiceListSchema.ref, PartialServiceList.ref])
 export const serviceFields = Object.keys(ServiceSummarySchema.schema.properties)
 
-const Heartbeat = Type.Object(
-  {
-    incarnation: Type.Optional(Incarnation),
-    status: Type.Optional(EvidenceStatus),
-    output: Type.Optional(
-      Type.String({ maxLength: 1_024, description: 'what is wrong: up to 1024 characters; needs a status' }),
-    ),
-  },
-  { ...closed, description: 'an object with incarnation, status and output, all of them optional' },
-)
+const heartbeat = {
+  incarnation: Type.Optional(Incarnation),
+  status: Type.Optional(EvidenceStatus),
+  output: Type.Optional(
+    Type.String({ maxLength: 1_024, description: 'what is wrong: up to 1024 characters; needs a status' }),
+  ),
+}
+
+const Heartbeat = Type.Object(heartbeat, {
+  ...closed,
+  description: 'an object with incarnation, status and output, all of them optional',
+})
 
 /** A beat may come without a body. */
 export const HeartbeatBody = nullable(Heartbeat)
+
+/** Beats of many instances: an agent has one for each that runs beside it. */
+export const HeartbeatsBody = Type.Object(
+  {
+    beats: Type.Array(Type.Object({ service: ServiceName, id: InstanceId, ...heartbeat }, closed), {
+      minItems: 1,
+      maxItems: 1_000,
+      description: '1 to 1000 beats: objects with service, id, and perhaps incarnation, status and output',
+    }),
+  },
+  { ...closed, description: 'an object with beats' },
+)
+
+const HeartbeatsAnswerSchema = define(
+  'HeartbeatsAnswer',
+  Type.Object(
+    {
+      accepted: Type.Integer({ minimum: 0, description: 'beats that count' }),
+      refused: Type.Array(
+        Type.Object(
+          {
+            index: Type.Integer({ minimum: 0, description: 'which beat, counted from 0' }),
+            code: Type.Enum(Object.keys(errorCatalogue) as ErrorCode[], { type: 'string' }),
+            detail: Type.String(),
+          },
+          closed,
+        ),
+      ),
+    },
+    closed,
+  ),
+)
+export const HeartbeatsAnswer = HeartbeatsAnswerSchema.ref
+export type HeartbeatsAnswerView = Static<typeof HeartbeatsAnswerSchema.schema>
 
 export const OverrideBody = Type.Object(
   {
@@ -260,6 +297,7 @@ export const StateQuery = Type.Object(stateQuery, closed)
 export const ListQuery = Type.Object(listQuery, closed)
 
 export const namedInstanceSchemas = [
+  HeartbeatsAnswerSchema,
   Evidence,
   Override,
   Flapping,
