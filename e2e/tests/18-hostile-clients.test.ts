@@ -18,7 +18,12 @@ import {
   ServerFixture,
   type FixtureOptions,
 } from '@waymark/control-plane/xds/testing/server-fixture.ts'
-import { clusterType, endpointType, listenerType } from '@waymark/control-plane/xds/type-urls.ts'
+import {
+  clusterType,
+  endpointType,
+  listenerType,
+  virtualHostType,
+} from '@waymark/control-plane/xds/type-urls.ts'
 import { Supervisor } from '@waymark/deploy/local/processes.ts'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Network, whyNoNamespaces } from '../harness/network.ts'
@@ -79,9 +84,9 @@ class Siege {
   }
 
   /** A stream whose bytes are written by hand. */
-  bad(onData: (bytes: Buffer, bad: Bad) => void = () => undefined): Bad {
+  bad(onData: (bytes: Buffer, bad: Bad) => void = () => undefined, path = adsPath): Bad {
     const identity = (bytes: Buffer): Buffer => bytes
-    const call = this.#client.makeBidiStreamRequest(adsPath, identity, identity)
+    const call = this.#client.makeBidiStreamRequest(path, identity, identity)
     const ended = new Promise<StatusObject>(resolve => {
       call.on('status', resolve)
     })
@@ -202,6 +207,47 @@ describe('another stream gets its changes after few requests of clients that', (
     expect(siege.counters.requests).toBeLessThan(40)
     for (const bad of bads) bad.call.cancel()
   })
+
+  const onDemand = {
+    'virtual hosts (VHDS)': { path: adsPath, typeUrl: virtualHostType },
+    'clusters (ODCDS)': {
+      path: '/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters',
+      typeUrl: clusterType,
+    },
+  }
+  for (const [what, { path, typeUrl }] of Object.entries(onDemand)) {
+    const some = (turn: number): string[] =>
+      Array.from({ length: 50 }, (_, index) => `random-${turn}-${index}`)
+
+    test(`ask for random ${what} until they may hold no more`, async () => {
+      const siege = await Siege.start({ limits: { maxNames: 2_000 } })
+      const { call, ended } = siege.bad(() => undefined, path)
+      for (let turn = 0; turn < 100; turn += 1)
+        call.write(request({ node, typeUrl, resourceNamesSubscribe: some(turn) }))
+      await siege.fixture.until(() => siege.counters.requests > 1)
+      expect(await siege.worstOf(5)).toBeLessThan(fewRequests)
+      expect((await ended).code).toBe(status.RESOURCE_EXHAUSTED)
+      expect(siege.counters.refusals.limit).toBe(1)
+    })
+
+    test(`ask for random ${what} without end, and drop those before`, async () => {
+      const siege = await Siege.start({ limits: { maxNames: 2_000 } })
+      const { call } = siege.bad(() => undefined, path)
+      const turns = 2_000
+      for (let turn = 0; turn < turns; turn += 1) {
+        const lists = { resourceNamesSubscribe: some(turn), resourceNamesUnsubscribe: some(turn - 1) }
+        call.write(request({ node, typeUrl, ...lists }))
+      }
+      await siege.fixture.until(() => siege.counters.requests > 1)
+      expect(await siege.worstOf(5)).toBeLessThan(fewRequests)
+      await siege.fixture.until(() => siege.counters.requests > turns)
+      const [type] = siege.fixture.server.stream(node.id)?.types ?? []
+      expect(type?.subscribed).toBe(50)
+      expect(type?.waiting).toBeLessThanOrEqual(50)
+      expect(siege.counters.refused).toBe(0)
+      call.cancel()
+    })
+  }
 
   test('answer what was never sent, with 1 MB of words', async () => {
     const siege = await Siege.start({ clusters: 6_000 })

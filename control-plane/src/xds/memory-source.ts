@@ -59,6 +59,13 @@ export class MemorySource implements XdsSource {
     if (options.loaded !== false) this.load()
   }
 
+  /** Watches of its sets that have not ended. */
+  get watchers(): number {
+    let sum = 0
+    for (const { watchers } of this.#sets.values()) sum += watchers
+    return sum
+  }
+
   load(): void {
     this.#ready.resolve(undefined)
   }
@@ -130,6 +137,10 @@ class MemorySet implements ResourceSet {
   readonly #aliases = new Map<string, string>()
   readonly #onDemand = new Set<string>()
   readonly #watchers = new Set<(change: ResourceSetChange) => void>()
+
+  get watchers(): number {
+    return this.#watchers.size
+  }
 
   get(name: string): XdsResource | undefined {
     return this.#resources.get(name) ?? this.#resources.get(this.#aliases.get(name) ?? '')

@@ -13,6 +13,7 @@ import {
   secretType,
   virtualHostType,
 } from '../type-urls.ts'
+import type { Answered, FuzzNonces } from './fuzz-nonces.ts'
 
 /** One change of bytes: at a place (a part of the length, 0 to 1), what. */
 type Mutation =
@@ -77,15 +78,22 @@ export const knownTypes = [clusterType, endpointType, listenerType, routeType, s
 export const knownNames = ['a', 'b', 'c', 'd/v2']
 
 const typeUrl = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(...knownTypes) },
+  { weight: 40, arbitrary: fc.constantFrom(...knownTypes) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary' }) },
 )
 const name = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom(...knownNames, '*', '') },
-  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+  { weight: 40, arbitrary: fc.constantFrom(...knownNames, '*', '') },
+  { weight: 10, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 5_000 }).map(length => 'n'.repeat(length)) },
 )
-const names = fc.array(name, { maxLength: 8 })
+const names = fc.oneof(
+  { weight: 1, arbitrary: fc.constant<string[]>([]) },
+  { weight: 3, arbitrary: fc.array(name, { maxLength: 8, size: 'max' }) },
+)
+
+const answers = fc.constantFrom<Answered>(
+  ...(['last', 'last', 'last', 'older', 'of another type', 'made up', 'nothing', 'nothing'] as const),
+)
 
 /** A discovery request; which response it answers is known when it is sent. */
 const fuzzRequest = fc.record({
@@ -94,10 +102,11 @@ const fuzzRequest = fc.record({
   unsubscribe: names,
   versions: fc.array(fc.tuple(name, fc.constantFrom('', '1', 'other')), { maxLength: 4 }),
   version: fc.constantFrom('', '1', 'other'),
-  answers: fc.constantFrom('last' as const, 'other' as const, 'nothing' as const),
+  answers,
   error: fc.option(fc.string({ unit: 'binary', maxLength: 100 }), { nil: undefined }),
   node: fc.constantFrom('none' as const, 'empty' as const, 'whole' as const),
-  mutations: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: mutations }),
+  // Most streams should live long enough to get into states that are worth a look.
+  mutations: fc.oneof({ weight: 9, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: mutations }),
 })
 type FuzzRequest = typeof fuzzRequest extends fc.Arbitrary<infer Request> ? Request : never
 
@@ -111,16 +120,16 @@ const node = {
   clientFeatures: ['envoy.lrs.supports_send_all_clusters'],
 }
 
-/** `lastNonce`: of the last response of any type; `first`: the message must have a node to be taken. */
+/** `first`: the message must have a node to be taken. */
 export function encodeFuzzRequest(
   request: FuzzRequest,
-  options: { readonly form: Form; readonly lastNonce: string; readonly first: boolean },
+  options: { readonly form: Form; readonly nonces: FuzzNonces; readonly first: boolean },
 ): Buffer {
-  const { form, lastNonce, first } = options
+  const { form, nonces, first } = options
   const common = {
     ...(request.node === 'whole' || (first && request.node !== 'empty') ? { node } : {}),
     typeUrl: request.typeUrl,
-    responseNonce: { last: lastNonce, other: 'other', nothing: '' }[request.answers],
+    responseNonce: nonces.pick(request.answers, request.typeUrl),
     ...(request.error === undefined ? {} : { errorDetail: { code: 13, message: request.error } }),
   }
   const bytes =
@@ -145,7 +154,7 @@ export function encodeFuzzRequest(
 
 /** What a client of any form does, or what changes meanwhile. */
 export const fuzzStep = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('request' as const), request: fuzzRequest }) },
+  { weight: 16, arbitrary: fc.record({ do: fc.constant('request' as const), request: fuzzRequest }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -154,7 +163,7 @@ export const fuzzStep = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 6,
     arbitrary: fc.record({
       do: fc.constant('change' as const),
       typeUrl: fc.constantFrom(...knownTypes),
@@ -163,7 +172,7 @@ export const fuzzStep = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(1, 100, 16_000, 20_000) }),
   },
 )

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
+import type { DeltaRequest, MalformedRequest, SotwRequest, XdsRequest } from '../subscription/xds-request.ts'
 import { MemorySource } from '../memory-source.ts'
 import { DeltaSession } from '../subscription/delta-session.ts'
 import type { Delivery } from '../subscription/delivery.ts'
@@ -9,6 +9,8 @@ import { SotwSession } from '../subscription/sotw-session.ts'
 import { decodeDeltaRequest, decodeSotwRequest } from '../transport/decode-request.ts'
 import { clusterType } from '../type-urls.ts'
 import { encodeFuzzRequest, fuzzStep, type Form, type FuzzStep } from './fuzz-messages.ts'
+import { FuzzNonces } from './fuzz-nonces.ts'
+import { checkAnswered, checkDeltaDecoding, checkSotwDecoding, SubscriptionOracle } from './fuzz-oracles.ts'
 import { resource } from './server-fixture.ts'
 import { testNode } from './test-node.ts'
 
@@ -17,35 +19,63 @@ const timings = { clusterAnswerMs: 100, clusterStuckMs: 16_000, orderMs: 20_000 
 /** No answer needs more: whoever writes more of them would never end. */
 const maxResponses = 1_000
 
+/** How one form is read, and what the words of the protocol make of its requests. */
+interface FuzzedForm<Request extends XdsRequest> {
+  decode(bytes: Uint8Array): Request | MalformedRequest
+  checkDecoding(bytes: Uint8Array, message: Request): void
+  subscribe(oracle: SubscriptionOracle, message: Request, stale: boolean): void
+}
+
+const delta: FuzzedForm<DeltaRequest> = {
+  decode: bytes => decodeDeltaRequest(bytes, limits),
+  checkDecoding: checkDeltaDecoding,
+  subscribe: (oracle, message) => {
+    oracle.delta(message)
+  },
+}
+
+const sotw: FuzzedForm<SotwRequest> = {
+  decode: bytes => decodeSotwRequest(bytes, limits),
+  checkDecoding: checkSotwDecoding,
+  subscribe: (oracle, message, stale) => {
+    oracle.sotw(message, stale)
+  },
+}
+
 /** One stream's session with the index that the server keeps for it; the bytes of requests go in. */
 class Stream<Request extends XdsRequest> {
-  lastNonce = ''
+  readonly nonces = new FuzzNonces()
   first = true
   readonly #source: MemorySource
-  readonly #decode: (bytes: Uint8Array) => Request | MalformedRequest
+  readonly #form: FuzzedForm<Request>
   readonly #session: Session<Request>
+  readonly #oracle = new SubscriptionOracle()
   readonly #watched = new Map<Delivery, () => void>()
   #nonces = 0
 
-  constructor(options: {
-    source: MemorySource
-    decode: (bytes: Uint8Array) => Request | MalformedRequest
-    session: Session<Request>
-  }) {
+  constructor(options: { source: MemorySource; form: FuzzedForm<Request>; session: Session<Request> }) {
     this.#source = options.source
-    this.#decode = options.decode
+    this.#form = options.form
     this.#session = options.session
   }
 
   /** False: the stream ends with a documented status. Anything but that is thrown. */
   take(bytes: Uint8Array, now: number): boolean {
-    const message = this.#decode(bytes)
+    const message = this.#form.decode(bytes)
     if ('malformed' in message) return false
+    this.#form.checkDecoding(bytes, message)
     if (this.first && (message.node === undefined || message.node.id === '')) return false
-    if (message.typeUrl === '') return false
+    const { typeUrl, nonce } = message
+    if (typeUrl === '') return false
     this.first = false
+    const before = this.#unanswered(typeUrl)
+    const sent = this.nonces.of(typeUrl)
+    this.#form.subscribe(this.#oracle, message, nonce !== '' && sent.length > 0 && nonce !== sent.at(-1))
     try {
-      this.#watch(this.#session.request(message, now).delivery)
+      const { delivery } = this.#session.request(message, now)
+      this.#watch(delivery)
+      checkAnswered({ before, nonce, after: this.#unanswered(typeUrl) })
+      this.#oracle.check(delivery)
     } catch (error) {
       if (error instanceof SessionError) return false
       throw error
@@ -67,14 +97,21 @@ class Stream<Request extends XdsRequest> {
       if (new Set(names).size < names.length)
         throw new Error(`a name twice in one response: ${names.join(', ')}`)
       this.#nonces += 1
-      this.lastNonce = `n${this.#nonces}`
-      this.#session.sent(batch, this.lastNonce, now)
+      const nonce = `n${this.#nonces}`
+      this.nonces.add(batch.typeUrl, nonce)
+      this.#session.sent(batch, nonce, now)
     }
   }
 
   close(): void {
     for (const unwatch of this.#watched.values()) unwatch()
     for (const { state } of this.#session.deliveries) state.close()
+  }
+
+  /** Nonces of the responses of a type that have no answer yet. */
+  #unanswered(typeUrl: string): string[] {
+    const delivery = this.#session.deliveries.find(each => each.typeUrl === typeUrl)
+    return this.nonces.of(typeUrl).filter(nonce => delivery?.unanswered.find(nonce) !== undefined)
   }
 
   #watch(delivery: Delivery): void {
@@ -108,7 +145,7 @@ class Stream<Request extends XdsRequest> {
 export const fuzzSession = (): fc.IProperty<[Form, FuzzStep[]]> =>
   fc.property(
     fc.constantFrom<Form>('delta', 'sotw'),
-    fc.array(fuzzStep, { maxLength: 40 }),
+    fc.array(fuzzStep, { maxLength: 60, size: 'max' }),
     (form, steps) => {
       const source = new MemorySource()
       const shared = new SharedState({ smallest: 1 })
@@ -119,8 +156,8 @@ export const fuzzSession = (): fc.IProperty<[Form, FuzzStep[]]> =>
       for (const step of steps) {
         let goesOn = true
         if (step.do === 'request') {
-          const { lastNonce, first } = stream
-          goesOn = stream.take(encodeFuzzRequest(step.request, { form, lastNonce, first }), now)
+          const { nonces, first } = stream
+          goesOn = stream.take(encodeFuzzRequest(step.request, { form, nonces, first }), now)
         } else if (step.do === 'bytes') {
           goesOn = stream.take(step.bytes, now)
         } else if (step.do === 'wait') {
@@ -149,16 +186,8 @@ const change = (source: MemorySource, { typeUrl, name, body }: Extract<FuzzStep,
 function openStream({ form, source, shared }: { form: Form; source: MemorySource; shared: SharedState }) {
   const options = sessionOptions(source, shared)
   return form === 'delta'
-    ? new Stream({
-        source,
-        decode: bytes => decodeDeltaRequest(bytes, limits),
-        session: new DeltaSession(options),
-      })
-    : new Stream({
-        source,
-        decode: bytes => decodeSotwRequest(bytes, limits),
-        session: new SotwSession(options),
-      })
+    ? new Stream({ source, form: delta, session: new DeltaSession(options) })
+    : new Stream({ source, form: sotw, session: new SotwSession(options) })
 }
 
 const sessionOptions = (source: MemorySource, shared: SharedState): SessionOptions => {
