@@ -266,9 +266,9 @@ export class Sequencer implements Component {
   async #connect(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
     const { connection, logger } = this.#options
-    const { client, backend } = await openWriter(connection, error => {
+    const { client, backend } = await openWriter(connection, (error, broken) => {
       logger.warn({ error: error.message }, 'the sequencer lost its connection')
-      if (this.#client === client) this.#client = null
+      if (this.#client === broken) this.#client = null
     })
     this.#backend = backend
     this.#client = client

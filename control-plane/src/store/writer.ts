@@ -24,7 +24,7 @@ const idleTransactionMs = 4_000
  */
 export const openWriter = async (
   connection: ConnectionOptions,
-  onError: (error: Error) => void,
+  onError: (error: Error, client: pg.Client) => void,
 ): Promise<{ readonly client: pg.Client; readonly backend: number | null }> => {
   const config = clientConfig(connection)
   const client = new pg.Client({
@@ -34,8 +34,16 @@ export const openWriter = async (
     // Statements go out without waiting for the answers to those before them.
     pipeline: true,
   })
-  client.on('error', onError)
-  await client.connect()
-  const { rows } = await client.query<{ backend: number }>('select pg_backend_pid() as backend')
-  return { client, backend: rows[0]?.backend ?? null }
+  // It may break before anybody has it.
+  client.on('error', error => {
+    onError(error, client)
+  })
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ backend: number }>('select pg_backend_pid() as backend')
+    return { client, backend: rows[0]?.backend ?? null }
+  } catch (error) {
+    void client.end().catch(() => undefined)
+    throw error
+  }
 }
