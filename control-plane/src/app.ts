@@ -29,7 +29,6 @@ import { OutboxLog } from './store/outbox-log.ts'
 import { OutboxTable } from './store/outbox-table.ts'
 import { PastLog } from './store/past-log.ts'
 import { Pulses } from './store/pulses.ts'
-import { dropOldPartitions } from './store/retention.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
@@ -197,7 +196,11 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   })
   const retention = new Retention({
     ...common,
-    drop: () => dropOldPartitions(database, config.retentionDays),
+    database,
+    roles,
+    owner: replica,
+    keepDays: config.retentionDays,
+    keepRevisions: config.retentionRevisions,
   })
 
   // Events.

@@ -32,6 +32,7 @@ describe('readConfig', () => {
       checkPolicy: new AddressPolicy(),
       flapPolicy: { holdAt: 6, releaseBelow: 3, halfLifeMs: 120_000, maxHoldMs: 600_000 },
       retentionDays: 7,
+      retentionRevisions: null,
       advertiseHost: null,
       loadReportSeconds: 30,
     })
@@ -139,6 +140,7 @@ describe('readConfig', () => {
     ['WAYMARK_LOG_LEVEL', 'loud'],
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
+    ['WAYMARK_RETENTION_REVISIONS', '999'],
     ['WAYMARK_LOAD_REPORT_SECONDS', '9'],
     ['WAYMARK_ADVERTISE_HOST', 'http://a/'],
     ['WAYMARK_SINKS', 'audit=ftp://host'],

@@ -58,6 +58,8 @@ export interface Config {
   readonly flapPolicy: FlapPolicy | null
   /** How long changes stay in the log (days). */
   readonly retentionDays: number
+  /** How many revisions stay at most; null: as many as the days keep. */
+  readonly retentionRevisions: number | null
   /** Where other replicas reach this one's REST; null: where it listens, see runtime/reachable-host.ts. */
   readonly advertiseHost: string | null
   /** Between two load reports of a sidecar (seconds). */
@@ -140,6 +142,10 @@ class Reader {
       return range.fallback
     }
     return number
+  }
+
+  optionalNumber(variable: string, range: { readonly min: number; readonly max: number }): number | null {
+    return this.text(variable) === undefined ? null : this.number(variable, { ...range, fallback: range.min })
   }
 
   databaseUrl(): string {
@@ -304,6 +310,10 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     selfPreservation: reader.selfPreservation(),
     checkPolicy: reader.checkPolicy(),
     flapPolicy: reader.flapPolicy(),
+    retentionRevisions: reader.optionalNumber('WAYMARK_RETENTION_REVISIONS', {
+      min: 1_000,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
     advertiseHost: reader.text('WAYMARK_ADVERTISE_HOST') ?? null,
     // Every report carries 60 KB of node: more often than every 10 s is not worth its bytes.

@@ -5,7 +5,9 @@ import { Feed } from '../src/feed/feed.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
-import { dropOldPartitions } from '../src/store/retention.ts'
+import { dropOldPartitions, type RetentionRule } from '../src/store/retention.ts'
+import { RoleTable } from '../src/store/role-table.ts'
+import { FencedError } from '../src/store/write.ts'
 import { migrate } from '../src/store/migrate.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { pauseLog } from './support/pause-log.ts'
@@ -141,6 +143,58 @@ describe('the feed', () => {
 })
 
 describe('retention', () => {
+  const drop = async (rule: Partial<RetentionRule> = {}, fence = 0): Promise<string[]> => {
+    const roles = new RoleTable(database.database)
+    const role = { name: 'retention', owner: 'test' }
+    const held =
+      (await roles.acquire({ ...role, ttlMs: 60_000 })) ?? (await roles.holder('retention'))?.fence ?? 0
+    return dropOldPartitions({
+      database: database.database,
+      keepDays: 7,
+      keepRevisions: null,
+      fence: { role: 'retention', fence: held + fence },
+      ...rule,
+    })
+  }
+
+  /** Of ten revisions each. */
+  const smallPartitions = async (): Promise<void> => {
+    await sql`delete from change_partition`.execute(database.database)
+    await sql`drop table if exists change_1`.execute(database.database)
+    await sql`select ensure_change_partition(1000, 10)`.execute(database.database)
+  }
+
+  it('is the work of the owner of its role only', async () => {
+    await smallPartitions()
+    const one = start()
+    for (const n of Array.from({ length: 15 }).keys()) await register(one, 'a', `i-${n}`)
+    await expect(drop({ keepRevisions: 1 }, 1)).rejects.toThrow(FencedError)
+    await expect(drop({ keepRevisions: 1 }, -1)).rejects.toThrow(FencedError)
+    expect(await drop({ keepRevisions: 1 })).toEqual(['change_1'])
+  })
+
+  it('keeps a number of revisions, in whole partitions', async () => {
+    await smallPartitions()
+    const one = start()
+    for (const n of Array.from({ length: 35 }).keys()) await register(one, 'a', `i-${n}`)
+    expect(await drop()).toEqual([])
+    expect(await drop({ keepRevisions: 20 })).toEqual(['change_1'])
+    expect(await drop({ keepRevisions: 1 })).toEqual(['change_11', 'change_21'])
+    expect(await drop({ keepRevisions: 1 })).toEqual([])
+  })
+
+  it('gives way to a reader of the log, and to writers behind it', async () => {
+    const one = start()
+    await smallPartitions()
+    for (const n of Array.from({ length: 25 }).keys()) await register(one, 'a', `i-${n}`)
+    await database.database.transaction().execute(async reader => {
+      await sql`select count(*) from change`.execute(reader)
+      await expect(drop({ keepRevisions: 1 })).rejects.toMatchObject({ code: 'database_unavailable' })
+      await register(one, 'a', 'written')
+    })
+    expect(await drop({ keepRevisions: 1 })).toEqual(['change_1', 'change_11'])
+  })
+
   it('drops old partitions, but never the newest nor what a sink still needs', async () => {
     const one = start()
     await register(one, 'a', '1')
@@ -153,11 +207,11 @@ describe('retention', () => {
       .insertInto('outbox_cursor')
       .values({ sink: 's', revision: 5, position: 0, fence: 1, updated_at: new Date() })
       .execute()
-    expect(await dropOldPartitions(database.database, 7)).toEqual([])
+    expect(await drop()).toEqual([])
     await database.database.updateTable('outbox_cursor').set({ revision: 1_000_001 }).execute()
     await sql`update mesh_revision set revision = 1000001`.execute(database.database)
-    expect(await dropOldPartitions(database.database, 7)).toEqual(['change_1'])
-    expect(await dropOldPartitions(database.database, 7)).toEqual([])
+    expect(await drop()).toEqual(['change_1'])
+    expect(await drop()).toEqual([])
   })
 })
 

@@ -1,34 +1,52 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
+import type { Database } from '../store/database.ts'
+import { OwnedRole } from '../store/owned-role.ts'
+import { dropOldPartitions, type RetentionRule } from '../store/retention.ts'
+import type { RoleTable } from '../store/role-table.ts'
 
-interface RetentionOptions {
-  /** Drops what is old enough; returns the names of the dropped partitions. */
-  readonly drop: () => Promise<readonly string[]>
+const roleName = 'retention'
+
+interface RetentionOptions extends RetentionRule {
+  readonly database: Database
+  readonly roles: RoleTable
+  /** This replica's id. */
+  readonly owner: string
   readonly clock: Clock
   readonly logger: Logger
   readonly intervalMs?: number
 }
 
-/** Keeps the log from growing for ever. Every replica may run it at once: a dropped partition is dropped once. */
+/** Keeps the log from growing for ever. One replica at a time does it. */
 export class Retention implements Component {
   readonly name = 'retention'
   readonly #options: RetentionOptions
+  readonly #role: OwnedRole
 
   constructor(options: RetentionOptions) {
     this.#options = options
+    this.#role = new OwnedRole({ ...options, name: roleName })
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { drop, clock, logger, intervalMs = 600_000 } = this.#options
-    while (!signal.aborted) {
-      try {
-        const partitions = await drop()
-        if (partitions.length > 0) logger.info({ partitions }, 'old partitions of the log dropped')
-      } catch (error) {
-        logger.warn({ error: String(error) }, 'old partitions of the log could not be dropped')
+    const { clock, intervalMs = 60_000 } = this.#options
+    await this.#role.run(signal, async ({ fence, signal: lost }) => {
+      while (!lost.aborted) {
+        await this.#step(fence)
+        await clock.sleep(intervalMs, lost)
       }
-      await clock.sleep(intervalMs, signal)
+    })
+  }
+
+  /** What fails now is tried again the next time: nothing depends on it soon. */
+  async #step(fence: number): Promise<void> {
+    const { logger } = this.#options
+    try {
+      const partitions = await dropOldPartitions({ ...this.#options, fence: { role: roleName, fence } })
+      if (partitions.length > 0) logger.info({ partitions }, 'old partitions of the log dropped')
+    } catch (error) {
+      logger.warn({ error: String(error) }, 'old partitions of the log could not be dropped')
     }
   }
 }
