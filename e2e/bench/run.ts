@@ -2,6 +2,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { BenchOptions } from './bench-options.ts'
+import { checks } from './checks.ts'
 import { coldstart } from './coldstart.ts'
 import { discover } from './discover.ts'
 import { encode } from './encode.ts'
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   newcomers,
   reconnect,
   coldstart,
+  checks,
   scale,
   streams,
   memory,
