@@ -96,6 +96,7 @@ export class Fleet {
     this.#configuredAt = []
     this.firstResponseAt = null
     let opened = 0
+    let opening = false
     return new Promise((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer)
@@ -114,6 +115,9 @@ export class Fleet {
           reject(new Error(`streams have ended: ${JSON.stringify(this.counts.ends)}`))
           return
         }
+        // Who comes back with all that it needs is configured while it connects, and must not connect the next one in there.
+        if (opening) return
+        opening = true
         while (opened < this.sidecars.length && opened - this.#configuredAt.length < limit) {
           const address = addresses[opened % addresses.length]
           const sidecar = this.sidecars[opened]
@@ -122,6 +126,7 @@ export class Fleet {
           this.counts.connected += 1
           sidecar.connect(address)
         }
+        opening = false
         if (this.#configuredAt.length < this.sidecars.length) return
         finish()
         resolve(this.#configuredAt)
