@@ -9,6 +9,7 @@ import { encode } from './encode.ts'
 import { envoyHasIt } from './envoy.ts'
 import { fanout } from './fanout.ts'
 import { scale } from './scale.ts'
+import { heartbeats } from './heartbeat.ts'
 import { hostile } from './hostile.ts'
 import { memory } from './memory.ts'
 import { newcomers } from './newcomers.ts'
@@ -32,6 +33,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   memory,
   hostile,
   register: registrations,
+  heartbeat: heartbeats,
   discover,
   up,
 }

@@ -10,6 +10,12 @@ const handlers = {
     app.get(path, (_request, reply) => reply.type('application/json; charset=utf-8').send(bytes))
     return app.listen({ host: '127.0.0.1', port: 0 })
   },
+  /** A route that takes PUT without a body, and answers 204; resolves with its URL. */
+  take: async ({ path }: { readonly path: string }): Promise<string> => {
+    const app = fastify()
+    app.put(path, (_request, reply) => reply.code(204).send())
+    return app.listen({ host: '127.0.0.1', port: 0 })
+  },
 }
 
 export type BareFastifyHandlers = typeof handlers
