@@ -73,7 +73,9 @@ export class ServiceWindows {
           this.#resize(-1)
         }
         const id = idOf(address)
-        if (id !== undefined) view.set(id, addUp(view.get(id) ?? noRequests, left))
+        if (id === undefined) continue
+        const other = view.get(id)
+        view.set(id, other === undefined ? left : addUp(other, left))
       }
       yield { reporter, windows: view }
     }

@@ -50,9 +50,10 @@ export const speaksAgainst = (
 const worstFirst = (a: Voter, b: Voter): number => b.failed - a.failed || (a.reporter < b.reporter ? -1 : 1)
 
 interface Building {
-  counts: Counts
+  ok: number
+  failed: number
   reporters: number
-  voters: Voter[]
+  readonly voters: Voter[]
 }
 
 /** Adds up what the sidecars of one replica have seen. Costs what was seen; pure. */
@@ -68,24 +69,32 @@ export const tallyService = ({
 }): Map<string, InstanceTally> => {
   const building = new Map<string, Building>()
   for (const { reporter, windows } of views) {
-    let all = noRequests
-    for (const own of windows.values()) all = addUp(all, own)
+    const all = { ok: 0, failed: 0 }
+    for (const { ok, failed } of windows.values()) {
+      all.ok += ok
+      all.failed += failed
+    }
     for (const [id, own] of windows) {
       if (volume(own) < leastVolume) continue
-      const entry = building.get(id) ?? { counts: noRequests, reporters: 0, voters: [] }
-      building.set(id, entry)
-      entry.counts = addUp(entry.counts, own)
+      let entry = building.get(id)
+      if (entry === undefined) {
+        entry = { ok: 0, failed: 0, reporters: 0, voters: [] }
+        building.set(id, entry)
+      }
+      entry.ok += own.ok
+      entry.failed += own.failed
       entry.reporters += 1
+      if (own.failed === 0) continue
       const elsewhere = { ok: Math.max(0, all.ok - own.ok), failed: Math.max(0, all.failed - own.failed) }
       if (speaksAgainst({ own, elsewhere }, failurePercent))
         entry.voters.push({ ...own, reporter, elsewhere })
     }
   }
   const tally = new Map<string, InstanceTally>()
-  for (const [id, { counts, reporters, voters }] of building) {
+  for (const [id, { voters, ...sums }] of building) {
     if (voters.length === 0 && !wanted.has(id)) continue
     const worst = voters.sort(worstFirst).slice(0, listedVoters)
-    tally.set(id, { ...counts, reporters, against: voters.length, worst })
+    tally.set(id, { ...sums, against: voters.length, worst })
   }
   return tally
 }

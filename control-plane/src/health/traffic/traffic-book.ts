@@ -86,7 +86,7 @@ export class TrafficBook {
 
   constructor(options: TrafficBookOptions) {
     this.#options = options
-    this.#maxEntriesOfService = options.maxEntriesOfService ?? 100_000
+    this.#maxEntriesOfService = options.maxEntriesOfService ?? 50_000
     this.#maxEntries = options.maxEntries ?? 500_000
   }
 
