@@ -304,6 +304,30 @@ describe('an override', () => {
     expect((await set('none')).body).toMatchObject({ verdict: 'healthy', override: null })
     expect((await set('asleep')).status).toBe(400)
   })
+
+  it('says when it ends, and takes no end that makes no sense', async () => {
+    const service = newService()
+    await register(service, 'a')
+    const set = <T = InstanceView>(ends: object) =>
+      rest.call<T>('PUT', `${path(service, 'a')}/override`, { body: { status: 'draining', ...ends } })
+    const written = await set({ expiresAt: '2999-01-01T02:00:00+02:00' })
+    expect(written.body.override).toMatchObject({ expiresAt: '2999-01-01T00:00:00.000Z', reason: '' })
+    const { since = '', expiresAt } = (await set({ ttl: '30m' })).body.override ?? {}
+    expect(Date.parse(expiresAt ?? '') - Date.parse(since)).toBe(30 * 60_000)
+    expect((await set({})).body.override?.expiresAt).toBeNull()
+    for (const [ends, pointer] of [
+      [{ ttl: '30m', expiresAt: '2999-01-01T00:00:00Z' }, '/expiresAt'],
+      [{ expiresAt: '2020-01-01T00:00:00Z' }, '/expiresAt'],
+      [{ expiresAt: 'tomorrow' }, '/expiresAt'],
+      [{ expiresAt: '2999-06-30T23:59:60Z' }, '/expiresAt'],
+      [{ ttl: '0s' }, '/ttl'],
+      [{ ttl: '9000h' }, '/ttl'],
+      [{ ttl: 30 }, '/ttl'],
+    ] as const) {
+      const refused = await set<ProblemView>(ends)
+      expect([refused.status, refused.body.errors?.map(error => error.pointer)]).toEqual([400, [pointer]])
+    }
+  })
 })
 
 describe('the four verbs', () => {

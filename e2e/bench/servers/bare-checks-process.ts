@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:http'
 import { answerQuestions } from '../bench-process.ts'
 
-export interface BareChecks {
+interface BareChecks {
   readonly addresses: readonly string[]
   readonly port: number
   readonly intervalMs: number

@@ -32,7 +32,7 @@ interface PendingWrite {
 }
 
 /** Rows of one statement. */
-const rowLimit = 5_000
+const rowLimit = 1_000
 
 export const checkKey = ({ service, id, source }: Pick<CheckSubject, 'service' | 'id' | 'source'>): string =>
   `${instanceKey(service, id)}#${source}`
