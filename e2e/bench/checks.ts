@@ -41,7 +41,7 @@ export const checks = ({ small, profile }: BenchOptions): Promise<string> => {
   const instances = small ? 1_000 : 10_000
   const intervalMs = small ? 2_000 : 10_000
   const window: ProfileWindow = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }
-  checkOpenFiles(2 * instances)
+  checkOpenFiles(instances)
   return withRig(profile ? { profile: { window } } : {}, async rig => {
     const targets = new BenchProcess<CheckTargetsHandlers>({
       program: program('servers/check-targets-process.ts'),
