@@ -123,13 +123,14 @@ export class XdsServer implements Component {
       owns: socket => this.#listener.owns(socket),
     })
     this.#addDiscovery()
+    const fanOut = new FanOut<XdsStream>(clock)
     for (const { definition, implementation } of options.services ?? []) {
       this.#server.addService(definition, this.#guard.guarded(implementation))
     }
     this.#context = {
       source,
-      hub: new ResourceHub(),
-      fanOut: new FanOut(clock),
+      hub: new ResourceHub(fanOut),
+      fanOut,
       admission: new Admission({ clock, figures: counters }),
       pace: new Pace({ clock, figures: counters }),
       queued: budget(this.#limits.maxQueuedBytes),

@@ -1,6 +1,11 @@
 import type { Revision } from '../../domain/revision.ts'
 import type { MarkHolder, RevisionScope, StreamMark } from './stream-mark.ts'
 
+/** Tells streams of changes little by little; `settle` tells all of them now. */
+interface Settling {
+  settle(): void
+}
+
 /** Revisions that were applied together, what of them streams want, and those streams. */
 export class RevisionRecord implements RevisionScope, MarkHolder {
   readonly serial: number
@@ -10,6 +15,9 @@ export class RevisionRecord implements RevisionScope, MarkHolder {
   #from: Revision = 0
   #to: Revision = 0
   #weight = 0
+  /** Streams that may be touched after it has been closed. */
+  #awaited = 0
+  #later: Settling | undefined
 
   constructor(serial: number) {
     this.serial = serial
@@ -26,7 +34,7 @@ export class RevisionRecord implements RevisionScope, MarkHolder {
 
   /** References that it holds. */
   get weight(): number {
-    return this.#weight + this.#marks.length
+    return this.#weight + this.#marks.length + this.#awaited
   }
 
   /** The streams that it touches. */
@@ -35,7 +43,7 @@ export class RevisionRecord implements RevisionScope, MarkHolder {
   }
 
   get empty(): boolean {
-    return this.#marks.length === 0
+    return this.#marks.length === 0 && this.#awaited === 0
   }
 
   /** False when the stream had it already; `mark` was one of `marks` once. */
@@ -45,6 +53,24 @@ export class RevisionRecord implements RevisionScope, MarkHolder {
 
   hold(mark: StreamMark): void {
     if (this.#dropped?.delete(mark) !== true) this.#marks.push(mark)
+  }
+
+  /** `later` holds all that it touches and that are not known yet, `count` at most. */
+  await(count: number, later: Settling): void {
+    this.#awaited += count
+    this.#later = later
+  }
+
+  /** As `hold`, one of those awaited: its weight has been counted already. */
+  holdAwaited(mark: StreamMark): void {
+    this.hold(mark)
+    this.#awaited = Math.max(0, this.#awaited - 1)
+  }
+
+  /** From now on all that it touches are known. */
+  settle(): void {
+    this.#later?.settle()
+    this.#later = undefined
   }
 
   drop(mark: StreamMark): void {
@@ -107,6 +133,21 @@ export class RevisionJournal {
     return this.#head
   }
 
+  /**
+   * The resource has changed in the step that is being applied, and streams want it that are told later: `count` at
+   * most. `later` tells them. Returns the record to give to `touchLater`.
+   */
+  hold(what: { typeUrl: string; name: string; count: number; later: Settling }): RevisionRecord {
+    this.#open.add(what.typeUrl, what.name)
+    this.#open.await(what.count, what.later)
+    return this.#open
+  }
+
+  /** One of those has been told. */
+  touchLater(mark: StreamMark, record: RevisionRecord): void {
+    if (mark.touch(record)) record.holdAwaited(mark)
+  }
+
   /** The resource has changed in the step that is being applied, and this stream wants it. */
   touch(mark: StreamMark, typeUrl: string, name: string): void {
     const open = this.#open
@@ -144,7 +185,9 @@ export class RevisionJournal {
       else high = middle
     }
     const record = this.#records[low]
-    return record !== undefined && record.from <= revision ? record : 'nobody'
+    if (record === undefined || record.from > revision) return 'nobody'
+    record.settle()
+    return record
   }
 
   /** A quarter at a time, so that forgetting costs each record O(1). The last one stays, whatever its weight. */

@@ -45,6 +45,30 @@ export class BitSet {
     return true
   }
 
+  /** The smallest member that is not smaller than `start`. */
+  from(start: number): number | undefined {
+    const first = start >> wordBits
+    const rest = (this.#words[first] ?? 0) & (-1 << (start & lastBit))
+    if (rest !== 0) return (first << wordBits) | lowestBit(rest)
+    const next = first + 1
+    for (let group = next >> wordBits; group < this.#summary.length; group += 1) {
+      const skipped = group === next >> wordBits ? -1 << (next & lastBit) : -1
+      const words = (this.#summary[group] ?? 0) & skipped
+      if (words === 0) continue
+      const word = (group << wordBits) | lowestBit(words)
+      return (word << wordBits) | lowestBit(this.#words[word] ?? 0)
+    }
+    return undefined
+  }
+
+  copy(): BitSet {
+    const copy = new BitSet()
+    copy.#words = this.#words.slice()
+    copy.#summary = this.#summary.slice()
+    copy.#size = this.#size
+    return copy
+  }
+
   /** In ascending order. The set must not be changed meanwhile. */
   each(visit: (member: number) => void): void {
     for (let group = 0; group < this.#summary.length; group += 1) {

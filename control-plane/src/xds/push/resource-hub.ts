@@ -1,8 +1,9 @@
 import { SmallSet } from '../../runtime/small-set.ts'
 import type { ResourceSet, ResourceSetChange } from '../port.ts'
-import { SubscribersByName, type Subscriber } from './subscribers.ts'
+import type { Subscriber } from './subscriber.ts'
+import { SubscribersByName, type Announcer } from './subscribers.ts'
 
-export type { Subscriber } from './subscribers.ts'
+export type { Subscriber } from './subscriber.ts'
 
 /** Who subscribed to what in one resource set. Made by the hub; ends when the last subscriber has left. */
 export class SetIndex {
@@ -10,13 +11,15 @@ export class SetIndex {
   #byName: SubscribersByName | undefined
   readonly #wildcards = new SmallSet<Subscriber>()
   readonly #onEmpty: () => void
+  readonly #announcer: Announcer | undefined
 
-  constructor(onEmpty: () => void) {
+  constructor(onEmpty: () => void, announcer: Announcer | undefined) {
     this.#onEmpty = onEmpty
+    this.#announcer = announcer
   }
 
   add(name: string, subscriber: Subscriber): void {
-    this.#byName ??= new SubscribersByName()
+    this.#byName ??= new SubscribersByName({ announcer: this.#announcer })
     this.#byName.add(name, subscriber)
   }
 
@@ -49,6 +52,12 @@ export class SetIndex {
 /** Watches each resource set once, however many streams share it. */
 export class ResourceHub {
   readonly #indexes = new Map<ResourceSet, SetIndex>()
+  readonly #announcer: Announcer | undefined
+
+  /** `announcer`: tells many subscribers of a change; absent: all are told at once. */
+  constructor(announcer?: Announcer) {
+    this.#announcer = announcer
+  }
 
   /** The index of a set; watched from now on. Ask again each time: an index ends when it becomes empty. */
   index(set: ResourceSet): SetIndex {
@@ -57,7 +66,7 @@ export class ResourceHub {
     const index: SetIndex = new SetIndex(() => {
       this.#indexes.delete(set)
       unwatch()
-    })
+    }, this.#announcer)
     const unwatch = set.watch(change => {
       index.announce(change)
     })

@@ -20,7 +20,14 @@ test('a bit set behaves like a set of numbers', () => {
         }
         const members: number[] = []
         bits.each(each => members.push(each))
-        expect(members).toEqual([...model].sort((a, b) => a - b))
+        const sorted = [...model].sort((a, b) => a - b)
+        expect(members).toEqual(sorted)
+        const copy = bits.copy()
+        for (const start of [0, 31, 32, 70, 1_023, 1_024, 5_001]) {
+          expect(copy.from(start)).toBe(sorted.find(each => each >= start))
+        }
+        for (const each of sorted) copy.delete(each)
+        expect([copy.size, copy.from(0), bits.size]).toEqual([0, undefined, sorted.length])
       },
     ),
   )

@@ -1,13 +1,21 @@
 import type { Revision } from '../../domain/revision.ts'
+import { Announcement } from './announcement.ts'
 import { BitSet } from './bit-set.ts'
+import type { Subscriber } from './subscriber.ts'
 
-/** Somebody who wants to know of changed names of one resource set: one type of one stream. */
-export interface Subscriber {
-  touch(name: string, revision: Revision): void
+/** Who tells many subscribers little by little. */
+export interface Announcer {
+  /** False: it has enough to do, and they are to be told at once. */
+  readonly takesMore: boolean
+  announce(announcement: Announcement): void
 }
 
 /** From here on names have one bit for each subscriber there is; a set of objects takes about 300 for each member. */
 const manyFrom = 33
+/** More than these are told little by little. */
+const toldAtOnce = 256
+/** The next change begins with others: so many are told before anybody else is. */
+const headStart = 64
 
 /**
  * Who subscribed to which names. With thousands of streams that have the same thousand names this would be
@@ -20,6 +28,12 @@ export class SubscribersByName {
   readonly #numbers = new Map<Subscriber, { readonly number: number; names: number }>()
   readonly #subscribers: (Subscriber | undefined)[] = []
   readonly #free: number[] = []
+  readonly #announcer: Announcer | undefined
+  #first = 0
+
+  constructor(options: { readonly announcer?: Announcer | undefined } = {}) {
+    this.#announcer = options.announcer
+  }
 
   /** Names with a subscriber. */
   get size(): number {
@@ -52,9 +66,29 @@ export class SubscribersByName {
   touch(name: string, revision: Revision): void {
     const few = this.#few.get(name)
     if (few !== undefined) for (const subscriber of few) subscriber.touch(name, revision)
-    this.#many.get(name)?.each(number => {
+    const many = this.#many.get(name)
+    if (many === undefined || this.#announce(many, name, revision)) return
+    many.each(number => {
       this.#subscribers[number]?.touch(name, revision)
     })
+  }
+
+  #announce(live: BitSet, name: string, revision: Revision): boolean {
+    if (this.#announcer?.takesMore !== true || live.size <= toldAtOnce) return false
+    const held = this.#subscribers[live.from(0) ?? 0]?.hold?.(name, live.size)
+    if (held === undefined) return false
+    const announcement = new Announcement({
+      name,
+      revision,
+      held,
+      live,
+      from: this.#first,
+      subscriber: number => this.#subscribers[number],
+      number: subscriber => this.#numbers.get(subscriber)?.number,
+    })
+    this.#announcer.announce(announcement)
+    this.#first = (this.#first + headStart) % this.#subscribers.length
+    return true
   }
 
   #widen(name: string, few: ReadonlySet<Subscriber>): void {

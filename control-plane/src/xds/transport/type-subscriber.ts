@@ -1,4 +1,6 @@
 import type { Revision } from '../../domain/revision.ts'
+import type { RevisionRecord } from '../acks/revision-journal.ts'
+import type { HeldStep } from '../push/held-step.ts'
 import type { TypeStep, TypeSteps } from '../push/push-steps.ts'
 import type { TracedAnswer, TracedResponse } from '../push/push-tracer.ts'
 import type { ResourceHub, Subscriber } from '../push/resource-hub.ts'
@@ -6,7 +8,9 @@ import type { Delivery } from '../subscription/delivery.ts'
 
 /** Told of changed names, with the type of the stream that they are of. */
 export interface TypeOwner {
-  touched(delivery: Delivery, name: string, revision: Revision): void
+  touched(delivery: Delivery, name: string, revision: Revision, record: RevisionRecord | undefined): void
+  /** Up to `count` owners are told of this change later, with the record that is returned. */
+  hold(delivery: Delivery, name: string, count: number): RevisionRecord
 }
 
 /** Beyond so many unanswered steps a stream is stuck: further ones do not wait for it. */
@@ -31,13 +35,22 @@ export class TypeSubscriber implements Subscriber {
     this.#steps = options.steps
   }
 
-  touch(name: string, revision: Revision): void {
+  touch(name: string, revision: Revision, held?: HeldStep): void {
     const { changed } = this.delivery
     const before = changed.size
-    this.#owner.touched(this.delivery, name, revision)
+    this.#owner.touched(this.delivery, name, revision, held?.record)
     if (changed.size === before) this.#steps.counters.merged += 1
-    const step = this.#steps.current
+    const step = held?.step ?? this.#steps.current
     if (step !== this.#first) this.#join(step)
+  }
+
+  hold(name: string, count: number): HeldStep {
+    const step = this.#steps.current
+    step.join()
+    const end = (): void => {
+      step.leave(undefined)
+    }
+    return { step, record: this.#owner.hold(this.delivery, name, count), end }
   }
 
   /** A response has been written while a step is traced. */

@@ -1,3 +1,4 @@
+import type { FanOut } from '../push/fan-out.ts'
 import type { PushSteps } from '../push/push-steps.ts'
 import type { TracedResponse } from '../push/push-tracer.ts'
 import type { ResourceHub } from '../push/resource-hub.ts'
@@ -9,6 +10,7 @@ interface TypeSubscribersOptions {
   readonly owner: TypeOwner
   readonly hub: ResourceHub
   readonly steps: PushSteps
+  readonly fanOut: Pick<FanOut, 'catchUp'>
 }
 
 /** All types of one stream in the indexes of their resource sets. */
@@ -16,12 +18,14 @@ export class TypeSubscribers {
   readonly #owner: TypeOwner
   readonly #hub: ResourceHub
   readonly #steps: PushSteps
+  readonly #fanOut: Pick<FanOut, 'catchUp'>
   #subscribers: readonly TypeSubscriber[] = []
 
-  constructor({ owner, hub, steps }: TypeSubscribersOptions) {
+  constructor({ owner, hub, steps, fanOut }: TypeSubscribersOptions) {
     this.#owner = owner
     this.#hub = hub
     this.#steps = steps
+    this.#fanOut = fanOut
   }
 
   /** The subscription of a type has changed. Returns its subscriber. */
@@ -47,6 +51,11 @@ export class TypeSubscribers {
     for (const subscriber of this.#subscribers) {
       if (subscriber.delivery.typeUrl === response.typeUrl) subscriber.sent(response)
     }
+  }
+
+  /** Tells them what others have been told of already. */
+  catchUp(): void {
+    for (const subscriber of this.#subscribers) this.#fanOut.catchUp(subscriber)
   }
 
   /** Leaves the steps that the client is no longer behind. */

@@ -1,5 +1,6 @@
 import type { Revision } from '../../domain/revision.ts'
 import type { Timer } from '../../runtime/clock.ts'
+import type { RevisionRecord } from '../acks/revision-journal.ts'
 import { StreamMark } from '../acks/stream-mark.ts'
 import type { Batch } from '../subscription/batch.ts'
 import { limitsFor, SessionError, type Session } from '../subscription/session.ts'
@@ -37,7 +38,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #idleSince: number | undefined
   #node: XdsNode | undefined
   #view: XdsView | undefined
-  #session: Session<Request> | undefined
+  #opened: Session<Request> | undefined
   #mark: StreamMark | undefined
   #closed = false
   #heardAt: number
@@ -148,7 +149,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   flush(): void {
     const session = this.#session
     if (session === undefined || this.#closed) return
-    const { clock, log, steps } = this.#context
+    const { clock, log, steps, fanOut } = this.#context
+    fanOut.flushed(this)
     const { encoder } = this.#form
     const now = clock.monotonic()
     let sent = false
@@ -197,10 +199,26 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     return since
   }
 
-  touched(delivery: Delivery, name: string, revision: Revision): void {
+  touched(delivery: Delivery, name: string, revision: Revision, record: RevisionRecord | undefined): void {
+    const { fanOut, journal } = this.#context
+    if (record === undefined && fanOut.announcing) this.#types.catchUp()
     delivery.touch(name, revision)
-    this.#context.fanOut.touch(this)
-    if (this.#mark !== undefined) this.#context.journal.touch(this.#mark, delivery.typeUrl, name)
+    if (record === undefined) fanOut.touch(this)
+    else fanOut.queue(this)
+    if (this.#mark === undefined) return
+    if (record === undefined) journal.touch(this.#mark, delivery.typeUrl, name)
+    else journal.touchLater(this.#mark, record)
+  }
+
+  hold({ typeUrl }: Delivery, name: string, count: number): RevisionRecord {
+    const { fanOut: later, journal } = this.#context
+    return journal.hold({ typeUrl, name, count, later })
+  }
+
+  /** Undefined until the first message. It knows of every change: nobody sees that others were told of one before. */
+  get #session(): Session<Request> | undefined {
+    if (this.#context.fanOut.announcing) this.#types.catchUp()
+    return this.#opened
   }
 
   #receive(message: Request | MalformedRequest): void {
@@ -273,8 +291,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       timings,
       aggregated,
     })
-    this.#session = session
-    this.#mark = new StreamMark({ node: node.id, deliveries: () => session.deliveries })
+    this.#opened = session
+    this.#mark = new StreamMark({ node: node.id, deliveries: () => this.deliveries })
     return session
   }
 
