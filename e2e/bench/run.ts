@@ -13,11 +13,13 @@ import { heartbeats } from './heartbeat.ts'
 import { hostile } from './hostile.ts'
 import { memory } from './memory.ts'
 import { newcomers } from './newcomers.ts'
+import { outbox } from './outbox.ts'
 import { propagate } from './propagate.ts'
 import { reconnect } from './reconnect.ts'
 import { registrations } from './register.ts'
 import { streams } from './streams.ts'
 import { up } from './up.ts'
+import { watch } from './watch.ts'
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string>>> = {
   propagate,
@@ -27,7 +29,6 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   newcomers,
   reconnect,
   coldstart,
-  checks,
   scale,
   streams,
   memory,
@@ -35,6 +36,9 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   register: registrations,
   heartbeat: heartbeats,
   discover,
+  watch,
+  checks,
+  outbox,
   up,
 }
 
