@@ -34,14 +34,17 @@ const leaseEvidence = (spec: InstanceSpec, now: string, kept: readonly Evidence[
   ]
 }
 
-/** Evidence that a changed registration keeps: checks that are still asked for in the same words. */
-const keptEvidence = (before: Instance, spec: InstanceSpec): Evidence[] =>
-  before.evidence.filter(({ source }) => {
+/** Evidence that a changed registration keeps: of checks of the same target that are still asked for in the same words. */
+const keptEvidence = (before: Instance, spec: InstanceSpec): Evidence[] => {
+  if (before.spec.address !== spec.address || before.spec.port !== spec.port) return []
+  return before.evidence.filter(({ source }) => {
+    // The document of the service asks for these.
+    if (source.startsWith('service-check:')) return true
     if (!source.startsWith('check:')) return false
     const index = Number(source.slice('check:'.length))
-    const sameTarget = before.spec.address === spec.address && before.spec.port === spec.port
-    return sameTarget && isDeepStrictEqual(before.spec.checks[index], spec.checks[index])
+    return isDeepStrictEqual(before.spec.checks[index], spec.checks[index])
   })
+}
 
 /**
  * A registration makes the instance present and willing: it ends a drain and an expiry, but not an operator's

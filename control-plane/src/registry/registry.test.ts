@@ -67,6 +67,25 @@ describe('registering', () => {
     expect(instance()).toMatchObject({ verdict: 'maintenance', spec: { weight: 7 } })
   })
 
+  it('again with other words keeps what checks of its service say about the same target', async () => {
+    await observe({ source: 'service-check:0', status: 'critical' })
+    await register({ weight: 7 })
+    expect(instance().verdict).toBe('unhealthy')
+    await register({ weight: 7, port: 81 })
+    expect(instance()).toMatchObject({ verdict: 'healthy', evidence: [{ source: 'lease' }] })
+  })
+
+  it('again with other words begins to count changes of the verdict anew, with the same it does not', async () => {
+    for (let index = 0; index < 4; index += 1) {
+      await observe({ status: 'critical' })
+      // It registers as the same after each expiry: a crash loop.
+      await register()
+    }
+    expect(instance()).toMatchObject({ verdict: 'unhealthy', flapping: { held: { verdict: 'unhealthy' } } })
+    await register({ version: 'v2' })
+    expect(instance()).toMatchObject({ verdict: 'healthy', flapping: null, reviewAt: null })
+  })
+
   it('again after an expiry brings the instance back', async () => {
     await observe({ status: 'critical', removeAfterMs: 600_000 })
     expect(instance()).toMatchObject({ verdict: 'unhealthy', removeAt: inMs(600_000) })
