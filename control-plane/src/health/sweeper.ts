@@ -63,7 +63,7 @@ export const sweeperRole = 'sweeper'
 const writeLimit = 1_000
 /** TTLs up to this one keep the mode `recovery` whether or not a lease is over. */
 const recoveryLimitMs = 60_000
-/** Every so many sweeps leases are looked for whose rows a crash of Postgres has taken. */
+/** Every so many sweeps leases without a row are looked for, though no sweep has failed. */
 const repairEvery = 10
 
 /**
@@ -79,6 +79,8 @@ export class Sweeper implements Component {
   readonly #series: SweepSeries
   #last: LastSweep | null = null
   #failing = false
+  /** A crash of Postgres, which takes all leases, may be why a sweep failed. */
+  #mayHaveLost = false
   #sweeps = 0
 
   constructor(options: SweeperOptions) {
@@ -126,6 +128,7 @@ export class Sweeper implements Component {
       } catch (error) {
         if (!this.#failing) logger.warn({ error: String(error) }, 'leases could not be swept')
         this.#failing = true
+        this.#mayHaveLost = true
       }
       await clock.sleep(this.#intervalMs, signal)
     }
@@ -140,7 +143,8 @@ export class Sweeper implements Component {
       await leases.prune()
       await observations.prune()
     }
-    if (this.#sweeps % repairEvery === 0) await leases.startMissing()
+    if (this.#mayHaveLost || this.#sweeps % repairEvery === 0) await leases.startMissing()
+    this.#mayHaveLost = false
     this.#sweeps += 1
     const context = {
       serviceSince: this.#series.serviceSince,
