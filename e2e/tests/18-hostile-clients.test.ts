@@ -150,7 +150,7 @@ const message = (bytes: Buffer): Buffer => body(grpcMessage(bytes))
 const call = (stream: number): Buffer => frame({ type: 1, flags: 4, stream, payload: callHeaders(adsPath) })
 
 describe('another stream gets its changes after few requests of clients that', () => {
-  const names = manyNames.slice(0, 100)
+  const names = manyNames.slice(0, 20)
   const floods: Readonly<Record<string, { readonly first: Buffer; readonly next: Buffer }>> = {
     'ask for everything again and again': {
       first: request({ node, typeUrl: clusterType }),
@@ -206,6 +206,22 @@ describe('another stream gets its changes after few requests of clients that', (
     // They had not simply finished.
     expect(siege.counters.requests).toBeLessThan(40)
     for (const bad of bads) bad.call.cancel()
+  })
+
+  test('subscribe to 100,000 names with one request: it is taken in parts', async () => {
+    const siege = await Siege.start()
+    const { call } = siege.bad()
+    call.write(request({ node, typeUrl: endpointType, resourceNamesSubscribe: ['good'] }))
+    const subscribed = () => siege.fixture.server.stream(node.id)?.types[0]?.subscribed ?? 0
+    await siege.fixture.until(() => subscribed() === 1)
+    call.write(request({ typeUrl: endpointType, resourceNamesSubscribe: manyNames }))
+    await siege.fixture.until(() => subscribed() > 1)
+    // Whoever looks between two turns of the event loop sees a part of it.
+    expect(subscribed()).toBeLessThan(manyNames.length)
+    expect(await siege.requestsUntilReceived()).toBeLessThan(fewRequests)
+    await siege.fixture.until(() => subscribed() === manyNames.length + 1)
+    expect(siege.counters.requests).toBeLessThan(10)
+    call.cancel()
   })
 
   const onDemand = {

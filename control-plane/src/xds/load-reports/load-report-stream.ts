@@ -74,6 +74,7 @@ export class LoadReportStream {
       clock,
       onMessage: bytes => {
         if (!this.#closed) this.#receive(bytes)
+        return undefined
       },
       onGreedy: () => {
         this.#refuse(new XdsOverloadError('the reports of this stream take too much time'))

@@ -1,5 +1,6 @@
 import type { Admission } from '../push/admission.ts'
 import type { MalformedRequest, XdsRequest } from '../subscription/xds-request.ts'
+import { requestParts } from './request-parts.ts'
 import { RequestReader, type RequestReaderOptions } from './request-reader.ts'
 
 interface AdmittedReading<Request extends XdsRequest> extends Omit<RequestReaderOptions, 'onMessage'> {
@@ -17,16 +18,33 @@ interface AdmittedReading<Request extends XdsRequest> extends Omit<RequestReader
 export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedReading<Request>): void {
   const { call, decode, admission, onFirst, onMessage } = options
   let first = true
+  /** Types that have been asked for; a stream that asks for too many is ended. */
+  const known = new Set<string>()
+  /** A later request is taken in parts; the first one of a type says what goes together. */
+  const parts = (message: Request | MalformedRequest): readonly (Request | MalformedRequest)[] => {
+    if ('malformed' in message) return [message]
+    if (known.has(message.typeUrl)) return requestParts(message)
+    known.add(message.typeUrl)
+    return [message]
+  }
   const reader = new RequestReader({
     ...options,
     onMessage: bytes => {
       const message = decode(bytes)
-      if (first) begin(message)
-      else onMessage(message)
+      if (first) {
+        begin(message)
+        return undefined
+      }
+      const [part, ...more] = parts(message)
+      if (part !== undefined) onMessage(part)
+      return more.map(later => () => {
+        onMessage(later)
+      })
     },
   })
   const begin = (message: Request | MalformedRequest): void => {
     first = false
+    parts(message)
     reader.hold()
     onFirst()
     let later = false
@@ -38,6 +56,7 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
         else
           reader.run(() => {
             onMessage(message)
+            return undefined
           })
       },
     })

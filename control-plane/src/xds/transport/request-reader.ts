@@ -9,7 +9,8 @@ export interface RequestReaderOptions {
   readonly call: ServerDuplexStream<Buffer, Buffer>
   readonly pace: Pace
   readonly clock: Pick<Clock, 'monotonic' | 'timer'>
-  readonly onMessage: (bytes: Buffer) => void
+  /** Does what the message asks for, or returns the steps of it that are left; each is run when it is its turn. */
+  readonly onMessage: (bytes: Buffer) => readonly (() => void)[] | undefined
   /** The client's requests cost so much that it would have to wait for too long. */
   readonly onGreedy: () => void
 }
@@ -40,9 +41,7 @@ export class RequestReader {
   /** Reads from now on. */
   start(): void {
     this.#options.call.on('data', (bytes: Buffer) => {
-      this.run(() => {
-        this.#options.onMessage(bytes)
-      })
+      this.run(() => this.#options.onMessage(bytes))
     })
   }
 
@@ -59,17 +58,32 @@ export class RequestReader {
     this.#ask(wanted)
   }
 
-  /** Runs what a message leads to when it is its turn, and reads on when the pace allows. */
-  run(request: () => void): void {
-    const { pace, clock, onGreedy } = this.#options
+  /** Runs what a message leads to when it is its turn, step by step, and reads on when the pace allows. */
+  run(request: () => readonly (() => void)[] | undefined): void {
     this.hold()
-    pace.run(this.#account, request, waitMs => {
+    let steps: Iterator<() => void> | undefined
+    this.#step(
+      () => {
+        steps = request()?.values()
+      },
+      () => {
+        const next = steps?.next()
+        return next?.done === false ? next.value : undefined
+      },
+    )
+  }
+
+  #step(work: () => void, next: () => (() => void) | undefined): void {
+    const { pace, clock, onGreedy } = this.#options
+    const goOn = (): void => {
+      const step = next()
+      if (step === undefined) this.release()
+      else this.#step(step, next)
+    }
+    pace.run(this.#account, work, waitMs => {
       if (waitMs > longestWaitMs) onGreedy()
-      if (waitMs === 0) this.release()
-      else
-        clock.timer(Math.min(waitMs, longestWaitMs), () => {
-          this.release()
-        })
+      if (waitMs === 0) goOn()
+      else clock.timer(Math.min(waitMs, longestWaitMs), goOn)
     })
   }
 }

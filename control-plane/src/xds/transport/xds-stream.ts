@@ -131,7 +131,10 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     readWhenAdmitted<Request>({
       ...this.#context,
       call: this.#call,
-      decode: bytes => this.#form.decode(bytes),
+      decode: bytes => {
+        this.#context.counters.requests += 1
+        return this.#form.decode(bytes)
+      },
       onFirst: () => {
         this.#idleSince = undefined
         this.#inbox?.handled()
@@ -223,7 +226,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   #receive(message: Request | MalformedRequest): void {
     if (this.#closed) return
-    this.#context.counters.requests += 1
     this.#heardAt = this.#context.clock.now()
     try {
       if ('malformed' in message) throw malformedError(message)

@@ -1,0 +1,42 @@
+import type { DeltaRequest, XdsRequest } from '../subscription/xds-request.ts'
+
+/** Names that a request may change in one go; more are taken in parts, so that others come in between. */
+const partSize = 1_000
+
+const isDelta = (message: XdsRequest): message is DeltaRequest => 'subscribe' in message
+
+/**
+ * The same request in parts of at most so many names, to be taken one after the other. A name that is in both lists is
+ * in both lists of one part, as it means something else alone. Only of a type that is subscribed already: what
+ * a first request says goes together. State of the world has no parts: what a list leaves out is a statement too.
+ */
+export function requestParts<Request extends XdsRequest>(message: Request): readonly Request[] {
+  if (!isDelta(message)) return [message]
+  const { subscribe, unsubscribe } = message
+  if (subscribe.length + unsubscribe.length <= partSize) return [message]
+  const dropped = new Set(unsubscribe)
+  const both = subscribe.filter(name => dropped.delete(name))
+  const taken = new Set(both)
+  const lists = [
+    ...slices([...dropped]).map(names => ({ subscribe: [], unsubscribe: names })),
+    ...slices(both).map(names => ({ subscribe: names, unsubscribe: names })),
+    ...slices(subscribe.filter(name => !taken.has(name))).map(names => ({
+      subscribe: names,
+      unsubscribe: [],
+    })),
+  ]
+  // The first one answers a response, if the request does.
+  return lists.map((part, index) => ({
+    ...message,
+    ...part,
+    ...(index === 0 ? {} : { nonce: '', error: undefined, initialVersions: noVersions }),
+  }))
+}
+
+const noVersions: ReadonlyMap<string, string> = new Map()
+
+function slices(names: readonly string[]): (readonly string[])[] {
+  const parts: (readonly string[])[] = []
+  for (let from = 0; from < names.length; from += partSize) parts.push(names.slice(from, from + partSize))
+  return parts
+}
