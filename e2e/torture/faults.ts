@@ -7,7 +7,7 @@ export const faultKinds = [
   'kill Postgres',
   'drop connections',
 ] as const
-export type FaultKind = (typeof faultKinds)[number]
+type FaultKind = (typeof faultKinds)[number]
 
 /** One fault; times in milliseconds from the begin of the run. */
 export interface Fault {

@@ -65,7 +65,7 @@ export interface ReadOperation extends Invoked, Answered {
 
 export type Operation = WriteOperation | BeatOperation | ReadOperation
 
-export interface WatcherRecord {
+interface WatcherRecord {
   readonly name: string
   readonly sets: readonly LogRevision[]
 }

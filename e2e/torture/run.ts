@@ -1,7 +1,7 @@
 // npm run torture [-- --minutes N --seed S]: a randomized workload with faults, its history checked.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import type { Operation } from './history.ts'
+import { rules, type Operation } from './history.ts'
 import { runTorture } from './torture.ts'
 
 const usage = 'usage: npm run torture [-- --minutes N --seed S]; N from 0.1 to 1440, S a whole number from 0'
@@ -44,6 +44,8 @@ else {
   const path = `.cache/torture-${seed}.json`
   await writeFile(path, JSON.stringify(history))
   console.error(`${violations.length} violations; the history is in ${path}`)
+  for (const rule of new Set(violations.map(violation => violation.rule)))
+    console.error(`  ${rule}: ${rules[rule]}`)
   for (const { rule, detail } of violations.slice(0, 50)) console.error(`  ${rule}: ${detail}`)
   process.exitCode = 1
 }
