@@ -22,14 +22,16 @@ it('a registered service is called through two sidecars, and leaves under load w
 
   const load = orders.load({ authority: 'payments', perSecond: 200, clients: 16 })
   await eventually('both to answer', () => Object.keys(load.report().byInstance).length === 2)
-  const draining = await mesh.api.deregister('payments', 'payments-1', '2s')
-  expect(draining.body).toMatchObject({ verdict: 'draining' })
+  // The order of docs/guides/leaving.md: tell the callers, close what is open, wait for the rest, end.
+  const leave = '/services/payments/instances/payments-1?drain=4s&wait=acked&timeout=10s'
+  const draining = await mesh.api.ok('DELETE', leave)
+  expect(draining.body).toMatchObject({ verdict: 'draining', sidecars: { complete: true } })
+  await leaving.sidecar.drain()
+  await leaving.stopApp()
   await eventually('the drained instance to be gone', async () => {
     const instances = await mesh.api.instances('payments')
     return instances.length === 1
   })
-  await leaving.sidecar.drain()
-  await leaving.stopApp()
   const after = load.window()
   await eventually('more answers', () => after.report().ok > 100)
   const report = await load.stop()
