@@ -55,7 +55,7 @@ describe('a change as a CloudEvent', () => {
     expect(decodeEvent(json)).toEqual(encoded)
   })
 
-  it('keeps the rules for attributes whatever the change says', () => {
+  it('keeps the rules for attributes whatever the change says', { timeout: 30_000 }, () => {
     const text = fc.string({ unit: 'binary', maxLength: 40 })
     fc.assert(
       fc.property(
