@@ -15,10 +15,12 @@ const upstreams = ['payments']
 interface Load {
   readonly streams: number
   readonly replicas: number
+  /** Each sidecar reports its load, too: a second stream on its connection. */
+  readonly reports?: boolean
 }
 
 const measure = async (
-  { streams, replicas }: Load,
+  { streams, replicas, reports = false }: Load,
   { quietMs, changes }: { readonly quietMs: number; readonly changes: number },
 ): Promise<string[]> => {
   checkOpenFiles(Math.ceil(streams / replicas))
@@ -37,7 +39,7 @@ const measure = async (
     const emptyCpu = rig.cpuMs()
     await delay(quietMs)
     const emptyCores = (rig.cpuMs() - emptyCpu) / quietMs
-    const setup = { plan: { count: streams, upstreams }, order: 'envoy', watch: 'payments' } as const
+    const setup = { plan: { count: streams, upstreams }, order: 'envoy', watch: 'payments', reports } as const
     return Generator.with(setup, async generator => {
       const connecting = machineTime()
       const times = await generator.connect({ addresses: rig.addresses, atOnce: 400, timeoutMs: 600_000 })
@@ -57,7 +59,7 @@ const measure = async (
       const bytes = rig.residentBytes()
       const { ends } = await generator.counts()
       return [
-        `${figure(streams)} at ${replicas}`,
+        `${figure(streams)} at ${replicas}${reports ? ', each with load reports' : ''}`,
         `${figure(connected)} s`,
         `${figure(emptyBytes / 1e6)} MB`,
         `${figure(bytes / 1e6)} MB`,
@@ -71,16 +73,18 @@ const measure = async (
   })
 }
 
-/** Mostly quiet streams, held by all replicas together: memory and CPU, at two sizes. */
+/** Mostly quiet streams, held by all replicas together: memory and CPU, at two sizes, and with load reports. */
 export const streams = async ({ small }: BenchOptions): Promise<string> => {
   const loads: readonly Load[] = small
     ? [
         { streams: 100, replicas: 2 },
         { streams: 400, replicas: 2 },
+        { streams: 400, replicas: 2, reports: true },
       ]
     : [
         { streams: 4_000, replicas: 4 },
         { streams: 40_000, replicas: 4 },
+        { streams: 40_000, replicas: 4, reports: true },
       ]
   const rows: string[][] = []
   for (const load of loads)

@@ -1,7 +1,7 @@
 import { Node } from '@envoyproxy/protos/envoy/config/core/v3/base.ts'
 import { DeltaDiscoveryRequest } from '@envoyproxy/protos/envoy/service/discovery/v3/discovery.ts'
 import { simulatedNode } from '../../harness/xds-node.ts'
-import { messageFrames } from './http2-stream.ts'
+import { besideStream, messageFrames } from './http2-frames.ts'
 
 export interface DeltaRequestContent {
   readonly typeUrl: string
@@ -64,6 +64,14 @@ export class DeltaRequests {
     const own = simulatedNode({ service, instance, ...(upstreams && { upstreams }) })
     const node = [Node.encode({ ...own, extensions: [] }).finish(), this.#extensions]
     return messageFrames(Buffer.concat([lengthDelimited(nodeField, node), requestBytes(content)]))
+  }
+
+  /** The first load report of a sidecar, which like all of them has the whole node. */
+  loadReport({ service, instance, upstreams }: NodeContent): readonly Buffer[] {
+    const own = simulatedNode({ service, instance, ...(upstreams && { upstreams }) })
+    const features = ['envoy.lrs.supports_send_all_clusters']
+    const node = Node.encode({ ...own, clientFeatures: features, extensions: [] }).finish()
+    return messageFrames(lengthDelimited(nodeField, [node, this.#extensions]), besideStream)
   }
 
   next(content: DeltaRequestContent): readonly Buffer[] {

@@ -13,6 +13,7 @@ export interface FleetOptions {
   readonly nodes: Iterable<NodeContent>
   readonly order: 'envoy' | 'endpoints'
   readonly keep: boolean
+  readonly reports: boolean
   /** After the ACK was written; `at` in `machineTime`. */
   readonly onResponse: (sidecar: Sidecar, response: DeltaResponse, at: number) => void
 }
@@ -57,7 +58,7 @@ export class Fleet {
   #configuredAt: number[] = []
   #onConfigured: () => void = () => undefined
 
-  constructor({ nodes, order, keep, onResponse }: FleetOptions) {
+  constructor({ nodes, order, keep, reports, onResponse }: FleetOptions) {
     const dialer = new Http2Dialer()
     const context = {
       requests: new DeltaRequests(),
@@ -83,7 +84,7 @@ export class Fleet {
         this.#onConfigured()
       },
     }
-    this.sidecars = [...nodes].map(node => new Sidecar({ context, node, order, keep }))
+    this.sidecars = [...nodes].map(node => new Sidecar({ context, node, order, keep, reports }))
   }
 
   /**

@@ -10,6 +10,8 @@ export interface GeneratorSetup {
   readonly order: 'envoy' | 'endpoints'
   /** Keeps versions, to tell them when it connects again. */
   readonly keep?: boolean
+  /** Each sidecar has a stream of load reports, too. */
+  readonly reports?: boolean
   /** Tells when versions of the endpoints of this service have come: `next`. */
   readonly watch?: string
   /** Tells when numbered changes have come: `changes`. */
@@ -26,7 +28,14 @@ const theFleet = (): Fleet => {
 }
 
 const handlers = {
-  setUp: ({ plan, order, keep = false, watch, numbered = false }: GeneratorSetup): number => {
+  setUp: ({
+    plan,
+    order,
+    keep = false,
+    reports = false,
+    watch,
+    numbered = false,
+  }: GeneratorSetup): number => {
     fleet?.close()
     versions = new VersionReceipts(watch ?? '')
     changes = new ChangeReceipts()
@@ -34,6 +43,7 @@ const handlers = {
       nodes: nodesOf(plan),
       order,
       keep,
+      reports,
       onResponse: (sidecar, { typeUrl, resources }, at) => {
         if (typeUrl !== endpointType) return
         for (const resource of resources) {

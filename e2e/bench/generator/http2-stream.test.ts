@@ -1,7 +1,8 @@
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Http2Dialer, messageFrames, type Http2Stream, type StreamEnd } from './http2-stream.ts'
+import { messageFrames } from './http2-frames.ts'
+import { Http2Dialer, type Http2Stream, type StreamEnd } from './http2-stream.ts'
 
 const path = '/bench.Echo/Talk'
 const identity = (bytes: Buffer): Buffer => bytes

@@ -1,5 +1,21 @@
 import { connect, type Socket } from 'node:net'
 import { grpcStatus } from './grpc-status.ts'
+import {
+  acknowledged,
+  besideStream,
+  defaultWindow,
+  endStream,
+  frame,
+  frameHead,
+  frameType,
+  messageHead,
+  openingBytes,
+  ownWindow,
+  padded,
+  requestHead,
+  streamOf,
+  windowUpdate,
+} from './http2-frames.ts'
 
 /** How a stream ended: the server's gRPC status, or what cut it off. */
 export interface StreamEnd {
@@ -16,82 +32,15 @@ export interface Http2StreamOptions {
   /** The bytes are valid during the call only. */
   readonly onMessage: (message: Buffer) => void
   readonly onEnd: (end: StreamEnd) => void
+  /** A second stream on the same connection that sends one message and then stays open. */
+  readonly beside?: BesideStream | undefined
 }
 
-const frameHead = 9
-const messageHead = 5
-const frameType = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8 } as const
-const endStream = 0x1
-const acknowledged = 0x1
-const endHeaders = 0x4
-const padded = 0x8
-/** What HTTP/2 begins with (RFC 9113, section 6.9.2), and the largest frame that every peer takes. */
-const defaultWindow = 65_535
-const maxFrame = 16_384
-/** What this client lets the server send; topped up before it is used up. */
-const ownWindow = 16 * 1_024 * 1_024
-
-const frame = (type: number, flags: number, stream: number, payload: Uint8Array): Buffer => {
-  const bytes = Buffer.allocUnsafe(frameHead + payload.length)
-  bytes.writeUIntBE(payload.length, 0, 3)
-  bytes[3] = type
-  bytes[4] = flags
-  bytes.writeUInt32BE(stream, 5)
-  bytes.set(payload, frameHead)
-  return bytes
-}
-
-const uint32 = (value: number): Buffer => {
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeUInt32BE(value)
-  return bytes
-}
-
-const windowUpdate = (stream: number, increment: number): Buffer =>
-  frame(frameType.windowUpdate, 0, stream, uint32(increment))
-
-/** A header field without any compression (RFC 7541, section 6.2.2). */
-const field = (name: string, value: string): Buffer =>
-  Buffer.concat([
-    Buffer.from([0, name.length]),
-    Buffer.from(name, 'latin1'),
-    Buffer.from([value.length]),
-    Buffer.from(value, 'latin1'),
-  ])
-
-/** What every connection begins with: preface, settings, the request's headers. */
-const openingBytes = (path: string): Buffer => {
-  // No dynamic table, so that trailers can be read without a table of their own; a window as large as ours.
-  const settings = Buffer.alloc(12)
-  settings.writeUInt16BE(1, 0)
-  settings.writeUInt16BE(4, 6)
-  settings.writeUInt32BE(ownWindow, 8)
-  const headers = [
-    field(':method', 'POST'),
-    field(':scheme', 'http'),
-    field(':path', path),
-    field(':authority', 'waymark'),
-    field('content-type', 'application/grpc'),
-    field('te', 'trailers'),
-  ]
-  return Buffer.concat([
-    Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1'),
-    frame(frameType.settings, 0, 0, settings),
-    windowUpdate(0, ownWindow - defaultWindow),
-    frame(frameType.headers, endHeaders, 1, Buffer.concat(headers)),
-  ])
-}
-
-/** A gRPC message as the frames of stream 1, ready to be written to any connection. */
-export const messageFrames = (message: Uint8Array): readonly Buffer[] => {
-  const bytes = Buffer.allocUnsafe(messageHead + message.length)
-  bytes[0] = 0
-  bytes.writeUInt32BE(message.length, 1)
-  bytes.set(message, messageHead)
-  const frames: Buffer[] = []
-  for (let start = 0; start < bytes.length; start += maxFrame)
-    frames.push(frame(frameType.data, 0, 1, bytes.subarray(start, start + maxFrame)))
-  return frames
+interface BesideStream {
+  readonly path: string
+  /** Frames of `messageFrames` for `besideStream`. */
+  readonly message: () => readonly Buffer[]
+  readonly onMessage: () => void
 }
 
 /** Opens streams that share what they can: the opening bytes and the read buffer. */
@@ -125,8 +74,10 @@ export class Http2Stream {
   #messageBytes = 0
   #connectionWindow = defaultWindow
   #streamWindow = defaultWindow
+  #besideWindow = defaultWindow
   #initialWindow = defaultWindow
   #waiting: Buffer[] = []
+  #besideWaiting: readonly Buffer[] = []
   #untold = 0
   #ended = false
   #reason = 'the connection was closed'
@@ -163,6 +114,15 @@ export class Http2Stream {
         this.#waiting.push(one)
       else this.#write(one, length)
     }
+  }
+
+  /** Opens the second stream; what was sent before goes first. */
+  openBeside(): void {
+    const { beside } = this.#options
+    if (beside === undefined || this.#ended) return
+    this.#socket.write(requestHead(beside.path, besideStream))
+    this.#besideWaiting = beside.message()
+    this.#flush()
   }
 
   /** Bytes as they are, whatever the protocol says. */
@@ -205,6 +165,12 @@ export class Http2Stream {
   }
 
   #frame(type: number, flags: number, payload: Buffer): void {
+    if (streamOf(payload) === besideStream && type !== frameType.windowUpdate) {
+      if (type === frameType.data) this.#options.beside?.onMessage()
+      // It must stay: a server that ends it has refused what it was sent.
+      else if (type === frameType.reset || (flags & endStream) !== 0) this.#socket.destroy()
+      return
+    }
     if (type === frameType.data) this.#data(flags, payload)
     else if (type === frameType.windowUpdate) this.#widen(payload)
     else if (type === frameType.ping && (flags & acknowledged) === 0)
@@ -269,17 +235,18 @@ export class Http2Stream {
       if (payload.readUInt16BE(at) !== 4) continue
       const initial = payload.readUInt32BE(at + 2)
       this.#streamWindow += initial - this.#initialWindow
+      this.#besideWindow += initial - this.#initialWindow
       this.#initialWindow = initial
     }
     this.#socket.write(frame(frameType.settings, acknowledged, 0, Buffer.alloc(0)))
     this.#flush()
   }
 
-  /** The frame's stream is in its head, which is right before the payload. */
   #widen(payload: Buffer): void {
-    const stream = new DataView(payload.buffer, payload.byteOffset - 4, 4).getUint32(0)
+    const stream = streamOf(payload)
     const increment = payload.readUInt32BE(0)
     if (stream === 0) this.#connectionWindow += increment
+    else if (stream === besideStream) this.#besideWindow += increment
     else this.#streamWindow += increment
     this.#flush()
   }
@@ -293,6 +260,20 @@ export class Http2Stream {
       sent += 1
     }
     if (sent > 0) this.#waiting = this.#waiting.slice(sent)
+    if (this.#waiting.length === 0 && this.#besideWaiting.length > 0) this.#flushBeside()
+  }
+
+  #flushBeside(): void {
+    let sent = 0
+    for (const one of this.#besideWaiting) {
+      const length = one.length - frameHead
+      if (length > this.#connectionWindow || length > this.#besideWindow) break
+      this.#connectionWindow -= length
+      this.#besideWindow -= length
+      this.#socket.write(one)
+      sent += 1
+    }
+    this.#besideWaiting = this.#besideWaiting.slice(sent)
   }
 
   #end(status: number | null, reason: string): void {

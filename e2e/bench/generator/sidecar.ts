@@ -32,7 +32,11 @@ export interface SidecarOptions {
   readonly order: 'envoy' | 'endpoints'
   /** Keeps versions, so that it can tell them when it connects again. */
   readonly keep: boolean
+  /** Opens a stream of load reports too, and is configured when that has been answered. */
+  readonly reports: boolean
 }
+
+const loadReportPath = '/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats'
 
 /** Of a RouteConfiguration: route.proto's field `vhds`. */
 const vhdsField = 9
@@ -61,6 +65,7 @@ export class Sidecar {
   #stream: Http2Stream | null = null
   #listeners = false
   #configured = false
+  #reporting = false
 
   constructor(options: SidecarOptions) {
     this.#options = options
@@ -72,9 +77,10 @@ export class Sidecar {
 
   /** With what it holds, if it was told to keep that and was connected before. */
   connect(address: { readonly host: string; readonly port: number }): void {
-    const { context, order } = this.#options
+    const { context, order, node, reports } = this.#options
     this.#listeners = false
     this.#configured = false
+    this.#reporting = false
     this.#cold.clear()
     this.#subscribed.clear()
     for (const name of this.#held.get(endpointType)?.keys() ?? []) this.#subscribed.add(name)
@@ -88,6 +94,15 @@ export class Sidecar {
         this.#stream = null
         context.onEnd(this, end)
       },
+      beside: reports
+        ? {
+            path: loadReportPath,
+            message: () => context.requests.loadReport(node),
+            onMessage: () => {
+              this.#asked()
+            },
+          }
+        : undefined,
     })
     if (order === 'endpoints') this.#firstEndpoints()
     else if (this.#held.size > 0) this.#again()
@@ -178,6 +193,15 @@ export class Sidecar {
   #done(): void {
     if (this.#configured) return
     this.#configured = true
+    const { context, reports } = this.#options
+    if (reports) this.#stream?.openBeside()
+    else context.onConfigured(this)
+  }
+
+  /** The control plane has said which load it wants to know; it may say so again. */
+  #asked(): void {
+    if (this.#reporting) return
+    this.#reporting = true
     this.#options.context.onConfigured(this)
   }
 

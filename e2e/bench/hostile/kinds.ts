@@ -1,6 +1,6 @@
 /** The kinds of bad clients of `hostile`. A new kind is one more entry here. */
 import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
-import { messageFrames } from '../generator/http2-stream.ts'
+import { messageFrames } from '../generator/http2-frames.ts'
 import { seededRandom } from '../workload.ts'
 import type { BadClientKind } from './bad-client.ts'
 import { oneByteASecond } from './one-byte.ts'
