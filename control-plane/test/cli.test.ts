@@ -85,6 +85,44 @@ const applied = async (): Promise<void> => {
   await rest.call('GET', `/services?minRevision=${body.head}`)
 }
 
+describe('the log', () => {
+  it('is shown and watched, and gives the past', async () => {
+    const register = (port: number) =>
+      rest.call('PUT', '/services/logged/instances/a', { body: { address: '10.0.0.1', port, lease: null } })
+    const { revision } = await register(80)
+    await register(81)
+    await applied()
+    const changes = await waymark(['changes', '--after', `${revision - 1}`])
+    expect(changes.code).toBe(0)
+    expect(changes.out).toMatch(
+      /^REVISION +TIME +CHANGE +OF +NOW +BY\n.*instance.registered +logged\/a +- -> unknown +rest\n.*instance.updated +logged\/a +unknown +rest$/,
+    )
+
+    const watched = await waymark(['watch', 'logged', '--from', `${revision - 1}`, '--limit', '2', '--json'])
+    expect(watched.out.split('\n').map(line => (JSON.parse(line) as { revision: number }).revision)).toEqual([
+      revision,
+      revision + 1,
+    ])
+    const lines = await waymark([
+      'watch',
+      'logged',
+      '--from',
+      '0',
+      '--kinds',
+      'instance.updated',
+      '--limit',
+      '1',
+    ])
+    expect(lines.out).toContain(`${revision + 1}  `)
+    expect((await waymark(['watch', '--kinds', 'nonsense'])).code).toBe(3)
+
+    expect((await waymark(['instances', 'logged'])).out).toContain('10.0.0.1:81')
+    expect((await waymark(['instances', 'logged', '--at', `${revision}`])).out).toContain('10.0.0.1:80')
+    expect((await waymark(['services', '--at', `${revision - 1}`])).out).not.toContain('logged')
+    expect((await waymark(['services', '--at', 'tomorrow'])).code).toBe(3)
+  })
+})
+
 describe('a file of instances', () => {
   const lineOf = (id: string, more: object = {}): string =>
     JSON.stringify({ service: 'imported', id, address: '10.0.0.9', port: 80, ...more })

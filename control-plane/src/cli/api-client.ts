@@ -76,6 +76,20 @@ export class ApiClient {
       })
   }
 
+  /** Opens a stream that goes on until one side ends it. Rejects as `send` does. */
+  async open(
+    path: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const url = `${this.#base}/api/v1${path}`
+    const response = await fetch(url, { headers }).catch((error: unknown) => {
+      throw this.#unreachable(error)
+    })
+    if (!response.ok) throw this.#refused(url, response, await response.text())
+    if (response.body === null) throw this.#notJson(path)
+    return response.body
+  }
+
   async #fetch(
     method: string,
     path: string,
@@ -96,16 +110,24 @@ export class ApiClient {
       })
       text = await response.text()
     } catch (error) {
-      throw new CliError(
-        exitCodes.unavailable,
-        `no answer from ${this.#base}: ${reasonOf(error)}. Is the control plane running? Another address: --api or WAYMARK_API`,
-        { cause: error },
-      )
+      throw this.#unreachable(error)
     }
     if (response.ok) return { response, text }
+    throw this.#refused(url, response, text)
+  }
+
+  #unreachable(error: unknown): CliError {
+    return new CliError(
+      exitCodes.unavailable,
+      `no answer from ${this.#base}: ${reasonOf(error)}. Is the control plane running? Another address: --api or WAYMARK_API`,
+      { cause: error },
+    )
+  }
+
+  #refused(url: string, { status }: Response, text: string): CliError {
     const problem = parse(text)
-    if (isProblem(problem)) throw new ApiRefusedError(problem)
-    throw new CliError(exitCodes.refused, `${url} answered ${response.status}, and not as Waymark does`)
+    if (isProblem(problem)) return new ApiRefusedError(problem)
+    return new CliError(exitCodes.refused, `${url} answered ${status}, and not as Waymark does`)
   }
 
   #notJson(path: string): CliError {

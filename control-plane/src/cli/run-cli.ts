@@ -4,6 +4,7 @@ import { applyCommand } from './commands/apply.ts'
 import { bootstrapCommand } from './commands/bootstrap.ts'
 import { importCommand } from './commands/import.ts'
 import { overrideCommand } from './commands/override.ts'
+import { changesCommand, watchCommand } from './commands/changes.ts'
 import { deregisterCommand, registerCommand } from './commands/register.ts'
 import { instancesCommand, servicesCommand } from './commands/services.ts'
 import { sinksCommand } from './commands/sinks.ts'
@@ -51,6 +52,8 @@ export const runCli = async ({ argv, terminal }: CliOptions): Promise<ExitCode> 
     importCommand,
     overrideCommand,
     applyCommand,
+    changesCommand,
+    watchCommand,
     sinksCommand,
     bootstrapCommand,
     tokenCommand,

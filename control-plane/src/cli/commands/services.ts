@@ -6,6 +6,14 @@ import { parseServiceName, type Run } from '../command-context.ts'
 import { exitCodes } from '../exit-code.ts'
 import { table } from '../table.ts'
 
+const atMeaning = 'as it was at a revision, or a time such as 2026-11-21T14:03:00Z'
+
+const queryOf = (parameters: Readonly<Record<string, string | undefined>>): string => {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, value)
+  return query.size === 0 ? '' : `?${query.toString()}`
+}
+
 export const servicesText = ({ services }: ServiceListView): string =>
   table(
     ['service', 'instances', ...verdicts, 'document'],
@@ -20,10 +28,12 @@ export const servicesText = ({ services }: ServiceListView): string =>
 
 /** `waymark services`. */
 export const servicesCommand = (run: Run): Command => {
-  const command = new Command('services').description('every service with its instances by verdict')
-  return command.action(() =>
+  const command = new Command('services')
+    .description('every service with its instances by verdict')
+    .option('--at <moment>', atMeaning)
+  return command.action(({ at }: { readonly at?: string }) =>
     run(command, async ({ api, print }) => {
-      const list = await api.get<ServiceListView>('/services')
+      const list = await api.get<ServiceListView>(`/services${queryOf({ at })}`)
       print(list, () => servicesText(list))
       return exitCodes.ok
     }),
@@ -54,11 +64,11 @@ export const instancesCommand = (run: Run): Command => {
     .description('the instances of a service')
     .argument('<service>')
     .option('--health <verdicts>', 'only these, joined by commas')
-  return command.action((service: string, { health }: { readonly health?: string }) =>
+    .option('--at <moment>', atMeaning)
+  return command.action((service: string, query: { readonly health?: string; readonly at?: string }) =>
     run(command, async ({ api, print }) => {
-      const filter = health === undefined ? '' : `?health=${encodeURIComponent(health)}`
       const list = await api.get<InstanceListView>(
-        `/services/${parseServiceName(service)}/instances${filter}`,
+        `/services/${parseServiceName(service)}/instances${queryOf(query)}`,
       )
       print(list, () => instancesText(list))
       return exitCodes.ok
