@@ -141,7 +141,7 @@ describe('readConfig', () => {
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
     ['WAYMARK_RETENTION_REVISIONS', '999'],
-    ['WAYMARK_LOAD_REPORT_SECONDS', '9'],
+    ['WAYMARK_LOAD_REPORT_SECONDS', '0'],
     ['WAYMARK_ADVERTISE_HOST', 'http://a/'],
     ['WAYMARK_SINKS', 'audit=ftp://host'],
     ['WAYMARK_CHECK_DENY', '10.0.0.0/40'],

@@ -316,8 +316,8 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     }),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
     advertiseHost: reader.text('WAYMARK_ADVERTISE_HOST') ?? null,
-    // Every report carries 60 KB of node: more often than every 10 s is not worth its bytes.
-    loadReportSeconds: reader.number('WAYMARK_LOAD_REPORT_SECONDS', { fallback: 30, min: 10, max: 3_600 }),
+    // Every report carries 60 KB of node: in a large mesh a few seconds are not worth the bytes.
+    loadReportSeconds: reader.number('WAYMARK_LOAD_REPORT_SECONDS', { fallback: 30, min: 1, max: 3_600 }),
   }
   if (!/^[\w.-]{1,100}$/.test(config.replicaId)) {
     reader.wrong('WAYMARK_REPLICA_ID', 'has odd characters', 'up to 100 letters, digits, ".", "_" and "-"')

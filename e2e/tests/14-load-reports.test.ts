@@ -4,14 +4,14 @@ import { eventually } from '../harness/eventually.ts'
 import { startTestMesh } from '../harness/story.ts'
 
 const requests = 40
-/** Reports come every 10 s. */
+/** Reports come every 3 s. */
 const reportMs = 40_000
 /** More than a call takes, less than the time between two reports. */
-const callMs = 5_000
+const callMs = 2_000
 
 it('two sidecars report how often they called each instance, and whether it went well', async () => {
   // Sidecars report to either replica, whichever serves their configuration.
-  const mesh = await startTestMesh({ replicas: 2, env: { WAYMARK_LOAD_REPORT_SECONDS: '10' } })
+  const mesh = await startTestMesh({ replicas: 2, env: { WAYMARK_LOAD_REPORT_SECONDS: '3' } })
   const callers = [
     await mesh.instance({ service: 'orders', id: 'orders-1' }),
     await mesh.instance({ service: 'web', id: 'web-1' }),
