@@ -66,7 +66,7 @@ export class Publisher implements Component {
   readonly #options: PublisherOptions
   readonly #wakeup = new Wakeup()
   /** Ends a pause between attempts: somebody wants something of the sink. */
-  readonly #wish = new Wakeup()
+  #wish = new AbortController()
   #progress = unknownProgress
   #error: string | null = null
 
@@ -120,7 +120,8 @@ export class Publisher implements Component {
     this.#progress = await outbox.progress(sink.name)
     if (this.#progress.epoch === epoch) return
     this.#wakeup.call()
-    this.#wish.call()
+    this.#wish.abort()
+    this.#wish = new AbortController()
   }
 
   async #observe(signal: AbortSignal): Promise<void> {
@@ -140,6 +141,8 @@ export class Publisher implements Component {
     let session: SinkSession | null = null
     let epoch: number | null = null
     while (!signal.aborted) {
+      // Taken before the epoch is looked at: what is wished after that ends the pause.
+      const wish = this.#wish.signal
       try {
         // What was read may be older than the session; an epoch only grows.
         if (session !== null && this.#progress.epoch > session.epoch) session = null
@@ -157,7 +160,7 @@ export class Publisher implements Component {
           continue
         }
         this.#failed(error)
-        await this.#wish.wait(signal, { clock, ms: this.#pause(error, backoff) })
+        await clock.sleep(this.#pause(error, backoff), AbortSignal.any([signal, wish]))
       }
     }
     this.#error = null

@@ -336,3 +336,45 @@ describe('where delivery begins', () => {
     ])
   })
 })
+
+describe('what operators ask for', () => {
+  it('is never written over: a session of an earlier epoch moves nothing any more', async () => {
+    const { outbox, open } = setUp({ writes: [['a'], ['b'], ['c']] })
+    const session = await open(1)
+    await drain(session)
+    outbox.wish({ cursor: { revision: 0, position: 0 } })
+    outbox.sets = logOf([['a'], ['b'], ['c'], ['d']])
+    await expect(session.step()).rejects.toBeInstanceOf(SupersededError)
+    expect(outbox.cursor).toEqual({ revision: 0, position: 0 })
+  })
+
+  it('is a replay: the same events again, with the same ids', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b'], ['a']] })
+    await drain(await open(1))
+    outbox.wish({ cursor: { revision: 1, position: 0 } })
+    await drain(await open(1))
+    const all = idsOf(outbox.sets)
+    expect(sink.received.map(({ event }) => event.id)).toEqual([...all, ...all.slice(1)])
+  })
+
+  it('is a pause: nothing is delivered and nothing tried', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b']] })
+    outbox.wish({ paused: true })
+    const session = await open(1)
+    expect(session.paused).toBe(true)
+    expect(await session.step()).toBe('idle')
+    expect(sink.received).toEqual([])
+  })
+})
+
+describe('a filter', () => {
+  it('leaves out what is not wanted, and the cursor passes it', async () => {
+    const { outbox, sink, open } = setUp({
+      writes: [['a'], ['b'], ['a', 'b'], ['b']],
+      wants: ({ aggregateId }) => aggregateId === 'Service/a',
+    })
+    await drain(await open(1))
+    expect(sink.received.map(({ event }) => event.subject)).toEqual(['Service/a', 'Service/a'])
+    expect(outbox.cursor).toEqual({ revision: 4, position: 0 })
+  })
+})

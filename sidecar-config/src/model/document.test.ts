@@ -126,6 +126,47 @@ describe('parseDocument', () => {
       '/loadBalancing/slowStart',
       'only with roundRobin or leastRequest',
     ],
+    ['EventSink', { type: 'webhook' }, '/webhook', /settings of a sink of type webhook/],
+    ['EventSink', { type: 'pigeon' }, '/type', /one of: webhook, kafka/],
+    ['EventSink', { type: 'stdout', kafka: { brokers: ['a:1'] } }, '/kafka', 'only with type kafka'],
+    ['EventSink', { type: 'webhook', webhook: {} }, '/webhook/url', /either webhook.url or/],
+    ['EventSink', { type: 'webhook', webhook: { url: 'https://me:pw@h/' } }, '/webhook/url', /without user/],
+    [
+      'EventSink',
+      { type: 'webhook', webhook: { url: 'https://h/', urlSecret: 'hook' } },
+      '/webhook/urlSecret',
+      /either webhook.url or/,
+    ],
+    [
+      'EventSink',
+      { type: 'webhook', webhook: { url: 'https://h/', secret: '../x' } },
+      '/webhook/secret',
+      /name of a secret/,
+    ],
+    ['EventSink', { type: 'file', file: { name: '../../etc/passwd' } }, '/file/name', /a file name/],
+    [
+      'EventSink',
+      {
+        type: 'kafka',
+        kafka: { brokers: ['a:1'], sasl: { mechanism: 'plain', username: 'u', password: 'pw' } },
+      },
+      '/kafka/sasl/mechanism',
+      /kafka.tls/,
+    ],
+    ['EventSink', { type: 'nats', nats: { servers: ['a:1'], token: 'tk' } }, '/nats/token', /nats.tls/],
+    [
+      'EventSink',
+      { type: 'nats', nats: { servers: ['a:1'], username: 'u', tls: {} } },
+      '/nats/password',
+      'both or none of the two',
+    ],
+    [
+      'EventSink',
+      { type: 'nats', nats: { servers: ['a:1'], tls: { key: 'client-key' } } },
+      '/nats/tls/certificate',
+      'both or none of the two',
+    ],
+    ['EventSink', { type: 'kafka', kafka: { brokers: ['a'] } }, '/kafka/brokers/0', /host:port/],
   ])('%s %j is refused at %s', (kind, spec, pointer, accepted) => {
     expect(errorsOf(kind, 'payments', spec)).toEqual([
       { pointer, detail: expect.any(String) as string, accepted: expect.stringMatching(accepted) as string },
@@ -135,6 +176,11 @@ describe('parseDocument', () => {
   it('refuses a name that no service may have', () => {
     for (const name of ['', 'A', 'a_b', 'mesh', '-a', 'a..b', 'a'.repeat(201)])
       expect(errorsOf('Service', name, {})).toMatchObject([{ pointer: '{name}' }])
+  })
+
+  it('refuses a name that no sink may have', () => {
+    for (const name of ['payments.shop', 'a'.repeat(41), '1a', 'a-'])
+      expect(errorsOf('EventSink', name, { type: 'stdout' })).toMatchObject([{ pointer: '{name}' }])
   })
 
   it('tells several errors at once, but not thousands', () => {
