@@ -4,8 +4,10 @@ import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
 import { Registry } from '../src/registry/registry.ts'
+import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
 import { Sequencer } from '../src/store/sequencer.ts'
+import { FencedError } from '../src/store/write.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { pauseLog } from './support/pause-log.ts'
@@ -140,6 +142,99 @@ describe('a database that takes no writes', () => {
     )
     expect(sequencer.writes.slowestMs).toBeGreaterThan(0)
     expect(one.mesh.revision).toBe(head)
+  })
+})
+
+describe('writes of every kind', () => {
+  const startSequencer = (options: { capacity?: number } = {}) => {
+    const sequencer = new Sequencer({
+      connection: database.connection,
+      clock: systemClock,
+      logger: silentLogger,
+      random: Math.random,
+      onCommitted: () => undefined,
+      ...options,
+    })
+    return { sequencer, registry: new Registry(sequencer) }
+  }
+
+  /** One of each kind; some of them are refused or fenced. */
+  const submitAll = (registry: Registry, service: string) => {
+    const fence = { role: 'nobody', fence: 1 }
+    const ref = { service, id: 'old' }
+    const document = { kind: 'TrafficPolicy', name: service, ifMatch: null }
+    const observation = {
+      ...ref,
+      source: 'report',
+      observer: 'test',
+      status: 'warning',
+      output: 'slow',
+      validForMs: null,
+    } as const
+    return [
+      registry.register({ service, id: 'new', spec: instanceSpec() }, context),
+      registry.override({ ...ref, override: { status: 'maintenance', reason: 'a test' } }, context),
+      registry.observe(observation, context),
+      registry.observe({ ...observation, source: 'lease', status: 'passing', beats: true }, context),
+      registry.withdraw({ ...ref, sources: ['report'], registeredAt: 'another time' }, context),
+      registry.review({ ...ref, fence }, context),
+      registry.removeDue({ ...ref, fence, stillTrue: () => true }, context),
+      registry.applyDocument({ ...document, spec: { a: 1 } }, context),
+      registry.deleteDocument({ ...document, name: 'nothing' }, context),
+      registry.deregister({ ...ref, incarnation: null, drainMs: null }, context),
+    ]
+  }
+  const settledAs = ['ok', 'ok', 'ok', 'ok', 'ok', 'fenced', 'fenced', 'ok', 'document_not_found', 'ok']
+
+  const run = async (sequencer: Sequencer, writes: readonly Promise<unknown>[]): Promise<string[]> => {
+    const abort = new AbortController()
+    const running = sequencer.start(abort.signal)
+    const results = await Promise.allSettled(writes)
+    abort.abort()
+    await running
+    return results.map(result => {
+      if (result.status === 'fulfilled') return 'ok'
+      if (result.reason instanceof FencedError) return 'fenced'
+      return result.reason instanceof WaymarkError ? result.reason.code : String(result.reason)
+    })
+  }
+
+  it('share one transaction, and the refusal of one leaves the others alone', async () => {
+    await one.registry.register({ service: 'kinds', id: 'old', spec: instanceSpec() }, context)
+    const { sequencer, registry } = startSequencer()
+    const writes = submitAll(registry, 'kinds')
+    expect(await run(sequencer, writes)).toEqual(settledAs)
+    expect(sequencer.batches).toBe(1)
+    await caughtUp()
+    expect([...(two.mesh.service('kinds')?.instances.keys() ?? [])]).toEqual(['new'])
+  })
+
+  it('run one by one, with the same outcomes, when the database refuses one of them', async () => {
+    await one.registry.register({ service: 'apart', id: 'old', spec: instanceSpec() }, context)
+    const { sequencer, registry } = startSequencer()
+    const unstorable = registry.register(
+      { service: 'apart', id: 'odd', spec: instanceSpec({ version: '\u0000' }) },
+      context,
+    )
+    const writes = submitAll(registry, 'apart')
+    expect(await run(sequencer, [unstorable, ...writes])).toEqual(['internal', ...settledAs])
+    expect(sequencer.batches).toBe(writes.length)
+    await caughtUp()
+    expect([...(two.mesh.service('apart')?.instances.keys() ?? [])]).toEqual(['new'])
+  })
+
+  it('are refused, told when to come again, when more wait than may', async () => {
+    await one.registry.register({ service: 'full', id: 'old', spec: instanceSpec() }, context)
+    const { sequencer, registry } = startSequencer({ capacity: 10 })
+    const writes = submitAll(registry, 'full')
+    expect(sequencer.waiting).toBe(10)
+    for (const write of await Promise.allSettled(submitAll(registry, 'full'))) {
+      expect(write).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'overloaded', retryAfterMs: 1_000 },
+      })
+    }
+    expect(await run(sequencer, writes)).toEqual(settledAs)
   })
 })
 

@@ -25,7 +25,7 @@ export interface SequencerOptions {
   readonly onCommitted: (sets: readonly ChangeSet[]) => void
   /** Writes that may wait; more are refused with `overloaded`. */
   readonly capacity?: number
-  /** Writes of one transaction. */
+  /** Writes of one transaction: the others wait for it, some 20 ms if it is full. */
   readonly batchLimit?: number
 }
 
@@ -77,7 +77,7 @@ export class Sequencer implements Component {
   constructor(options: SequencerOptions) {
     this.#options = options
     this.#queue = new BoundedQueue(options.capacity ?? 10_000)
-    this.#batchLimit = options.batchLimit ?? 256
+    this.#batchLimit = options.batchLimit ?? 512
     this.#health = new WriteHealth(options.clock)
     this.#backoff = new Backoff({ baseMs: 100, maxMs: 1_000, random: options.random })
   }
