@@ -91,8 +91,6 @@ export class XdsServer implements Component {
     this.#server = new Server({
       'grpc.max_receive_message_length': this.#limits.maxRequestBytes,
       'grpc.max_send_message_length': -1,
-      'grpc.keepalive_time_ms': this.#timings.keepaliveMs,
-      'grpc.keepalive_timeout_ms': this.#timings.keepaliveTimeoutMs,
       'grpc.max_concurrent_streams': this.#limits.maxStreamsPerConnection,
       'grpc.max_connection_idle_ms': idleConnectionMs,
       'grpc-node.max_session_memory': sessionMegabytes,
@@ -119,7 +117,7 @@ export class XdsServer implements Component {
       warnings: this.#warnings,
       budget: this.#received,
       maxMessageBytes: this.#limits.maxRequestBytes,
-      messageMs: this.#timings.messageMs,
+      ...this.#timings,
       owns: socket => this.#listener.owns(socket),
     })
     this.#addDiscovery()
@@ -173,6 +171,7 @@ export class XdsServer implements Component {
       this.#watches.applied(revision)
     })
     logger.info(await this.listen(), 'xDS server listens')
+    void this.#guard.run(signal)
     const { stuckMs, firstMessageMs, messageMs } = this.#timings
     while (!signal.aborted) {
       this.closeStuck()

@@ -8,16 +8,20 @@ import type { XdsCounters } from '../counters.ts'
 import type { BoundedLog } from './bounded-log.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import { Inbox } from './inbox.ts'
+import { Keepalive } from './keepalive.ts'
 import type { PeerSocket } from './xds-listener.ts'
 
 interface Http2GuardOptions {
-  readonly clock: Pick<Clock, 'monotonic'>
+  readonly clock: Pick<Clock, 'monotonic' | 'sleep' | 'soon'>
   readonly counters: XdsCounters
   readonly warnings: BoundedLog
   readonly budget: ByteBudget
   readonly maxMessageBytes: number
   /** A message that has not come whole by then ends its stream. */
   readonly messageMs: number
+  /** See `Keepalive`. */
+  readonly keepaliveMs: number
+  readonly keepaliveTimeoutMs: number
   /** The connection is one of this server's. */
   readonly owns: (socket: PeerSocket) => boolean
 }
@@ -47,6 +51,7 @@ const closed = 'http2.server.stream.close'
  */
 export class Http2Guard {
   readonly #options: Http2GuardOptions
+  readonly #keepalive: Keepalive
   readonly #sessions = new WeakSet<object>()
   readonly #streams = new Map<ServerHttp2Stream, Guarded>()
   /** Those with a message that has not come whole, the oldest first. */
@@ -56,6 +61,7 @@ export class Http2Guard {
 
   constructor(options: Http2GuardOptions) {
     this.#options = options
+    this.#keepalive = new Keepalive(options)
   }
 
   /** Streams that are open now. */
@@ -67,6 +73,11 @@ export class Http2Guard {
     subscribe(created, this.#onCreated)
     subscribe(responded, this.#onResponded)
     subscribe(closed, this.#onClosed)
+  }
+
+  /** Pings silent clients, and gives up those that have vanished, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#keepalive.run(signal)
   }
 
   stop(): void {
@@ -136,6 +147,7 @@ export class Http2Guard {
     if (this.#sessions.has(session)) return
     this.#sessions.add(session)
     this.#follow(session as ServerHttp2Session)
+    this.#keepalive.follow(session as ServerHttp2Session)
   }
 
   /** gRPC calls the handler while the session tells of the stream: what comes first and last then frames it. */
