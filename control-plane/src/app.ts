@@ -16,8 +16,8 @@ import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
 import { AlignedClock } from './runtime/aligned-clock.ts'
 import type { Clock } from './runtime/clock.ts'
-import type { Component } from './runtime/component.ts'
 import { reachableHost } from './runtime/reachable-host.ts'
+import { Stages } from './runtime/stages.ts'
 import type { Logger } from './runtime/logger.ts'
 import { SidecarDirectory } from './sidecar-directory.ts'
 import { ReplicaStatus } from './status-reader.ts'
@@ -140,8 +140,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const secure = await secureXds({
     security: config.xdsSecurity,
     source: options.wrapSource?.(meshSource) ?? meshSource,
-    clock,
-    logger,
+    ...common,
   })
   const { source } = secure
   const loads = new LoadBook({ clock })
@@ -289,44 +288,30 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     },
   })
 
-  const front = new AbortController()
-  const middle = new AbortController()
-  const [back, last] = [new AbortController(), new AbortController()]
-  const stages: readonly [AbortController, readonly Component[]][] = [
-    [front, [xds, ...secure.components, status]],
-    [middle, [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, sinks]],
-    [back, [sequencer, feed]],
-    // What the others do to their end is told, too.
-    [last, [telemetry]],
-  ]
-  const running: Promise<void>[][] = stages.map(() => [])
-  const defect = Promise.withResolvers<undefined>()
-
-  const runStage = (stage: number): void => {
-    const [controller, components] = stages[stage] ?? []
-    for (const component of components ?? []) {
-      if (controller === undefined) continue
-      const end = component.start(controller.signal).catch((error: unknown) => {
-        logger.error({ error, component: component.name }, 'a component ended by a defect')
-        defect.reject(error)
-      })
-      running[stage]?.push(end)
-    }
-  }
+  const stages = new Stages({
+    stages: {
+      front: [xds, ...secure.components, status],
+      middle: [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, sinks],
+      back: [sequencer, feed],
+      // What the others do to their end is told, too.
+      last: [telemetry],
+    },
+    logger,
+  })
 
   /** The database may come later than we do. */
   const prepare = async (): Promise<void> => {
     const backoff = new Backoff({ baseMs: 200, maxMs: 3_000, random })
-    while (!middle.signal.aborted) {
+    while (!stages.signal('middle').aborted) {
       try {
         const applied = await migrate(connection)
         if (applied.length > 0) logger.info({ applied }, 'migrations applied')
-        runStage(2)
-        runStage(1)
+        stages.start('back')
+        stages.start('middle')
         return
       } catch (error) {
         logger.warn({ error: String(error) }, 'the database is not usable yet')
-        await clock.sleep(backoff.next(), middle.signal)
+        await clock.sleep(backoff.next(), stages.signal('middle'))
       }
     }
   }
@@ -336,7 +321,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     mesh,
     xds,
     modes: () => status.modes(),
-    ended: defect.promise,
+    ended: stages.ended,
     start: async () => {
       await rest.listen({ host: config.http.host, port: config.http.port })
       const bound = rest.server.address()
@@ -346,23 +331,20 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       // Other replicas ask this one there.
       addresses.http = hostPort({ ...http, host: config.advertiseHost ?? reachableHost(http.host) })
       addresses.xds = hostPort(xdsAddress)
-      runStage(3)
-      runStage(0)
+      stages.start('last')
+      stages.start('front')
       preparing = prepare()
       logger.info({ http: addresses.http, xds: addresses.xds }, 'listening')
       return { http, xds: xdsAddress }
     },
     stop: async () => {
-      middle.abort()
-      front.abort()
-      await Promise.all([rest.close(), preparing, ...(running[0] ?? [])])
-      await Promise.all(running[1] ?? [])
-      back.abort()
-      await Promise.all(running[2] ?? [])
-      last.abort()
-      await Promise.all(running[3] ?? [])
+      stages.abort('middle')
+      await Promise.all([rest.close(), preparing, stages.stop('front')])
+      await stages.stop('middle')
+      await stages.stop('back')
+      await stages.stop('last')
       await database.destroy()
-      defect.resolve(undefined)
+      stages.finish()
     },
   }
 }
