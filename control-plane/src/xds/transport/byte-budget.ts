@@ -3,9 +3,9 @@ import type { Clock, Timer } from '../../runtime/clock.ts'
 /** Who has bytes of a budget, or waits for some. */
 export interface BudgetHolder {
   /** There is room again: it may ask once more. */
-  readonly resume: () => void
+  resume(): void
   /** It has held bytes for too long while others waited: it must leave. */
-  readonly evict: () => void
+  evict(): void
 }
 
 interface Held {

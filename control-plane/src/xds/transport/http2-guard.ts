@@ -7,7 +7,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { XdsCounters } from '../counters.ts'
 import type { BoundedLog } from './bounded-log.ts'
 import type { ByteBudget } from './byte-budget.ts'
-import { Inbox } from './inbox.ts'
+import { Inbox, type InboxOwner } from './inbox.ts'
 import { Keepalive } from './keepalive.ts'
 import type { PeerSocket } from './xds-listener.ts'
 
@@ -28,13 +28,41 @@ interface Http2GuardOptions {
 
 type AnyCall = ServerDuplexStream<Buffer, Buffer>
 
+/** What the streams of a guard have in common. */
+interface GuardedHost {
+  partial(guarded: Guarded, begun: boolean): void
+  evicted(guarded: Guarded): void
+}
+
 /** What is known of one HTTP/2 stream. */
-interface Guarded {
+class Guarded implements InboxOwner {
   readonly stream: ServerHttp2Stream
   inbox: Inbox | undefined
   /** It ends with a status of ours, or was reset by us: what it ends with has been counted. */
-  counted: boolean
-  partialSince: number
+  counted = false
+  partialSince = 0
+  readonly #host: GuardedHost
+
+  constructor(stream: ServerHttp2Stream, host: GuardedHost) {
+    this.stream = stream
+    this.#host = host
+  }
+
+  pause(): void {
+    this.stream.pause()
+  }
+
+  resume(): void {
+    this.stream.resume()
+  }
+
+  evicted(): void {
+    this.#host.evicted(this)
+  }
+
+  partial(begun: boolean): void {
+    this.#host.partial(this, begun)
+  }
 }
 
 const okCode: number = status.OK
@@ -58,6 +86,19 @@ export class Http2Guard {
   readonly #partial = new Set<Guarded>()
   /** That which is being handed to its handler. */
   #entering: Guarded | undefined
+
+  readonly #host: GuardedHost = {
+    partial: (guarded, begun) => {
+      if (!begun) this.#partial.delete(guarded)
+      else {
+        guarded.partialSince = this.#options.clock.monotonic()
+        this.#partial.add(guarded)
+      }
+    },
+    evicted: guarded => {
+      this.#reset(guarded, 'messages of all streams need too much memory')
+    },
+  }
 
   constructor(options: Http2GuardOptions) {
     this.#options = options
@@ -93,22 +134,8 @@ export class Http2Guard {
     call.prependOnceListener('error', () => {
       guarded.counted = true
     })
-    const { stream } = guarded
-    const inbox = new Inbox({
-      inflow: stream,
-      budget: this.#options.budget,
-      maxMessageBytes: this.#options.maxMessageBytes,
-      onEvict: () => {
-        this.#reset(guarded, 'messages of all streams need too much memory')
-      },
-      onPartial: partial => {
-        if (!partial) this.#partial.delete(guarded)
-        else {
-          guarded.partialSince = this.#options.clock.monotonic()
-          this.#partial.add(guarded)
-        }
-      },
-    })
+    const { budget, maxMessageBytes } = this.#options
+    const inbox = new Inbox({ owner: guarded, budget, maxMessageBytes })
     guarded.inbox = inbox
     const read = call._read.bind(call)
     call._read = size => {
@@ -143,7 +170,7 @@ export class Http2Guard {
     const { stream } = message as { readonly stream: ServerHttp2Stream }
     const { session } = stream
     if (session?.socket === undefined || !this.#options.owns(session.socket)) return
-    this.#streams.set(stream, { stream, inbox: undefined, counted: false, partialSince: 0 })
+    this.#streams.set(stream, new Guarded(stream, this.#host))
     if (this.#sessions.has(session)) return
     this.#sessions.add(session)
     this.#follow(session as ServerHttp2Session)

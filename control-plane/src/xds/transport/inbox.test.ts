@@ -11,23 +11,23 @@ const setUp = (maxBytes: number) => {
   const open = () => {
     const seen = { paused: false, evicted: false, partial: false }
     const inbox = new Inbox({
-      inflow: {
+      owner: {
         pause: () => {
           seen.paused = true
         },
         resume: () => {
           seen.paused = false
         },
+        evicted: () => {
+          seen.evicted = true
+          inbox.close()
+        },
+        partial: begun => {
+          seen.partial = begun
+        },
       },
       budget,
       maxMessageBytes: 1_000_000,
-      onEvict: () => {
-        seen.evicted = true
-        inbox.close()
-      },
-      onPartial: partial => {
-        seen.partial = partial
-      },
     })
     return { inbox, seen }
   }

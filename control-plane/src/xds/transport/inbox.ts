@@ -3,21 +3,22 @@ import type { BudgetHolder, ByteBudget } from './byte-budget.ts'
 /** What fits into the window that HTTP/2 opens to every stream: each may send so much of a message unasked. */
 export const ownBytes = 65_536
 
-/** The HTTP/2 side of a call. */
-export interface Inflow {
+/** The stream that the messages come on. There may be very many: an object with methods costs less than closures. */
+export interface InboxOwner {
+  /** Reads nothing from now on. */
   pause(): void
   resume(): void
+  /** Others waited for room and this one did not go on: the stream has to end. */
+  evicted(): void
+  /** A message has begun and not come whole, or has come whole. */
+  partial(begun: boolean): void
 }
 
 interface InboxOptions {
-  readonly inflow: Inflow
+  readonly owner: InboxOwner
   readonly budget: ByteBudget
   /** What a compressed message counts as: it may become that large. */
   readonly maxMessageBytes: number
-  /** Others waited for room and this one did not go on. */
-  readonly onEvict: () => void
-  /** A message has begun and not come whole, or has come whole. */
-  readonly onPartial: (partial: boolean) => void
 }
 
 /** Of a message as gRPC sends it: whether it is compressed, and four bytes of length. */
@@ -29,7 +30,9 @@ const headBytes = 5
  * stream is not read.
  */
 export class Inbox implements BudgetHolder {
-  readonly #options: InboxOptions
+  readonly #owner: InboxOwner
+  readonly #budget: ByteBudget
+  readonly #maxMessageBytes: number
   #head = 0
   #compressed = false
   #length = 0
@@ -39,8 +42,10 @@ export class Inbox implements BudgetHolder {
   #coming = 0
   #come = 0
 
-  constructor(options: InboxOptions) {
-    this.#options = options
+  constructor({ owner, budget, maxMessageBytes }: InboxOptions) {
+    this.#owner = owner
+    this.#budget = budget
+    this.#maxMessageBytes = maxMessageBytes
   }
 
   /** Bytes of the body have come; called when gRPC has taken them. */
@@ -58,7 +63,7 @@ export class Inbox implements BudgetHolder {
     }
     if (this.#partial !== this.#head > 0) {
       this.#partial = !this.#partial
-      this.#options.onPartial(this.#partial)
+      this.#owner.partial(this.#partial)
     }
     if (this.#head === headBytes && this.#coming === 0 && this.#length - this.#missing > ownBytes)
       this.#claim()
@@ -69,23 +74,23 @@ export class Inbox implements BudgetHolder {
     if (this.#come === 0) return
     const bytes = this.#come
     this.#come = 0
-    this.#options.budget.give(this, bytes)
+    this.#budget.give(this, bytes)
   }
 
   /** The stream has ended. */
   close(): void {
-    this.#options.budget.leave(this)
-    if (this.#partial) this.#options.onPartial(false)
+    this.#budget.leave(this)
+    if (this.#partial) this.#owner.partial(false)
     this.#partial = false
   }
 
-  readonly resume = (): void => {
+  resume(): void {
     this.#claim()
-    if (this.#coming > 0) this.#options.inflow.resume()
+    if (this.#coming > 0) this.#owner.resume()
   }
 
-  readonly evict = (): void => {
-    this.#options.onEvict()
+  evict(): void {
+    this.#owner.evicted()
   }
 
   #readHead(byte: number): void {
@@ -98,20 +103,18 @@ export class Inbox implements BudgetHolder {
     this.#missing = this.#length
     if (!this.#compressed) return
     // It may be whole already: there is nothing to wait with.
-    const { budget, maxMessageBytes, onEvict } = this.#options
-    if (!budget.ask(this)) onEvict()
-    else this.#take(maxMessageBytes)
+    if (!this.#budget.ask(this)) this.#owner.evicted()
+    else this.#take(this.#maxMessageBytes)
   }
 
   #claim(): void {
-    const { budget, inflow } = this.#options
-    if (budget.ask(this)) this.#take(this.#length - ownBytes)
-    else inflow.pause()
+    if (this.#budget.ask(this)) this.#take(this.#length - ownBytes)
+    else this.#owner.pause()
   }
 
   #take(bytes: number): void {
     this.#coming = bytes
-    this.#options.budget.take(this, bytes)
+    this.#budget.take(this, bytes)
   }
 
   #end(): void {
