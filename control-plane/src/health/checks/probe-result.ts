@@ -39,10 +39,15 @@ export const withinTimeout = (
   begin: (finish: (result: ProbeResult) => void) => () => void,
 ): Promise<ProbeResult> =>
   new Promise(resolve => {
-    const ended = new AbortController()
+    let ended = false as boolean
+    let tearDown: (() => void) | null = null
     const finish = (result: ProbeResult): void => {
+      if (ended) return
+      ended = true
+      timer.cancel()
+      signal.removeEventListener('abort', stopped)
+      tearDown?.()
       resolve(result)
-      ended.abort()
     }
     const stopped = (): void => {
       finish({ ok: false, output: 'stopped', timedOut: false })
@@ -61,14 +66,10 @@ export const withinTimeout = (
       })
     })
     signal.addEventListener('abort', stopped, { once: true })
-    const tearDown = begin(finish)
-    const end = (): void => {
-      timer.cancel()
-      signal.removeEventListener('abort', stopped)
-      tearDown()
-    }
-    if (ended.signal.aborted) end()
-    else ended.signal.addEventListener('abort', end, { once: true })
+    const begun = begin(finish)
+    // `begin` may have finished already, before there was anything to tear down.
+    if (ended) begun()
+    else tearDown = begun
     if (signal.aborted) stopped()
   })
 
