@@ -33,9 +33,9 @@ import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
 import { SinkTable } from './store/sink-table.ts'
+import { openTraces } from './telemetry/open-traces.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import { tracedFollower } from './telemetry/traced-follower.ts'
-import type { TraceTarget } from './telemetry/tracing.ts'
 import type { RevisionReport } from './xds/acks/revision-watch.ts'
 import { ClientStatusService } from './xds/client-status/client-status-service.ts'
 import { LoadBook } from './xds/load-reports/load-book.ts'
@@ -71,12 +71,6 @@ export interface App {
 }
 
 const databaseConnections = 10
-
-/** The control plane's own spans go where the sidecars' go, if that speaks gRPC. */
-const ownTraces = (tracing: Config['tracing']): TraceTarget | null =>
-  tracing?.target.protocol === 'grpc'
-    ? { ...tracing.target, tls: false, samplingPercent: tracing.samplePercent }
-    : null
 
 /** Builds a replica. Starts nothing. */
 export const createApp = async (options: AppOptions): Promise<App> => {
@@ -256,7 +250,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       outbox: () => sinks.status(),
       modes: () => status.modes(),
     },
-    traces: ownTraces(tracing),
+    traces: await openTraces(config),
   })
   const rest = await createRest({
     ...common,

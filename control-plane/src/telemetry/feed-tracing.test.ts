@@ -4,12 +4,15 @@ import { expect, test } from 'vitest'
 import type { ChangeSet } from '../domain/change.ts'
 import { FeedTracing } from './feed-tracing.ts'
 import { maxPushSpans } from './step-spans.ts'
+import { createTraceProvider } from './trace-provider.ts'
 import { Tracing } from './tracing.ts'
 
 const recorder = () => {
   const exporter = new InMemorySpanExporter()
   const target = { host: '127.0.0.1', port: 4317, tls: false, samplingPercent: 100 }
-  const tracing = new Tracing({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) })
+  const tracing = new Tracing(
+    createTraceProvider({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) }),
+  )
   return {
     steps: new FeedTracing(tracing.tracer),
     named: (name: string) => exporter.getFinishedSpans().filter(span => span.name === name),

@@ -1,3 +1,4 @@
+import type { TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -5,7 +6,7 @@ import { FeedTracing } from './feed-tracing.ts'
 import { Metrics, type HttpRequestRecord } from './metrics.ts'
 import type { Observers } from './observed.ts'
 import { ProcessObserver } from './process-observer.ts'
-import { Tracing, type RequestSpan, type SpanRequest, type TraceTarget } from './tracing.ts'
+import { Tracing, type RequestSpan, type SpanRequest } from './tracing.ts'
 
 export interface TelemetryOptions {
   readonly replicaId: string
@@ -13,8 +14,8 @@ export interface TelemetryOptions {
   readonly logger: Logger
   /** What the parts tell about themselves; the process is observed without being asked. */
   readonly observers: Omit<Observers, 'process'>
-  /** Where spans go; null: nowhere. */
-  readonly traces: TraceTarget | null
+  /** Makes spans (`createTraceProvider`); null: nobody wants any. */
+  readonly traces: TracerProvider | null
 }
 
 /** What an operator sees of one replica: metrics to scrape, spans to a collector. */
@@ -33,7 +34,7 @@ export class Telemetry implements Component {
       logger,
       observers: { ...observers, process: () => this.#process.read() },
     })
-    this.#tracing = new Tracing({ replicaId, target: traces })
+    this.#tracing = new Tracing(traces)
     this.steps = new FeedTracing(this.#tracing.tracer)
   }
 

@@ -3,6 +3,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-tr
 import { SpanStatusCode } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
 import { WaymarkError } from '../domain/errors.ts'
+import { createTraceProvider } from './trace-provider.ts'
 import { Tracing } from './tracing.ts'
 
 const traceId = '0af7651916cd43dd8448eb211c80319c'
@@ -12,7 +13,9 @@ const name = 'PUT /api/v1/documents/{kind}/{name}'
 const recorder = (samplingPercent = 100) => {
   const exporter = new InMemorySpanExporter()
   const target = { host: '127.0.0.1', port: 4317, tls: false, samplingPercent }
-  const tracing = new Tracing({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) })
+  const tracing = new Tracing(
+    createTraceProvider({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) }),
+  )
   return { tracing, spans: () => exporter.getFinishedSpans() }
 }
 
@@ -87,7 +90,7 @@ test.each([
 })
 
 test('without a target nothing is recorded and the context is passed on as it came', async () => {
-  const tracing = new Tracing({ replicaId: 'r1', target: null })
+  const tracing = new Tracing(null)
   const traceparent = `00-${traceId}-${parentId}-01`
   expect(await tracing.withSpan({ name, traceparent }, own => Promise.resolve(own))).toBe(traceparent)
   const request = tracing.beginRequest({ method: 'PUT', route: '/', traceparent })
@@ -135,10 +138,12 @@ const startCollector = async () => {
 
 test('spans reach a collector by OTLP over gRPC before the end', async () => {
   const collector = await startCollector()
-  const tracing = new Tracing({
-    replicaId: 'replica-7',
-    target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
-  })
+  const tracing = new Tracing(
+    createTraceProvider({
+      replicaId: 'replica-7',
+      target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
+    }),
+  )
   try {
     await tracing.withSpan({ name, traceparent: `00-${traceId}-${parentId}-01` }, () => Promise.resolve())
     await tracing.stop()
@@ -154,10 +159,12 @@ test('spans reach a collector by OTLP over gRPC before the end', async () => {
 test('a collector that is away fails neither the work nor the end', async () => {
   const collector = await startCollector()
   collector.stop()
-  const tracing = new Tracing({
-    replicaId: 'r1',
-    target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
-  })
+  const tracing = new Tracing(
+    createTraceProvider({
+      replicaId: 'r1',
+      target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
+    }),
+  )
   expect(await tracing.withSpan({ name, traceparent: null }, () => Promise.resolve('done'))).toBe('done')
   await tracing.stop()
 }, 15_000)

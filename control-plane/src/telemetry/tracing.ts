@@ -1,33 +1,7 @@
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api'
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
-import { resourceFromAttributes } from '@opentelemetry/resources'
-import {
-  BatchSpanProcessor,
-  ParentBasedSampler,
-  TracerProvider,
-  TraceIdRatioBasedSampler,
-  type SpanProcessor,
-} from '@opentelemetry/sdk-trace'
-import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
+import type { TracerProvider } from '@opentelemetry/sdk-trace'
 import { errorCatalogue, WaymarkError } from '../domain/errors.ts'
 import { contextOf, traceparentOf } from './trace-context.ts'
-
-/** Where the spans of the control plane go: OTLP over gRPC. */
-export interface TraceTarget {
-  readonly host: string
-  readonly port: number
-  readonly tls: boolean
-  /** 0 to 100: the share of the traces that begin here. A trace that comes with a request keeps its decision. */
-  readonly samplingPercent: number
-}
-
-export interface TracingOptions {
-  readonly replicaId: string
-  /** null: no spans; the trace context of a request is passed on as it came. */
-  readonly target: TraceTarget | null
-  /** Takes the place of the exporter. */
-  readonly processor?: SpanProcessor
-}
 
 export interface SpanRequest<T> {
   readonly name: string
@@ -45,17 +19,15 @@ export interface RequestSpan {
   end(status: number): void
 }
 
-const maxQueueSize = 2_048
-const exportTimeoutMillis = 5_000
-
-/** Spans of the work that a request starts. Constructing opens no connection; the first export does. */
+/** Spans of the work that a request starts. */
 export class Tracing {
   readonly #provider: TracerProvider | null
   readonly #tracer: Tracer | null
 
-  constructor({ replicaId, target, processor }: TracingOptions) {
-    this.#provider = target === null ? null : createProvider(replicaId, target, processor)
-    this.#tracer = this.#provider?.getTracer('waymark') ?? null
+  /** null: no spans; the trace context of a request is passed on as it came. */
+  constructor(provider: TracerProvider | null) {
+    this.#provider = provider
+    this.#tracer = provider?.getTracer('waymark') ?? null
   }
 
   /** null: nobody wants spans. */
@@ -114,29 +86,4 @@ export class Tracing {
   async stop(): Promise<void> {
     await this.#provider?.shutdown().catch(() => undefined)
   }
-}
-
-const createProvider = (
-  replicaId: string,
-  { host, port, tls, samplingPercent }: TraceTarget,
-  processor: SpanProcessor | undefined,
-): TracerProvider => {
-  return new TracerProvider({
-    resource: resourceFromAttributes({
-      'service.name': 'waymark-control-plane',
-      'service.instance.id': replicaId,
-    }),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(samplingPercent / 100) }),
-    spanProcessors: [
-      processor ??
-        new BatchSpanProcessor({
-          exporter: new OTLPTraceExporter({
-            url: `${tls ? 'https' : 'http'}://${hostPort({ host, port })}`,
-            timeoutMillis: exportTimeoutMillis,
-          }),
-          maxQueueSize,
-          exportTimeoutMillis,
-        }),
-    ],
-  })
 }
