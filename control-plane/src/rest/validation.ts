@@ -35,20 +35,27 @@ export const createValidatorCompiler = (): FastifySchemaCompiler<object> => {
   }
 }
 
-const lone = /[\ud800-\udfff]/u
+const isStorable = (value: unknown, depth: number): boolean => {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\u0000')
+  if (typeof value !== 'object' || value === null) return true
+  if (depth === 0) return false
+  for (const [key, child] of Object.entries(value))
+    if (!isStorable(key, 1) || !isStorable(child, depth - 1)) return false
+  return true
+}
 
 /**
  * The pointer of the first text in a JSON value that Postgres's jsonb cannot hold (NUL, half a surrogate pair),
  * or of what is nested deeper than `depth`; undefined when there is none.
  */
 export const findUnstorable = (value: unknown, depth = 32, pointer = ''): string | undefined => {
-  if (typeof value === 'string') return value.includes('\u0000') || lone.test(value) ? pointer : undefined
-  if (typeof value !== 'object' || value === null) return undefined
-  if (depth === 0) return pointer
+  // Nearly everything is: its pointers need not be made.
+  if (isStorable(value, depth)) return undefined
+  if (typeof value !== 'object' || value === null || depth === 0) return pointer
   for (const [key, child] of Object.entries(value)) {
     const at = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
     const found = findUnstorable(key, 1, at) ?? findUnstorable(child, depth - 1, at)
     if (found !== undefined) return found
   }
-  return undefined
+  return pointer
 }

@@ -1,7 +1,7 @@
-import { v7 as uuidv7 } from 'uuid'
 import type { Change, ChangeSet, DocumentChangeType, InstanceChangeType } from '../domain/change.ts'
 import { documentKey, type Document } from '../domain/document.ts'
 import { instanceKey, type Instance } from '../domain/instance.ts'
+import { ChangeIds } from './change-ids.ts'
 import type { Draft, LeaseRow, Write } from './write.ts'
 
 /** What the read step of a batch found. */
@@ -30,12 +30,15 @@ interface State {
  */
 export class Batch {
   readonly #input: BatchInput
+  readonly #ids: ChangeIds
   readonly #before = new Map<string, Instance>()
   readonly #documentsBefore = new Map<string, Document>()
   #state: State
 
-  constructor(input: BatchInput) {
+  /** `ids`: of the changes; a sequencer has one for all its batches. */
+  constructor(input: BatchInput, ids = new ChangeIds()) {
     this.#input = input
+    this.#ids = ids
     for (const instance of input.instances)
       this.#before.set(instanceKey(instance.service, instance.id), instance)
     for (const document of input.documents) {
@@ -115,7 +118,11 @@ export class Batch {
   /** Runs one write. Throws what it throws, having changed nothing. */
   run<R>(write: Write<R>): { result: R; revision: number; changed: boolean } {
     const state = this.#state
-    const draft = new WriteDraft(this.#input, state, write, {
+    const draft = new WriteDraft({
+      input: this.#input,
+      ids: this.#ids,
+      state,
+      write,
       instances: this.#before,
       documents: this.#documentsBefore,
     })
@@ -134,6 +141,16 @@ export class Batch {
   }
 }
 
+interface DraftContext {
+  readonly input: BatchInput
+  readonly ids: ChangeIds
+  readonly state: State
+  readonly write: Write<unknown>
+  /** As they were before the batch. */
+  readonly instances: ReadonlyMap<string, Instance>
+  readonly documents: ReadonlyMap<string, Document>
+}
+
 /** The overlay of one write over the state of its batch. */
 class WriteDraft implements Draft {
   readonly now: number
@@ -144,26 +161,17 @@ class WriteDraft implements Draft {
   readonly beats = new Map<string, Instance>()
   incarnation: number
   readonly #input: BatchInput
+  readonly #ids: ChangeIds
   readonly #state: State
   readonly #write: Write<unknown>
-  readonly #before: {
-    readonly instances: ReadonlyMap<string, Instance>
-    readonly documents: ReadonlyMap<string, Document>
-  }
+  readonly #before: Pick<DraftContext, 'instances' | 'documents'>
 
-  constructor(
-    input: BatchInput,
-    state: State,
-    write: Write<unknown>,
-    before: {
-      readonly instances: ReadonlyMap<string, Instance>
-      readonly documents: ReadonlyMap<string, Document>
-    },
-  ) {
+  constructor({ input, ids, state, write, ...before }: DraftContext) {
     this.now = input.now
     this.revision = state.revision + 1
     this.incarnation = state.incarnation
     this.#input = input
+    this.#ids = ids
     this.#state = state
     this.#write = write
     this.#before = before
@@ -248,7 +256,7 @@ class WriteDraft implements Draft {
 
   #meta() {
     return {
-      id: uuidv7(),
+      id: this.#ids.next(),
       revision: this.revision,
       position: this.changes.length,
       occurredAt: new Date(this.now).toISOString(),

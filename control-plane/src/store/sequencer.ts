@@ -10,6 +10,7 @@ import { Wakeup } from '../runtime/wakeup.ts'
 import { Batch } from './batch.ts'
 import { beginAndRead, makeRoom, probe } from './batch-sql.ts'
 import { writeAndCommit } from './batch-write.ts'
+import { ChangeIds } from './change-ids.ts'
 import type { ConnectionOptions } from './database.ts'
 import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailable.ts'
 import { WriteHealth, type WriteState } from './write-health.ts'
@@ -63,6 +64,7 @@ export class Sequencer implements Component {
   readonly #queue: BoundedQueue<Waiting>
   readonly #batchLimit: number
   readonly #backoff: Backoff
+  readonly #ids = new ChangeIds()
   #client: pg.Client | null = null
   #backend: number | null = null
   #roomUpTo = 0
@@ -211,7 +213,7 @@ export class Sequencer implements Component {
     const roles = [...new Set(waiting.flatMap(({ write }) => write.fence?.role ?? []))]
     try {
       const { input, fences } = await beginAndRead(client, touches, roles)
-      const batch = new Batch(input)
+      const batch = new Batch(input, this.#ids)
       const outcomes = waiting.map(({ write }): Outcome => {
         const fence = write.fence
         if (fence !== undefined && fences.get(fence.role) !== fence.fence) {
