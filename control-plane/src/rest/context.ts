@@ -19,7 +19,10 @@ import type {
 } from './ports.ts'
 import type { StateReads } from './read/state-reads.ts'
 import type { ReadGate } from './read-gate.ts'
+import { goneSignal, revisionHeader } from './exchange.ts'
 import type { SinkPort } from './sink-port.ts'
+
+export { goneSignal, revisionHeader }
 
 export type RestApp = FastifyInstance<
   Server,
@@ -56,8 +59,6 @@ export interface RestContext extends RestParts {
   readonly limits: RestLimits
 }
 
-export const revisionHeader = 'x-waymark-revision'
-
 /** Says which revision an answer is of. Call it in the same turn in which the mesh state is read. */
 export const stampRead = (reply: FastifyReply, { mesh }: RestContext): void => {
   void reply.header(revisionHeader, mesh.revision)
@@ -67,13 +68,4 @@ export const stampRead = (reply: FastifyReply, { mesh }: RestContext): void => {
 export const stampWrite = <R>(reply: FastifyReply, committed: Committed<R>): R => {
   void reply.header(revisionHeader, committed.revision)
   return committed.result
-}
-
-/** Aborts when the client has gone before its answer. */
-export const goneSignal = (reply: FastifyReply): AbortSignal => {
-  const controller = new AbortController()
-  reply.raw.once('close', () => {
-    controller.abort()
-  })
-  return controller.signal
 }
