@@ -510,6 +510,26 @@ test('clients that read nothing cost one response each, however often and howeve
   expect(most).toBeLessThan(512 * 1024 * 1024)
 })
 
+test('clients that read nothing of clusters, which need no answer to go on, cost a few responses each', async () => {
+  const siege = await Siege.start({ timings: { clusterAnswerMs: 1 } })
+  const clients = 10
+  const changes = 60
+  const noWindow = frame({ type: 4, payload: Buffer.from([0, 4, 0, 0, 0, 0]) })
+  const greeting = request({ node, typeUrl: clusterType })
+  for (let number = 0; number < clients; number += 1) {
+    const socket = siege.raw()
+    socket.resume()
+    socket.write(Buffer.concat([opening, noWindow, call(1), message(greeting)]))
+  }
+  await siege.fixture.until(() => siege.counters.of(clusterType).responses === clients)
+  for (let turn = 0; turn < changes; turn += 1) {
+    siege.fixture.put(resource(clusterType, 'cluster-0', `change ${turn}`))
+    expect(await siege.requestsUntilReceived()).toBeLessThan(fewRequests)
+  }
+  // As many as wait in the transport of a stream.
+  expect(siege.counters.of(clusterType).responses).toBeLessThanOrEqual(8 * clients)
+})
+
 // In CI this has to run; elsewhere the reason stands in the test's name.
 const unable = await whyNoNamespaces()
 const run = unable === null || process.env['CI'] === 'true' ? test : test.skip

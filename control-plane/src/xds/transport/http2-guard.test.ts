@@ -201,7 +201,8 @@ describe('requests that do not come whole', () => {
     const each = 500_000
     const fixture = await start({
       limits: { maxReceivedBytes: 2_000_000 },
-      timings: { patienceMs: 100 },
+      // Only patience may end them.
+      timings: { patienceMs: 100, messageMs: 3_600_000 },
     })
     let most = 0
     const { server } = fixture
