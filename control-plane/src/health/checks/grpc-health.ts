@@ -1,6 +1,5 @@
 /** The two messages of grpc.health.v1.Health/Check, framed for gRPC over HTTP/2. */
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
-import type { IncomingHttpHeaders } from 'node:http2'
 
 const frameHeader = 5
 
@@ -47,9 +46,12 @@ const servingStatus = (frame: Buffer): number | undefined => {
   }
 }
 
+/** Headers and trailers, as node:http2 gives them. */
+export type HealthHeaders = Readonly<Record<string, string | number | readonly string[] | undefined>>
+
 /** What an answer means: `headers` are its headers and trailers, `body` everything between. */
 export const healthAnswer = (
-  headers: IncomingHttpHeaders,
+  headers: HealthHeaders,
   body: Buffer,
 ): { readonly ok: boolean; readonly output: string } => {
   const http = Number(headers[':status'] ?? 200)

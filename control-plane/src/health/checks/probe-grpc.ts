@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import type { GrpcCheckSpec } from '@waymark/sidecar-config/model/check.ts'
 import { describeFailure } from './describe-failure.ts'
-import { healthAnswer, healthRequest } from './grpc-health.ts'
+import { healthAnswer, healthRequest, type HealthHeaders } from './grpc-health.ts'
 import { beginOr, withinTimeout, type ProbeContext, type ProbeResult } from './probe-result.ts'
 import type { TlsContexts } from './tls-contexts.ts'
 
@@ -77,7 +77,7 @@ const call = (
     'user-agent': 'waymark-check',
     'grpc-timeout': `${check.timeoutMs}m`,
   })
-  const trailers: IncomingHttpHeaders = {}
+  const trailers: Record<string, HealthHeaders[string]> = {}
   const chunks: Buffer[] = []
   let read = 0
   stream.on('error', fail)
