@@ -1,9 +1,4 @@
-import {
-  connect,
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type IncomingHttpHeaders,
-} from 'node:http2'
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
