@@ -6,13 +6,16 @@ import type { SinkIdentity } from './outbox-store.ts'
 import type { Publisher, SinkStatus } from './publisher.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 
+/** What the manager needs of a publisher. */
+export type SinkPublisher = Pick<Publisher, 'start' | 'status' | 'wake' | 'observe'>
+
 export interface SinkManagerOptions {
   /** From this replica's environment; they come before documents of the same name. */
   readonly configured: readonly SinkDefinition[]
   /** The sinks of the documents, as they are now. */
   readonly documents: () => readonly SinkDefinition[]
   /** Not started yet. */
-  readonly createPublisher: (definition: SinkDefinition) => Publisher
+  readonly createPublisher: (definition: SinkDefinition) => SinkPublisher
   /** Removes what is kept of sinks whose document is gone: `store/sink-table.ts`. */
   readonly forget: () => Promise<readonly string[]>
   readonly clock: Clock
@@ -21,7 +24,7 @@ export interface SinkManagerOptions {
 
 interface Running {
   readonly definition: SinkDefinition
-  readonly publisher: Publisher
+  readonly publisher: SinkPublisher
   readonly abort: AbortController
   readonly ended: Promise<void>
 }
