@@ -202,4 +202,24 @@ describe('the webhook sink', () => {
     expect(message).toBe('no answer: ECONNREFUSED')
     await receiver.listen()
   })
+
+  it('connects to no address that is denied, written as it is or behind a name', async () => {
+    const named = new URL(receiver.url)
+    named.hostname = 'localhost'
+    const judged: string[] = []
+    const allowsAddress = (address: string): boolean => {
+      judged.push(address)
+      return false
+    }
+    for (const url of [receiver.url, named]) {
+      const { message, kind } = await failure(receiver.sink({ url, allowsAddress }))
+      expect(message).toBe('no answer: its address is one that sinks must not reach')
+      expect(kind).toBe('retryable')
+    }
+    expect(judged).toContain('127.0.0.1')
+    expect(receiver.requests).toEqual([])
+    const only = receiver.sink({ url: named, allowsAddress: address => address === '127.0.0.1' })
+    await only.deliver(encodedEvents(1, 1), new AbortController().signal)
+    expect(receiver.requests).toHaveLength(1)
+  })
 })
