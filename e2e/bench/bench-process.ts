@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import type { Host } from '../harness/network.ts'
 
 /** What a process of a benchmark can be asked. One argument each, plain data both ways. */
 export type Handlers = Readonly<Record<string, (argument: never) => unknown>>
@@ -44,6 +45,8 @@ export interface BenchProcessOptions {
   readonly nodeOptions?: readonly string[]
   /** More of its environment. */
   readonly env?: NodeJS.ProcessEnv
+  /** The host that it runs on, with a network of its own; absent: this one. */
+  readonly host?: Host
 }
 
 /** A process that takes part in a benchmark: a load generator, a server. It ends with `stop` or with its parent. */
@@ -55,9 +58,12 @@ export class BenchProcess<H extends Handlers> {
   >()
   #lastId = 0
 
-  constructor({ program, nodeOptions = [], env = {} }: BenchProcessOptions) {
+  constructor({ program, nodeOptions = [], env = {}, host }: BenchProcessOptions) {
+    const node = ['--disable-warning=ExperimentalWarning', ...nodeOptions]
+    const apart = host?.command(process.execPath, node)
     this.#child = fork(program, {
-      execArgv: ['--disable-warning=ExperimentalWarning', ...nodeOptions],
+      ...(apart === undefined ? {} : { execPath: apart.command }),
+      execArgv: [...(apart?.args ?? node)],
       serialization: 'advanced',
       env: { ...process.env, ...env },
     })

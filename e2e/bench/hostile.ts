@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { machineTime } from '../harness/machine-time.ts'
+import { Network, whyNoNamespaces } from '../harness/network.ts'
 import { BenchProcess } from './bench-process.ts'
 import { progress, type BenchOptions } from './bench-options.ts'
 import { Generator } from './generator/generator.ts'
@@ -57,23 +59,37 @@ const measure = async (good: Good, changes: number): Promise<Measured> => {
   return { receipts, lasts, cores: (rig.cpuMs() - cpuBefore) / elapsed }
 }
 
+/** A host of its own for clients that vanish; undefined where none is needed. */
+const hostOf = async (kind: string): Promise<Network | undefined> => {
+  if (badClientKinds[kind]?.vanishes !== true) return undefined
+  const id = randomBytes(2)
+  const prefix = `10.${200 + ((id[0] ?? 0) % 50)}.${id[1] ?? 0}`
+  return Network.create({ name: `wb${id.toString('hex')}`, prefix, hosts: ['bad'] })
+}
+
 /** What good streams notice of bad clients of one kind, between a time without them and another. */
 const besideKind = async (good: Good, kind: string, changes: number): Promise<string[][]> => {
   const before = await measure(good, changes)
-  const bad = new BenchProcess<BadClientHandlers>({ program })
+  const network = await hostOf(kind)
+  const host = network?.host('bad')
+  const bad = new BenchProcess<BadClientHandlers>({ program, ...(host && { host }) })
   let during: Measured
   let counts: BadCounts
   let rss: number
   try {
     const [address] = good.rig.addresses
     if (address === undefined) throw new Error('there is no replica')
-    await bad.ask('start', { kind, options: { address, service } })
+    const { port } = address
+    const reached = network === undefined ? address : { host: network.address, port }
+    await bad.ask('start', { kind, options: { address: reached, service } })
     await delay(leadMs)
+    if (network !== undefined && host !== undefined) await network.cut(host)
     during = await measure(good, changes)
     rss = good.rig.residentBytes()
     counts = await bad.ask('counts', undefined)
   } finally {
     await bad.stop()
+    await network?.destroy()
   }
   // What they leave behind is cleared away before the next kind.
   await delay(2 * leadMs)
@@ -101,7 +117,12 @@ const besideKind = async (good: Good, kind: string, changes: number): Promise<st
 /** Latency of good streams, and CPU of the server, while bad clients act: one kind after the other. */
 export const hostile = async ({ small }: BenchOptions): Promise<string> => {
   const changes = perSecond * (small ? 1 : 10)
-  const rows = await withRig({}, async rig => {
+  const unable = await whyNoNamespaces()
+  const kinds = Object.keys(badClientKinds).filter(
+    kind => unable === null || badClientKinds[kind]?.vanishes !== true,
+  )
+  // Clients on a host of their own come over its network.
+  const rows = await withRig(unable === null ? { xdsHost: '0.0.0.0' } : {}, async rig => {
     const client = await HttpClient.open(rig.restUrl)
     const setup = {
       plan: { count: goodStreams, upstreams: [service] },
@@ -115,7 +136,7 @@ export const hostile = async ({ small }: BenchOptions): Promise<string> => {
       await generator.connect({ addresses: rig.addresses })
       await measure(good, perSecond)
       const all: string[][] = []
-      for (const kind of Object.keys(badClientKinds)) {
+      for (const kind of kinds) {
         progress(kind)
         all.push(...(await besideKind(good, kind, changes)))
       }
@@ -123,7 +144,7 @@ export const hostile = async ({ small }: BenchOptions): Promise<string> => {
       return all
     })
   })
-  return renderRows(
+  const table = renderRows(
     [
       `beside ${goodStreams} good streams, ${perSecond} changes/s`,
       'answer to any receipt p50 / p99',
@@ -136,4 +157,5 @@ export const hostile = async ({ small }: BenchOptions): Promise<string> => {
     ],
     rows,
   )
+  return unable === null ? table : `${table}\nwithout clients that vanish: ${unable}`
 }

@@ -18,6 +18,8 @@ export interface RigOptions {
   readonly load?: MeshSize
   /** Takes a CPU profile of each replica; `window` says of which part of its life (`machineTime`). */
   readonly profile?: { readonly window: ProfileWindow }
+  /** Where replicas listen for sidecars; default: this machine's loopback. */
+  readonly xdsHost?: string
   /** More of the environment of each replica. */
   readonly env?: NodeJS.ProcessEnv
 }
@@ -86,6 +88,7 @@ export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promis
       databaseUrl: postgres.url,
       envoy: options.envoy ?? '',
       replicas: options.replicas ?? 1,
+      ...(options.xdsHost === undefined ? {} : { xdsHost: options.xdsHost }),
       env: {
         WAYMARK_LOG_LEVEL: 'warn',
         ...options.env,

@@ -15,6 +15,8 @@ export interface TestMeshOptions {
   readonly envoy: string
   /** Replicas that are started. */
   readonly replicas: number
+  /** Where replicas listen for sidecars; default: this machine's loopback. */
+  readonly xdsHost?: string
   /** More of the environment of each replica. */
   readonly env?: NodeJS.ProcessEnv
 }
@@ -81,7 +83,7 @@ export class TestMesh {
         name,
         databaseUrl: options.databaseUrl,
         http: { host: '127.0.0.1', port: http },
-        xds: { host: '127.0.0.1', port: xds },
+        xds: { host: options.xdsHost ?? '127.0.0.1', port: xds },
         dataDir: join(directory, name),
         env: { WAYMARK_REPLICA_ID: name, ...options.env },
       })

@@ -21,6 +21,8 @@ export interface BadClientOptions {
 export interface BadClientKind {
   /** For the table: what they do, and how many there are. */
   readonly what: string
+  /** They run on a host of their own, whose cable is pulled once they have begun. */
+  readonly vanishes?: boolean
   start(options: BadClientOptions): BadClients
 }
 

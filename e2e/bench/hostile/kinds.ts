@@ -5,10 +5,24 @@ import { seededRandom } from '../workload.ts'
 import type { BadClientKind } from './bad-client.ts'
 import { oneByteASecond } from './one-byte.ts'
 import { streamChurn } from './stream-churn.ts'
-import { streamKind } from './stream-kind.ts'
+import { streamKind, type StreamKindOptions } from './stream-kind.ts'
 
 const manyNames = 100_000
 const names = Array.from({ length: manyNames }, (_, index) => `no-such-service-${index}`)
+
+const acknowledge: StreamKindOptions['onResponse'] = ({ stream, requests }, { typeUrl, nonce }) => {
+  stream.send(requests.ack(typeUrl, nonce))
+}
+
+/** What as many streams cost of which nobody is bad. */
+const ackAll = streamKind({
+  what: 'ACK every response, for comparison',
+  streams: 50,
+  begin: bad => {
+    bad.greet()
+  },
+  onResponse: acknowledge,
+})
 
 const neverAck = streamKind({
   what: 'subscribe and never ACK',
@@ -35,9 +49,7 @@ const manySubscriptions = streamKind({
   begin: bad => {
     bad.greet()
   },
-  onResponse: ({ stream, requests }, { typeUrl, nonce }) => {
-    stream.send(requests.ack(typeUrl, nonce))
-  },
+  onResponse: acknowledge,
   act: ({ stream, requests }) => {
     // A message may be 4 MiB: in parts.
     for (let from = 0; from < manyNames; from += 25_000)
@@ -68,20 +80,22 @@ const garbage = streamKind({
   reopenMs: 100,
 })
 
-const vanish = streamKind({
-  what: 'stop reading and stay, as a host that has vanished',
-  streams: 200,
-  begin: bad => {
-    bad.greet()
-    setTimeout(() => {
-      bad.stream.pause()
-    }, 500)
-  },
-})
+const vanish: BadClientKind = {
+  ...streamKind({
+    what: 'follow the service, on a host that vanishes',
+    streams: 200,
+    begin: bad => {
+      bad.greet()
+    },
+    onResponse: acknowledge,
+  }),
+  vanishes: true,
+}
 
 export const badClientKinds: Readonly<Record<string, BadClientKind>> = {
-  neverAck,
+  ackAll,
   refuseAll,
+  neverAck,
   manySubscriptions,
   tenMegabytes,
   garbage,
