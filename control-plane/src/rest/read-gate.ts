@@ -5,7 +5,7 @@ import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { RestLimits } from './limits.ts'
 import type { PastReader } from './ports.ts'
-import { touchedTopics, type Topic } from './read/topic.ts'
+import { touchedTopics, type Topic, type Touches } from './read/topic.ts'
 import { Turns } from './turns.ts'
 
 export interface ReadQuery {
@@ -35,8 +35,8 @@ export class ReadGate {
   readonly #reaching = new Set<Waiter>()
   readonly #byTopic = new Map<Topic, Set<Waiter>>()
   #waiting = 0
-  /** The last revision that touched a topic; topics not in it have not changed since `#floor`. */
-  readonly #changedAt = new Map<Topic, Revision>()
+  /** Topics not in it have not changed since `#floor`. */
+  readonly #touches = new Map<Topic, Touches>()
   #floor: Revision
   #closed = false
   readonly #turns: Turns
@@ -59,7 +59,12 @@ export class ReadGate {
 
   /** The topic has not changed since this revision; it may be later than its last change, never earlier. */
   changedAt(topic: Topic): Revision {
-    return topic === 'mesh' ? this.#mesh.revision : (this.#changedAt.get(topic) ?? this.#floor)
+    return this.touches(topic).last
+  }
+
+  touches(topic: Topic): Touches {
+    if (topic === 'mesh') return { last: this.#mesh.revision, previous: this.#mesh.revision }
+    return this.#touches.get(topic) ?? { last: this.#floor, previous: this.#floor }
   }
 
   /**
@@ -168,12 +173,14 @@ export class ReadGate {
   }
 
   #onDelta(delta: MeshDelta): void {
-    if (delta.resynchronised || this.#changedAt.size > maxTopics) {
-      this.#changedAt.clear()
+    if (delta.resynchronised || this.#touches.size > maxTopics) {
+      this.#touches.clear()
       this.#floor = delta.revision
     }
     const touched = touchedTopics(delta)
-    for (const [topic, revision] of touched) this.#changedAt.set(topic, revision)
+    for (const [topic, revisions] of touched) {
+      for (const last of revisions) this.#touches.set(topic, { last, previous: this.touches(topic).last })
+    }
     this.#call(this.#reaching)
     if (delta.resynchronised) for (const waiters of this.#byTopic.values()) this.#call(waiters)
     else {

@@ -18,15 +18,15 @@ it('gives the present answer, and a revision since which it is that, with as lit
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 2_000 }), (steps, maxBytes) => {
       let revision = 1
-      let changedAt = 1
+      let touches = { last: 1, previous: 1 }
       /** The value at each revision; 0 stands for "there is none". */
       const history = [0, 1]
       let rendered = 0
-      const cache = new AnswerCache({ maxBytes, revision: () => revision, changedAt: () => changedAt })
+      const cache = new AnswerCache({ maxBytes, revision: () => revision, touches: () => touches })
       for (const one of steps) {
         if (one.do !== 'ask') {
           revision += 1
-          if (one.do === 'change') changedAt = revision
+          if (one.do === 'change') touches = { last: revision, previous: touches.last }
           history[revision] = one.do === 'change' ? one.value : (history[revision - 1] ?? 0)
           continue
         }
@@ -41,7 +41,7 @@ it('gives the present answer, and a revision since which it is that, with as lit
         const answer = ask()
         expect(ask()).toBe(answer)
         expect(rendered - before).toBeLessThanOrEqual(1)
-        const found =
+        const found: unknown =
           answer.rendered instanceof WaymarkError ? 0 : JSON.parse(answer.rendered.body.toString())
         expect(found).toEqual(value === 0 ? 0 : { value })
         // It may claim less than it could, never more.
@@ -54,7 +54,11 @@ it('gives the present answer, and a revision since which it is that, with as lit
 
 it('knows that a change has left an answer as it was', () => {
   let revision = 5
-  const cache = new AnswerCache({ maxBytes: 10_000, revision: () => revision, changedAt: () => revision })
+  const cache = new AnswerCache({
+    maxBytes: 10_000,
+    revision: () => revision,
+    touches: () => ({ last: revision, previous: revision - 1 }),
+  })
   const ask = (text: string) =>
     cache.get('question', 'services', () => ({ body: Buffer.from(text), next: null })).since
   expect(ask('{"a":1}')).toBe(5)

@@ -1,6 +1,6 @@
 import { WaymarkError } from '../../domain/errors.ts'
 import type { Revision } from '../../domain/revision.ts'
-import type { Topic } from './topic.ts'
+import type { Topic, Touches } from './topic.ts'
 
 /** What a read answers, but for what it says of the revision. */
 export interface Rendered {
@@ -37,7 +37,7 @@ interface CacheOptions {
   readonly maxBytes: number
   /** Of the mesh state. */
   readonly revision: () => Revision
-  readonly changedAt: (topic: Topic) => Revision
+  readonly touches: (topic: Topic) => Touches
 }
 
 /**
@@ -58,16 +58,17 @@ export class AnswerCache {
   /** `render` is called when nothing is known; what it refuses with (WaymarkError) is an answer, too. */
   get(question: string, topic: Topic, render: () => Rendered): Answer {
     const known = this.#entries.get(question)
-    const changedAt = this.#options.changedAt(topic)
+    const { last, previous } = this.#options.touches(topic)
     if (known !== undefined) this.#entries.delete(question)
-    if (known !== undefined && known.checkedAt >= changedAt) {
+    if (known !== undefined && known.checkedAt >= last) {
       this.#entries.set(question, known)
       return known
     }
     const rendered = attempt(render)
     const checkedAt = this.#options.revision()
-    const same = known !== undefined && equal(known.rendered, rendered)
-    const entry: Entry = same ? known : { rendered, since: changedAt, checkedAt }
+    // After two changes it may be the same again, and have been another in between.
+    const same = known !== undefined && known.checkedAt >= previous && equal(known.rendered, rendered)
+    const entry: Entry = same ? known : { rendered, since: last, checkedAt }
     entry.checkedAt = checkedAt
     this.#bytes += sizeOf(entry) - (known === undefined ? 0 : sizeOf(known))
     this.#entries.set(question, entry)

@@ -69,7 +69,7 @@ export class StateReads {
     this.#answers = new AnswerCache({
       maxBytes: limits.answerBytes,
       revision: () => mesh.revision,
-      changedAt: topic => gate.changedAt(topic),
+      touches: topic => gate.touches(topic),
     })
     this.#pasts = new PastStates(options)
     this.#unsubscribe = mesh.onDelta(({ resynchronised }) => {

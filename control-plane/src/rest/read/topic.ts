@@ -14,18 +14,29 @@ const changesSummaries = (change: Change): boolean =>
     ? change.before?.verdict !== change.after?.verdict
     : (change.after ?? change.before)?.kind === 'Service'
 
-/** The topics that a step of the feed touched (all but `mesh`), each with the last revision that did. */
-export const touchedTopics = ({ sets }: Pick<MeshDelta, 'sets'>): Map<Topic, Revision> => {
-  const touched = new Map<Topic, Revision>()
+/** The last two revisions that touched a topic; where that is not known, later ones. */
+export interface Touches {
+  readonly last: Revision
+  readonly previous: Revision
+}
+
+/** The topics that a step of the feed touched (all but `mesh`), each with the revisions that did, in order. */
+export const touchedTopics = ({ sets }: Pick<MeshDelta, 'sets'>): Map<Topic, readonly Revision[]> => {
+  const touched = new Map<Topic, Revision[]>()
+  const touch = (topic: Topic, revision: Revision): void => {
+    const known = touched.get(topic)
+    if (known === undefined) touched.set(topic, [revision])
+    else if (known.at(-1) !== revision) known.push(revision)
+  }
   for (const { revision, changes } of sets) {
     for (const change of changes) {
       const subject = change.after ?? change.before
       if (subject === null) continue
-      if (changesSummaries(change)) touched.set('services', revision)
-      if ('service' in subject) touched.set(`service:${subject.service}`, revision)
+      if (changesSummaries(change)) touch('services', revision)
+      if ('service' in subject) touch(`service:${subject.service}`, revision)
       else {
-        touched.set('documents', revision)
-        if (subject.kind === 'Service') touched.set(`service:${subject.name}`, revision)
+        touch('documents', revision)
+        if (subject.kind === 'Service') touch(`service:${subject.name}`, revision)
       }
     }
   }
