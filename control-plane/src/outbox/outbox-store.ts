@@ -69,8 +69,8 @@ export interface SinkProgress {
   readonly paused: SinkPause | null
   readonly head: Revision
   readonly parked: number
-  /** When the oldest change was committed that the sink has not been given (ms since the epoch); null: none. */
-  readonly waitingSince: number | null
+  /** How long the oldest change has waited that the sink has not been given (ms, by the clock of Postgres). */
+  readonly waitingMs: number
 }
 
 export interface SinkPause {

@@ -50,7 +50,7 @@ const unknownProgress: SinkProgress = {
   paused: null,
   head: 0,
   parked: 0,
-  waitingSince: null,
+  waitingMs: 0,
 }
 
 const isOver = (error: unknown, signal: AbortSignal): boolean =>
@@ -82,8 +82,8 @@ export class Publisher implements Component {
 
   /** As this replica knows it: no older than the poll while the database answers. */
   status(): SinkStatus {
-    const { sink, role, origin, clock } = this.#options
-    const { cursor, head, parked, paused, waitingSince } = this.#progress
+    const { sink, role, origin } = this.#options
+    const { cursor, head, parked, paused, waitingMs } = this.#progress
     const revision = cursor?.revision ?? 0
     const lag = Math.max(0, head - revision)
     // The report of another owner is what its publisher gave to `run`.
@@ -95,7 +95,7 @@ export class Publisher implements Component {
       revision,
       head: Math.max(head, revision),
       lag,
-      lagMs: lag === 0 || waitingSince === null ? 0 : Math.max(0, clock.now() - waitingSince),
+      lagMs: lag === 0 ? 0 : waitingMs,
       parked,
       paused,
       error: this.#error ?? report?.error ?? null,

@@ -43,7 +43,7 @@ interface Progress {
   readonly paused: { readonly since: string; readonly by: string } | null
   readonly head: Revision
   readonly parked: number
-  readonly waitingSince: number | null
+  readonly waitingMs: number
 }
 
 const parkedColumns = sql`change_id, revision, position, aggregatetype, aggregateid, event::text as event, error, attempts`
@@ -201,11 +201,11 @@ export class OutboxTable {
         paused_at: Date | null
         paused_by: string | null
         parked: string
-        waiting: Date | null
+        waiting: number | null
       }>`
         select r.revision as head, c.revision, c.position, c.epoch, c.paused_at, c.paused_by,
           (select count(*) from outbox_parked where sink = ${sink}) as parked,
-          (select occurred_at from change n where n.revision > c.revision
+          (select extract(epoch from clock_timestamp() - occurred_at)::float8 * 1000 from change n where n.revision > c.revision
             and (n.revision > c.revision + 1 or n.position >= c.position)
             order by n.revision, n.position limit 1) as waiting
         from mesh_revision r left join outbox_cursor c on c.sink = ${sink}`.execute(this.#database)
@@ -218,7 +218,7 @@ export class OutboxTable {
         paused: pausedAt === null ? null : { since: pausedAt.toISOString(), by: row?.paused_by ?? '' },
         head: Number(row?.head ?? 0),
         parked: Number(row?.parked ?? 0),
-        waitingSince: row?.waiting?.getTime() ?? null,
+        waitingMs: Math.max(0, row?.waiting ?? 0),
       }
     })
   }

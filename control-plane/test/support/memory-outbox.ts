@@ -131,7 +131,7 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
       paused: this.paused ? { since: '2026-01-01T00:00:00.000Z', by: 'test' } : null,
       head: this.head,
       parked: this.#parked.length,
-      waitingSince: null,
+      waitingMs: 0,
     })
   }
 
