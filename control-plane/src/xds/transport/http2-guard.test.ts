@@ -258,6 +258,9 @@ test('responses that nobody reads are kept within a budget of all streams, and o
   expect(most).toBeLessThanOrEqual(3_000_000 + big)
   expect(most).toBeGreaterThan(3_000_000 - big)
   expect(server.counters.refusals.limit).toBeGreaterThan(0)
+  // Those that had to go have left nothing behind.
+  expect(server.kept.http2Streams).toBe(server.counters.streams)
+  expect(server.counters.streams).toBeLessThan(clients)
   fixture.put(resource(endpointType, 'a', 'small'))
   expect((await good.take()).resources).toHaveLength(1)
 })

@@ -68,9 +68,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       clock: options.context.clock,
       budget: options.context.queued,
       onEvict: () => {
-        this.#refuse(
-          new SessionError(8, 'the client takes nothing while responses of all streams need too much memory'),
-        )
+        // The stream is reset: a status would wait behind what nobody reads.
+        options.inbox?.evict()
       },
       onTaken: () => {
         if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
