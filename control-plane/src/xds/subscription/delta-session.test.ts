@@ -42,3 +42,10 @@ test('only Envoy is known to take messages of any size', () => {
   expect(limitsFor('envoy/1.40.0', limits).maxFirstResponseBytes).toBe(3)
   expect(limitsFor('gRPC Node Pure JS/1.14', limits).maxFirstResponseBytes).toBe(2)
 })
+
+test('clusters are not sent unasked to a stream that has as many types as it may have', () => {
+  const fixture = new SessionFixture({ limits: { maxTypes: 2 } })
+  fixture.ask(endpointType, { subscribe: ['a'], initialVersions: new Map([['a', '1']]) })
+  fixture.ask('made/up')
+  expect(fixture.wait(60_000)).toEqual([])
+})

@@ -121,6 +121,8 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   assumeClusters(now: number): Delivery | undefined {
     if (this.#assumeClustersAt === undefined || now < this.#assumeClustersAt) return undefined
     this.#assumeClustersAt = undefined
+    // It has filled its types with others: it wants no clusters.
+    if (this.#deliveries.length >= this.#limits.maxTypes) return undefined
     const delivery = this.#open(clusterType)
     delivery.assumeWildcard(this.#revision())
     return delivery
