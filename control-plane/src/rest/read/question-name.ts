@@ -1,5 +1,5 @@
 /** Parameters of a query that say when, how much and how, not what. */
-const notTheQuestion = new Set(['minRevision', 'index', 'wait', 'at', 'continue'])
+const notTheQuestion = new Set(['minRevision', 'index', 'wait', 'at', 'continue', 'limit'])
 
 /** Names a question: the subject with what narrows it, whatever the order of its parameters. */
 export const questionName = (subject: string, query: Readonly<Record<string, unknown>>): string => {

@@ -38,6 +38,8 @@ export interface Question {
   readonly scope: MeshScope
   /** What the answer begins with: nothing, the revision that it shows, or this and how a list goes on. */
   readonly head: 'none' | 'revision' | 'list'
+  /** Items of a page; undefined: all. Pages of one list may differ in it. */
+  readonly limit?: number | undefined
   /** Pure: may be called more than once. Throws WaymarkError. `after`: see `pageOf`. */
   readonly view: (mesh: MeshView, after: string | null) => View
   /** Answers for the present in place of the view: where memory alone does not. */
@@ -143,7 +145,8 @@ export class StateReads {
   }
 
   #answer(question: Question, after: string | null) {
-    const key = after === null ? question.name : `${question.name} ${after}`
+    const { name, limit } = question
+    const key = after === null && limit === undefined ? name : `${name} ${limit ?? ''} ${after ?? ''}`
     return this.#answers.get(key, question.topic, () => render(question, this.#options.mesh, after))
   }
 

@@ -40,6 +40,7 @@ const listQuestion = (query: Static<typeof DocumentListQuery>): Question => {
     topic: 'documents',
     scope: 'documents',
     head: 'list',
+    limit,
     view: (mesh, after) => {
       const { items, next } = pageOf(mesh.documents(kind), keyOf, { limit, after })
       const documents = items.map(documentView)

@@ -44,6 +44,7 @@ const listQuestion = (service: string, query: Static<typeof InstanceFilters>): Q
     topic: `service:${service}`,
     scope: { service },
     head: 'list',
+    limit,
     view: (mesh, after) => {
       const state = mesh.service(service)
       if (state === undefined) throw new WaymarkError('service_not_found', `there is no service ${service}`)

@@ -18,6 +18,7 @@ const listQuestion = (query: Static<typeof ListQuery>): Question => {
     topic: 'services',
     scope: 'mesh',
     head: 'list',
+    limit,
     view: (mesh, after) => {
       const { items, next } = pageOf(mesh.services(), ({ name }) => name, { limit, after })
       const services = items.map(serviceSummaryView)
