@@ -150,7 +150,7 @@ const message = (bytes: Buffer): Buffer => body(grpcMessage(bytes))
 const call = (stream: number): Buffer => frame({ type: 1, flags: 4, stream, payload: callHeaders(adsPath) })
 
 describe('another stream gets its changes after few requests of clients that', () => {
-  const names = manyNames.slice(0, 20)
+  const names = manyNames.slice(0, 100)
   const floods: Readonly<Record<string, { readonly first: Buffer; readonly next: Buffer }>> = {
     'ask for everything again and again': {
       first: request({ node, typeUrl: clusterType }),
