@@ -49,3 +49,25 @@ test('clusters are not sent unasked to a stream that has as many types as it may
   fixture.ask('made/up')
   expect(fixture.wait(60_000)).toEqual([])
 })
+
+test('X10 what is due is not forgotten when something else happens at that very time', () => {
+  const fixture = new SessionFixture()
+  fixture.source.apply({ put: [resource(clusterType, 'a'), resource(endpointType, 'a')] })
+  fixture.ackAll(fixture.ask(endpointType, { subscribe: ['a'], initialVersions: new Map([['a', 'old']]) }))
+  fixture.now += 20_000
+  fixture.ask(routeType, { subscribe: ['r'] })
+  expect(fixture.session.wakeAt).toBeLessThanOrEqual(fixture.now)
+  expect(fixture.wait(0).map(({ typeUrl }) => typeUrl)).toContain(clusterType)
+})
+
+test('X16 clusters that are silent for too long wake the session until it has looked at them, and not for ever', () => {
+  const fixture = new SessionFixture()
+  fixture.source.apply({ put: [resource(clusterType, 'a')] })
+  expect(fixture.ask(clusterType)).toHaveLength(1)
+  fixture.now += 16_000
+  fixture.ask(endpointType, { subscribe: ['a'] })
+  expect(fixture.session.wakeAt).toBeLessThanOrEqual(fixture.now)
+  // A single one that warms is left alone.
+  fixture.wait(0)
+  expect(fixture.session.wakeAt ?? Infinity).toBeGreaterThan(fixture.now)
+})

@@ -43,6 +43,8 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
   /** Of all names and versions that the client has said and not taken back. */
   #characters = 0
   #assumeClustersAt: number | undefined
+  /** The time of the silent clusters that `unstick` has seen. */
+  #unstuck: number | undefined
   /** The client came with resources of an earlier stream and has not yet asked for all that may use them. */
   #resumes = false
   #now = 0
@@ -105,9 +107,11 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
       // A type that turned out to have nothing to send may have been what an earlier one waited for.
       if (!settled) break
     }
-    if (this.#assumeClustersAt !== undefined) this.#reached(this.#assumeClustersAt)
+    // Also when the time has come already: whoever drives the session may be here for another reason.
+    if (this.#assumeClustersAt !== undefined) this.#wakeBy(this.#assumeClustersAt)
     const silentSince = this.#delivery(clusterType)?.unanswered.oldest?.at
-    if (silentSince !== undefined) this.#reached(silentSince + this.#timings.clusterStuckMs)
+    if (silentSince !== undefined && silentSince !== this.#unstuck)
+      this.#wakeBy(silentSince + this.#timings.clusterStuckMs)
     return undefined
   }
 
@@ -115,6 +119,7 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
     const clusters = this.#delivery(clusterType)
     const since = clusters?.unanswered.oldest?.at
     if (since === undefined || now < since + this.#timings.clusterStuckMs) return undefined
+    this.#unstuck = since
     return clusters?.giveUp(`no answer to clusters for ${Math.round(now - since)} ms`, now)
   }
 
@@ -230,8 +235,12 @@ export class DeltaSession implements Session<DeltaRequest>, Gates {
 
   #reached(time: number): boolean {
     if (this.#now >= time) return true
-    this.#wakeAt = Math.min(this.#wakeAt ?? Infinity, time)
+    this.#wakeBy(time)
     return false
+  }
+
+  #wakeBy(time: number): void {
+    this.#wakeAt = Math.min(this.#wakeAt ?? Infinity, time)
   }
 
   /** What the client says to hold counts for as long as the stream lives; it comes once for each type. */

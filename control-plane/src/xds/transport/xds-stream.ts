@@ -45,6 +45,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #peer: string | undefined
   #lastSequence = 0
   #timer: Timer | undefined
+  #waking = false
 
   constructor(options: {
     id: number
@@ -147,7 +148,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     })
   }
 
-  /** Writes what can be written now. */
   flush(): void {
     const session = this.#session
     if (session === undefined || this.#closed) return
@@ -238,7 +238,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     const session = this.#session ?? this.#open(message)
     const typed = this.#typed(message)
     const now = this.#context.clock.monotonic()
-    const sentAt = typed.nonce === '' ? undefined : this.#sentAt(typed)
+    const sentAt = this.deliveries
+      .find(({ typeUrl }) => typeUrl === typed.typeUrl)
+      ?.unanswered.find(typed.nonce)?.at
     const { delivery, actions, answer } = session.request(typed, now)
     const subscriber = this.#types.index(delivery, actions)
     if (answer !== undefined) {
@@ -250,14 +252,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       }
     }
     this.flush()
-  }
-
-  /** When the response was written that this answers. */
-  #sentAt({ typeUrl, nonce }: Request): number | undefined {
-    for (const delivery of this.deliveries) {
-      if (delivery.typeUrl === typeUrl) return delivery.unanswered.find(nonce)?.at
-    }
-    return undefined
   }
 
   /** A service of one type need not be told the type. */
@@ -311,21 +305,26 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   #schedule(session: Session<Request>, now: number): void {
     this.#timer?.cancel()
-    this.#timer = undefined
-    if (session.wakeAt === undefined) return
-    this.#timer = this.#context.clock.timer(Math.max(1, session.wakeAt - now), () => {
-      this.#wake(session)
-    })
+    const { wakeAt } = session
+    if (wakeAt === undefined) return
+    // Now, since its timer has just been cancelled; once, since it stays due while the transport takes nothing.
+    if (wakeAt <= now && !this.#waking) this.#wake(session)
+    else
+      this.#timer = this.#context.clock.timer(Math.max(1, wakeAt - now), () => {
+        this.#wake(session)
+      })
   }
 
   #wake(session: Session<Request>): void {
     if (this.#closed) return
+    this.#waking = true
     const now = this.#context.clock.monotonic()
     const refusal = session.unstick(now)
     if (refusal !== undefined) this.#context.log.answered(this, clusterType, refusal)
     const delivery = session.assumeClusters(now)
     if (delivery !== undefined) this.#types.startWildcard(delivery)
     this.flush()
+    this.#waking = false
   }
 
   #refuse(error: unknown): void {
