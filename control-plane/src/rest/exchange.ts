@@ -7,7 +7,8 @@ export const revisionHeader = 'x-waymark-revision'
 export const goneSignal = (reply: FastifyReply): AbortSignal => {
   const controller = new AbortController()
   reply.raw.once('close', () => {
-    controller.abort()
+    // Aborting makes an error with a stack: not for each answer that has been sent.
+    if (!reply.raw.writableFinished) controller.abort()
   })
   return controller.signal
 }
