@@ -185,13 +185,13 @@ class Reader {
   /** null: verdicts are not damped. */
   flapPolicy(): FlapPolicy | null {
     const { holdAt, releaseBelow, halfLifeMs, maxHoldMs } = defaultFlapPolicy
-    const number = (name: string, fallback: number, min: number, max: number): number =>
-      this.number(`WAYMARK_FLAP_${name}`, { fallback, min, max })
+    const seconds = (name: string, fallbackMs: number): number =>
+      this.number(name, { fallback: fallbackMs / 1_000, min: 1, max: 86_400 }) * 1_000
     const policy = {
-      holdAt: number('HOLD_AT', holdAt, 0, 100),
-      releaseBelow: number('RELEASE_BELOW', releaseBelow, 0.1, 100),
-      halfLifeMs: number('HALF_LIFE_SECONDS', halfLifeMs / 1_000, 1, 86_400) * 1_000,
-      maxHoldMs: number('MAX_HOLD_SECONDS', maxHoldMs / 1_000, 1, 86_400) * 1_000,
+      holdAt: this.number('WAYMARK_FLAP_HOLD_AT', { fallback: holdAt, min: 0, max: 100 }),
+      releaseBelow: this.number('WAYMARK_FLAP_RELEASE_BELOW', { fallback: releaseBelow, min: 0.1, max: 100 }),
+      halfLifeMs: seconds('WAYMARK_FLAP_HALF_LIFE_SECONDS', halfLifeMs),
+      maxHoldMs: seconds('WAYMARK_FLAP_MAX_HOLD_SECONDS', maxHoldMs),
     }
     if (policy.holdAt === 0) return null
     const reachable = policy.releaseBelow * 2 ** (policy.maxHoldMs / policy.halfLifeMs)
@@ -208,12 +208,12 @@ class Reader {
 
   selfPreservation(): SelfPreservationPolicy {
     const { maxFraction, minimum, windowMs } = defaultSelfPreservation
-    const number = (name: string, fallback: number, min: number, max: number): number =>
-      this.number(`WAYMARK_EXPIRY_${name}`, { fallback, min, max })
+    const window = { fallback: windowMs / 1_000, min: 1, max: 3_600 }
     return {
-      maxFraction: number('MAX_PERCENT', maxFraction * 100, 0, 100) / 100,
-      minimum: number('PAUSE_FROM', minimum, 1, 1_000_000),
-      windowMs: number('WINDOW_SECONDS', windowMs / 1_000, 1, 3_600) * 1_000,
+      maxFraction:
+        this.number('WAYMARK_EXPIRY_MAX_PERCENT', { fallback: maxFraction * 100, min: 0, max: 100 }) / 100,
+      minimum: this.number('WAYMARK_EXPIRY_PAUSE_FROM', { fallback: minimum, min: 1, max: 1_000_000 }),
+      windowMs: this.number('WAYMARK_EXPIRY_WINDOW_SECONDS', window) * 1_000,
     }
   }
 
