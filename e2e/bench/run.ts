@@ -8,6 +8,7 @@ import { discover } from './discover.ts'
 import { encode } from './encode.ts'
 import { envoyHasIt } from './envoy.ts'
 import { fanout } from './fanout.ts'
+import { growth } from './growth.ts'
 import { scale } from './scale.ts'
 import { heartbeats } from './heartbeat.ts'
 import { hostile } from './hostile.ts'
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<string
   propagate,
   envoy: envoyHasIt,
   fanout,
+  growth,
   encode,
   newcomers,
   reconnect,

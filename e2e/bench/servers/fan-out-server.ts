@@ -19,6 +19,21 @@ export interface ServerMemory {
   readonly rss: number
 }
 
+export interface ScatterRound {
+  /** User and system time of the process (microseconds) from the first write to the last ACK. */
+  readonly cpuUs: number
+}
+
+/** Of the raw server only. */
+export interface ScatterHandlers extends FanOutHandlers {
+  /** Writes to `receivers` streams chosen at random, `changes` times, one each `everyMs`. */
+  readonly scatter: (options: {
+    readonly changes: number
+    readonly receivers: number
+    readonly everyMs: number
+  }) => Promise<ScatterRound>
+}
+
 export interface FanOutHandlers extends Record<string, (argument: never) => unknown> {
   /** Resolves with the port, on loopback. */
   readonly start: (setup: FanOutSetup) => Promise<number>

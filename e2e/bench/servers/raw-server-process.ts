@@ -4,8 +4,8 @@ import { DeltaDiscoveryResponse } from '@envoyproxy/protos/envoy/service/discove
 import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
 import { answerQuestions } from '../bench-process.ts'
 import { endpointsBody, portsInTurn } from './endpoints-body.ts'
-import type { FanOutHandlers, FanOutSetup } from './fan-out-server.ts'
-import { processMemory, runRound } from './rounds.ts'
+import type { FanOutSetup, ScatterHandlers } from './fan-out-server.ts'
+import { processMemory, runRound, runScatter } from './rounds.ts'
 
 const identity = (bytes: Buffer): Buffer => bytes
 const calls = new Set<ServerDuplexStream<Buffer, Buffer>>()
@@ -70,7 +70,7 @@ server.addService(
   },
 )
 
-const handlers: FanOutHandlers = {
+const handlers: ScatterHandlers = {
   start: wanted => {
     setup = wanted
     prepare()
@@ -91,6 +91,18 @@ const handlers: FanOutHandlers = {
       },
       acked: () => messages,
     }),
+  scatter: options => {
+    const streams = [...calls]
+    return runScatter({
+      ...options,
+      change: receivers => {
+        prepare()
+        for (let left = receivers; left > 0; left -= 1)
+          streams[Math.floor(Math.random() * streams.length)]?.write(current)
+      },
+      acked: () => messages,
+    })
+  },
   memory: processMemory,
 }
 
