@@ -71,6 +71,8 @@ export interface App {
 }
 
 const databaseConnections = 10
+/** Connections that may wait to be accepted; the system lowers it to its own limit. Clients come back all at once. */
+const listenBacklog = 16_384
 
 /** Builds a replica. Starts nothing. */
 export const createApp = async (options: AppOptions): Promise<App> => {
@@ -317,7 +319,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     modes: () => status.modes(),
     ended: stages.ended,
     start: async () => {
-      await rest.listen({ host: config.http.host, port: config.http.port })
+      await rest.listen({ host: config.http.host, port: config.http.port, backlog: listenBacklog })
       const bound = rest.server.address()
       const port = bound === null || typeof bound === 'string' ? config.http.port : bound.port
       const http = { host: config.http.host, port }

@@ -26,6 +26,11 @@ interface XdsListenerOptions {
 
 /** A client that has not finished its handshake by then is cut off. */
 const handshakeMs = 10_000
+/**
+ * Connections that may wait to be accepted; the system lowers it to its own limit (`net.core.somaxconn`). With Node's 511
+ * half of 5,000 sidecars that came back at once were reset.
+ */
+const backlog = 16_384
 
 /**
  * The TCP side of the gRPC server. grpc-js can refuse a call but not cut off a client that takes nothing; with
@@ -117,9 +122,10 @@ export class XdsListener {
   listen(): Promise<ListenAddress> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen({ host: this.#address.host, port: this.#address.port }, () => {
+      const { host, port } = this.#address
+      this.#server.listen({ host, port, backlog }, () => {
         this.#server.off('error', reject)
-        resolve({ host: this.#address.host, port: (this.#server.address() as AddressInfo).port })
+        resolve({ host, port: (this.#server.address() as AddressInfo).port })
       })
     })
   }
