@@ -85,7 +85,11 @@ export class TestMesh {
         http: { host: '127.0.0.1', port: http },
         xds: { host: options.xdsHost ?? '127.0.0.1', port: xds },
         dataDir: join(directory, name),
-        env: { WAYMARK_REPLICA_ID: name, ...options.env },
+        env: {
+          WAYMARK_REPLICA_ID: name,
+          ...(options.xdsHost === undefined ? {} : { WAYMARK_XDS_PLAINTEXT: 'yes' }),
+          ...options.env,
+        },
       })
       return { name, process, api: new Api(process.url) }
     })
