@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { capabilities, type Capability } from '@waymark/control-plane/domain/mode.ts'
+import { capabilities } from '@waymark/control-plane/domain/mode.ts'
 import { freePort } from '@waymark/deploy/local/ports.ts'
 import type { ManagedProcess } from '@waymark/deploy/local/processes.ts'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -93,16 +93,14 @@ const write = async (replica: number): Promise<number> => {
 
 /** Every mode that a replica has shown, in order, until `stop`. */
 const observe = (replica: number) => {
-  const seen = Object.fromEntries(
-    capabilities.map(capability => [capability, [] as string[]]),
-  ) as unknown as Record<Capability, string[]>
+  const seen = new Map(capabilities.map(capability => [capability, [] as string[]]))
   const abort = new AbortController()
   const running = (async () => {
     while (!abort.signal.aborted) {
       const modes = await modesOf(replica).catch(() => null)
       if (modes !== null)
-        for (const capability of capabilities)
-          if (seen[capability].at(-1) !== modes[capability]) seen[capability].push(modes[capability])
+        for (const [capability, before] of seen)
+          if (before.at(-1) !== modes[capability]) before.push(modes[capability])
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   })()
@@ -282,8 +280,8 @@ describe.each(faults)('$name', fault => {
       await end()
       await inTarget('after it')
       const seen = await observed()
-      if (expected.register === 'floor') expect(seen.register).toContain('recovery')
-      if (interrupts) expect(seen.health).toContain('recovery')
+      if (expected.register === 'floor') expect(seen.get('register')).toContain('recovery')
+      if (interrupts) expect(seen.get('health')).toContain('recovery')
 
       expect(await write(0)).toBe(201)
       await eventually('both replicas to have everything that was acknowledged', async () => {
