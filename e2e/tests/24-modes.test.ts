@@ -22,6 +22,8 @@ const body = { address: '127.0.0.1', port: 9, lease: null }
 /** Fewer than self-preservation looks at: nothing but the rules of expiry shelters them. */
 const beating = ['payments-1', 'payments-2', 'orders-1']
 
+/** Of what has been started, also when the rest could not be. */
+const closers: (() => Promise<void>)[] = []
 let postgres: FaultyPostgres
 let mesh: TestMesh
 let startReceiver: () => void
@@ -32,6 +34,7 @@ let turn = 0
 
 beforeAll(async () => {
   postgres = await FaultyPostgres.start()
+  closers.push(() => postgres.close())
   const port = await freePort()
   const secret = `whsec_${randomBytes(32).toString('base64')}`
   mesh = await TestMesh.start({
@@ -46,6 +49,7 @@ beforeAll(async () => {
       WRONG_CLOCK_MS: String(hourMs),
     },
   })
+  closers.push(() => mesh.close())
   startReceiver = () => {
     receiving = mesh.supervisor.start({
       name: `receiver-${(turn += 1)}`,
@@ -68,8 +72,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await mesh.close()
-  await postgres.close()
+  for (const close of closers.reverse()) await close()
 })
 
 const modesOf = async (replica: number): Promise<Modes> => {
@@ -101,7 +104,7 @@ const observe = (replica: number) => {
       if (modes !== null)
         for (const [capability, before] of seen)
           if (before.at(-1) !== modes[capability]) before.push(modes[capability])
-      await new Promise(resolve => setTimeout(resolve, 50))
+      await delay(50)
     }
   })()
   return async () => {

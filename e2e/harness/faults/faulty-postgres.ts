@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, cp, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPostgres, type Postgres } from '@waymark/deploy/local/postgres.ts'
@@ -144,8 +144,13 @@ export class FaultyPostgres {
     await primary.stop()
     const from = join(this.#directory, 'primary')
     const dataDir = join(this.#directory, 'standby')
-    await cp(from, dataDir, { recursive: true })
-    await runCommand({ command: 'cp', args: ['-a', '--', join(from, 'postgres'), dataDir] })
+    await mkdir(dataDir, { mode: 0o755 })
+    // With the owner of each file.
+    const { code, stderr } = await runCommand({
+      command: 'cp',
+      args: ['-a', '--', join(from, 'postgres'), dataDir],
+    })
+    if (code !== 0) throw new Error(`the cluster could not be copied: ${stderr.trim()}`)
     const directory = join(dataDir, 'postgres')
     const state = JSON.parse(await readFile(join(from, 'postgres.json'), 'utf8')) as object
     await writeFile(join(dataDir, 'postgres.json'), JSON.stringify({ ...state, directory, port: null }), {
