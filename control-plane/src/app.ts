@@ -1,6 +1,7 @@
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { Registry } from './registry/registry.ts'
 import { Retention } from './registry/retention.ts'
+import { openCheckIdentity } from './check-identity.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { ModeState } from './domain/mode.ts'
 import { Feed } from './feed/feed.ts'
@@ -167,6 +168,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   // Health.
   const addresses = { http: hostPort(config.http), xds: hostPort(config.xds) }
   const roles = new RoleTable(database)
+  const checkIdentity = await openCheckIdentity({ ...common, files: config.checkCertificate })
   const { membership, heartbeats, sweeper, checks, traffic } = createHealth({
     ...common,
     database,
@@ -180,6 +182,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       clock.align(time)
     },
     checkPolicy: config.checkPolicy,
+    checkIdentity,
     selfPreservation: config.selfPreservation,
   })
   const acks = new AckExchange({
@@ -287,7 +290,18 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const stages = new Stages({
     stages: {
       front: [xds, ...secure.components, status],
-      middle: [heartbeats, sweeper, checks, traffic, membership, reporter, acks, retention, sinks],
+      middle: [
+        heartbeats,
+        sweeper,
+        checks,
+        ...(checkIdentity === null ? [] : [checkIdentity]),
+        traffic,
+        membership,
+        reporter,
+        acks,
+        retention,
+        sinks,
+      ],
       back: [sequencer, feed],
       // What the others do to their end is told, too.
       last: [telemetry],

@@ -30,6 +30,7 @@ describe('readConfig', () => {
       tracing: null,
       selfPreservation: { maxFraction: 0.15, minimum: 10, windowMs: 15_000 },
       checkPolicy: new AddressPolicy(),
+      checkCertificate: null,
       flapPolicy: { holdAt: 6, releaseBelow: 3, halfLifeMs: 120_000, maxHoldMs: 600_000 },
       retentionDays: 7,
       retentionRevisions: null,
@@ -124,6 +125,8 @@ describe('readConfig', () => {
   it('needs what belongs together', () => {
     expect(problemsOf({ WAYMARK_XDS_TLS_CERT: '/a.crt' })).toEqual(['WAYMARK_XDS_TLS_KEY'])
     expect(problemsOf({ WAYMARK_XDS_TLS_KEY: '/a.key' })).toEqual(['WAYMARK_XDS_TLS_CERT'])
+    expect(problemsOf({ WAYMARK_CHECK_TLS_CERT: '/a.crt' })).toEqual(['WAYMARK_CHECK_TLS_KEY'])
+    expect(problemsOf({ WAYMARK_CHECK_TLS_KEY: '/a.key' })).toEqual(['WAYMARK_CHECK_TLS_CERT'])
     expect(problemsOf({ WAYMARK_XDS_CLIENT_CA: '/ca.crt', WAYMARK_TRUST_DOMAIN: 'a' })).toEqual([
       'WAYMARK_XDS_CLIENT_CA',
     ])

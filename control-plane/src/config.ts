@@ -5,6 +5,7 @@ import { defaultFlapPolicy, type FlapPolicy } from './domain/flapping.ts'
 import { AddressPolicy } from './health/checks/address-policy.ts'
 import { defaultSelfPreservation, type SelfPreservationPolicy } from './health/expiry.ts'
 import { parseSinks, type SinkConfig } from './outbox/sink-config.ts'
+import type { KeyPairFiles } from './runtime/key-pair.ts'
 import type { TlsFiles } from './xds/transport/tls-material.ts'
 
 export interface ListenAddress {
@@ -54,6 +55,8 @@ export interface Config {
   readonly selfPreservation: SelfPreservationPolicy
   /** What active checks must not probe. */
   readonly checkPolicy: AddressPolicy
+  /** The certificate with which active checks answer servers that ask for one; null: none. */
+  readonly checkCertificate: KeyPairFiles | null
   /** When verdicts that keep changing are held; null: never. */
   readonly flapPolicy: FlapPolicy | null
   /** How long changes stay in the log (days). */
@@ -217,18 +220,26 @@ class Reader {
     }
   }
 
+  /** Of `{prefix}_CERT` and `{prefix}_KEY`. */
+  keyPair(prefix: string): KeyPairFiles | null {
+    const [certificate, key] = [this.text(`${prefix}_CERT`), this.text(`${prefix}_KEY`)]
+    if (certificate !== undefined && key !== undefined) return { certificate, key }
+    const [set, missing] = certificate === undefined ? ['KEY', 'CERT'] : ['CERT', 'KEY']
+    if (certificate !== key)
+      this.wrong(
+        `${prefix}_${missing}`,
+        `is not set, but ${prefix}_${set} is`,
+        'paths of PEM files, both or none',
+      )
+    return null
+  }
+
   xdsSecurity(listen: ListenAddress): XdsSecurity {
-    const certificate = this.text('WAYMARK_XDS_TLS_CERT')
-    const key = this.text('WAYMARK_XDS_TLS_KEY')
+    const pair = this.keyPair('WAYMARK_XDS_TLS')
     const clientCa = this.text('WAYMARK_XDS_CLIENT_CA') ?? null
     const tokensFile = this.text('WAYMARK_XDS_TOKENS_FILE') ?? null
     const domain = this.text('WAYMARK_TRUST_DOMAIN') ?? null
-    const tls = certificate !== undefined && key !== undefined ? { certificate, key, clientCa } : null
-    const together = 'paths of PEM files, both or none'
-    if (certificate === undefined && key !== undefined)
-      this.wrong('WAYMARK_XDS_TLS_CERT', 'is not set, but WAYMARK_XDS_TLS_KEY is', together)
-    if (key === undefined && certificate !== undefined)
-      this.wrong('WAYMARK_XDS_TLS_KEY', 'is not set, but WAYMARK_XDS_TLS_CERT is', together)
+    const tls = pair === null ? null : { ...pair, clientCa }
     if (clientCa !== null && tls === null)
       this.wrong('WAYMARK_XDS_CLIENT_CA', 'needs TLS', 'with WAYMARK_XDS_TLS_CERT and WAYMARK_XDS_TLS_KEY')
     if (clientCa !== null && domain === null)
@@ -309,6 +320,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     tracing: reader.tracing(),
     selfPreservation: reader.selfPreservation(),
     checkPolicy: reader.checkPolicy(),
+    checkCertificate: reader.keyPair('WAYMARK_CHECK_TLS'),
     flapPolicy: reader.flapPolicy(),
     retentionRevisions: reader.optionalNumber('WAYMARK_RETENTION_REVISIONS', {
       min: 1_000,

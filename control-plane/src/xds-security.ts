@@ -1,4 +1,5 @@
-import { ConfigError, type XdsSecurity } from './config.ts'
+import type { XdsSecurity } from './config.ts'
+import { wrongFile } from './wrong-file.ts'
 import { callerOf, isProxyless } from './resources/proxyless-node.ts'
 import { parseSidecarNode } from './resources/sidecar-node.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -23,14 +24,6 @@ export interface SecureXds {
   readonly components: readonly Component[]
 }
 
-/** For what a file holds. */
-const wrong =
-  (variable: string, accepted: string) =>
-  (error: unknown): never => {
-    const problem = error instanceof Error ? error.message : String(error)
-    throw new ConfigError([{ variable, problem, accepted }])
-  }
-
 /** As the mesh's source reads a node. */
 const serviceOf = (node: XdsNode): string | undefined => {
   if (!isProxyless(node)) return parseSidecarNode(node).service
@@ -54,7 +47,7 @@ export const secureXds = async (options: {
     files === null
       ? null
       : await openTls({ files, clock, logger }).catch(
-          wrong(
+          wrongFile(
             'WAYMARK_XDS_TLS_CERT, WAYMARK_XDS_TLS_KEY, WAYMARK_XDS_CLIENT_CA',
             'PEM files that fit together',
           ),
@@ -78,7 +71,7 @@ export const secureXds = async (options: {
           clock,
           logger,
           parse: ([content]) => TokenBook.parse(content?.toString('utf8') ?? ''),
-        }).catch(wrong('WAYMARK_XDS_TOKENS_FILE', 'a list of what waymark token new prints'))
+        }).catch(wrongFile('WAYMARK_XDS_TOKENS_FILE', 'a list of what waymark token new prints'))
   const authorizer = new Authorizer({
     tokens: () => tokens?.value ?? null,
     trustDomain,

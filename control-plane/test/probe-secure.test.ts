@@ -4,7 +4,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createSecureServer, createServer as createHttp2Server } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer, type AddressInfo, type Server } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createServer as createTlsServer, TLSSocket } from 'node:tls'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type {
   CheckSpec,
@@ -121,6 +121,38 @@ describe('an HTTPS probe', () => {
     const stranger = await TestAuthority.create('Stranger')
     const port = await serve(await stranger.issue({ dns: ['other.test'] }))
     expect(await run(http({ tls: tls({ skipVerify: true }) }), port)).toMatchObject({ ok: true })
+  })
+
+  it('answers a server that asks for a certificate, when the check says so', async () => {
+    const options = { ...pair(leaf), ca: authority.pem, requestCert: true, rejectUnauthorized: true }
+    const shown: string[] = []
+    const port = await listen(
+      createHttpsServer(options, (request, response) => {
+        const { socket } = request
+        if (socket instanceof TLSSocket) shown.push(socket.getPeerCertificate().subjectaltname ?? '')
+        response.end('ok')
+      }),
+    )
+    const issue = async (name: string) => {
+      const { certificate, key } = await authority.issue({ dns: [name] })
+      return { cert: Buffer.from(certificate), key: Buffer.from(key) }
+    }
+    const identity = { value: await issue('first.test') }
+    const known = createProbe({ policy: new AddressPolicy(), identity, clock: systemClock })
+    const target = { address: '127.0.0.1', port }
+    const check = http({ tls: tls({ clientCertificate: true }) })
+    const { signal } = new AbortController()
+    expect(await known(check, target, signal)).toMatchObject({ ok: true })
+    // The files of the control plane have changed.
+    identity.value = await issue('second.test')
+    expect(await known(check, target, signal)).toMatchObject({ ok: true })
+    expect(shown).toEqual(['DNS:first.test', 'DNS:second.test'])
+
+    expect(await known(http({ tls: tls() }), target, signal)).toMatchObject({ ok: false })
+    const without = await run(check, port)
+    expect(without).toMatchObject({ ok: false })
+    expect(without.output).toContain('this replica has none: WAYMARK_CHECK_TLS_CERT')
+    expect(shown).toHaveLength(2)
   })
 
   it('says what is wrong when the server speaks no TLS, or the check none', async () => {

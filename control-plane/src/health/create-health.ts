@@ -13,6 +13,7 @@ import { TrafficTable } from '../store/traffic-table.ts'
 import type { AddressPolicy } from './checks/address-policy.ts'
 import { CheckScheduler } from './checks/check-scheduler.ts'
 import { createProbe } from './checks/probe.ts'
+import type { CheckIdentity } from './checks/tls-contexts.ts'
 import type { SelfPreservationPolicy } from './expiry.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { Membership, type MembershipOptions } from './membership.ts'
@@ -32,6 +33,7 @@ export interface CreateHealthOptions {
   readonly addresses: MembershipOptions['addresses']
   readonly onTime: MembershipOptions['onTime']
   readonly checkPolicy: AddressPolicy
+  readonly checkIdentity: CheckIdentity | null
   readonly selfPreservation: SelfPreservationPolicy
   readonly clock: Clock
   readonly logger: Logger
@@ -55,7 +57,7 @@ export const createHealth = (options: CreateHealthOptions) => {
       members: membership,
       observations,
       progress: new CheckProgressTable(database),
-      probe: createProbe({ clock, policy: options.checkPolicy }),
+      probe: createProbe({ clock, policy: options.checkPolicy, identity: options.checkIdentity }),
       replicaId: replica,
     }),
     traffic: new TrafficHealth({

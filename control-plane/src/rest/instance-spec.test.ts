@@ -28,7 +28,11 @@ const timing = {
   jitter: duration(0, 10_000),
   tls: fc.option(
     fc.record(
-      { serverName: fc.option(fc.constant('payments.internal')), skipVerify: fc.boolean() },
+      {
+        serverName: fc.option(fc.constant('payments.internal')),
+        skipVerify: fc.boolean(),
+        clientCertificate: fc.boolean(),
+      },
       { requiredKeys: [] },
     ),
   ),

@@ -45,8 +45,19 @@ const tls = Type.Optional(
         skipVerify: Type.Optional(
           Type.Boolean({ default: false, description: 'true (any certificate will do) or false' }),
         ),
+        clientCertificate: Type.Optional(
+          Type.Boolean({
+            default: false,
+            description:
+              'true (a server that asks for one gets the certificate of the control plane) or false',
+          }),
+        ),
       },
-      { ...closed, description: 'an object with serverName, ca and skipVerify; null or absent: no TLS' },
+      {
+        ...closed,
+        description:
+          'an object with serverName, ca, skipVerify and clientCertificate; null or absent: no TLS',
+      },
     ),
   ),
 )

@@ -12,6 +12,8 @@ export interface CheckTls {
   readonly ca: string | null
   /** Any certificate will do. */
   readonly skipVerify: boolean
+  /** A server that asks for a certificate gets the control plane's. Absent: it gets none. */
+  readonly clientCertificate?: true
 }
 
 interface CheckTiming {
@@ -128,9 +130,9 @@ const checkCa = (pointer: string, pem: string, refuse: Refuse): void => {
 }
 
 const tlsOf = (pointer: string, tls: NonNullable<CheckBody['tls']>, refuse: Refuse): CheckTls => {
-  const { serverName = null, ca = null, skipVerify = false } = tls
+  const { serverName = null, ca = null, skipVerify = false, clientCertificate = false } = tls
   if (ca !== null) checkCa(`${pointer}/ca`, ca, refuse)
-  return { serverName, ca, skipVerify }
+  return { serverName, ca, skipVerify, ...(clientCertificate ? { clientCertificate } : {}) }
 }
 
 /** Keys in one order: a spec does not depend on how it was written. */
@@ -192,7 +194,7 @@ export const checkBody = (check: CheckSpec): CheckBody => {
     healthyThreshold,
     unhealthyThreshold,
     port,
-    tls: tls === undefined ? null : { ...tls },
+    tls: tls === undefined ? null : { clientCertificate: false, ...tls },
   }
   if (check.kind === 'tcp') return { kind: 'tcp', ...timing }
   if (check.kind === 'grpc') return { kind: 'grpc', service: check.service, host: check.host, ...timing }

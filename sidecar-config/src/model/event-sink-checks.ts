@@ -32,7 +32,10 @@ const webhookErrors = ({ webhook }: EventSinkSpec): FieldError[] => {
   if (urlSecret !== undefined)
     return [{ pointer: '/webhook/urlSecret', detail: 'there is a url, too', accepted }]
   const parsed = URL.canParse(url) ? new URL(url) : null
-  if (parsed !== null && parsed.username === '' && parsed.password === '') return []
+  if (parsed !== null && parsed.username === '' && parsed.password === '')
+    return webhook.tls === undefined || parsed.protocol === 'https:'
+      ? []
+      : [{ pointer: '/webhook/tls', detail: 'the URL is not one of https', accepted: 'only with https' }]
   return [
     {
       pointer: '/webhook/url',
@@ -55,16 +58,16 @@ const kafkaErrors = ({ kafka }: EventSinkSpec): FieldError[] =>
 
 const natsErrors = ({ nats }: EventSinkSpec): FieldError[] => {
   if (nats === undefined) return []
-  const { username, password, token, credentials, tls } = nats
+  const { username, password, token, credentials, nkey, tls } = nats
   if ((username === undefined) !== (password === undefined))
     return [missing(username === undefined ? '/nats/username' : '/nats/password', 'both or none of the two')]
-  const ways = [username, token, credentials].filter(way => way !== undefined)
+  const ways = [username, token, credentials, nkey].filter(way => way !== undefined)
   if (ways.length > 1)
     return [
       {
         pointer: '/nats',
         detail: 'has more than one way to log in',
-        accepted: 'one of: username with password, token, credentials',
+        accepted: 'one of: username with password, token, credentials, nkey',
       },
     ]
   const inClear = username === undefined ? (token === undefined ? null : 'token') : 'password'
@@ -73,13 +76,13 @@ const natsErrors = ({ nats }: EventSinkSpec): FieldError[] => {
     {
       pointer: `/nats/${inClear}`,
       detail: 'without TLS it could be read on the way',
-      accepted: 'with nats.tls, or nats.credentials instead',
+      accepted: 'with nats.tls, or nats.credentials or nats.nkey instead',
     },
   ]
 }
 
 const certificateErrors = (spec: EventSinkSpec): FieldError[] =>
-  (['kafka', 'nats'] as const).flatMap(name => {
+  (['webhook', 'kafka', 'nats'] as const).flatMap(name => {
     const { certificate, key } = spec[name]?.tls ?? {}
     if ((certificate === undefined) === (key === undefined)) return []
     return [

@@ -89,6 +89,7 @@ const webhook = Type.Object(
     secret: Type.Optional(secretField('A secret that holds the signing key. Default: the name of the sink.')),
     batch: Type.Optional(booleanField('One request for many events. Default: false.')),
     timeout,
+    tls,
   },
   closed,
 )
@@ -145,6 +146,7 @@ const nats = Type.Object(
     password: Type.Optional(secretField('A secret that holds the password.')),
     token: Type.Optional(secretField('A secret that holds a token.')),
     credentials: Type.Optional(secretField('A secret that holds the text of a .creds file.')),
+    nkey: Type.Optional(secretField('A secret that holds the seed of an NKey.')),
   },
   closed,
 )

@@ -25,7 +25,7 @@ describe('the checks of a Service document', () => {
           interval: '10s',
           timeout: '1s',
           jitter: '0s',
-          tls: { serverName: null, ca: null, skipVerify: true },
+          tls: { serverName: null, ca: null, skipVerify: true, clientCertificate: false },
         },
         { kind: 'tcp', jitter: '1s', tls: null },
       ],
@@ -57,6 +57,7 @@ describe('the checks of a Service document', () => {
     [[{ kind: 'http', body: 'ok', method: 'HEAD' }], '/checks/0/body', /a method that brings one/],
     [[{ kind: 'grpc', service: 'a b' }], '/checks/0/service', /the name to ask for/],
     [[{ kind: 'grpc', tls: { skipVerify: 'yes' } }], '/checks/0/tls/skipVerify', /^true/],
+    [[{ kind: 'tcp', tls: { clientCertificate: 'mine' } }], '/checks/0/tls/clientCertificate', /^true/],
     [[{ kind: 'tcp', tls: { ca: 'nonsense' } }], '/checks/0/tls/ca', 'certificates in PEM'],
     [
       [{ kind: 'tcp', tls: { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' } }],

@@ -5,7 +5,7 @@ import { probeGrpc } from './probe-grpc.ts'
 import { probeHttp } from './probe-http.ts'
 import type { Probe } from './probe-result.ts'
 import { probeTcp } from './probe-tcp.ts'
-import { TlsContexts } from './tls-contexts.ts'
+import { TlsContexts, type CheckIdentity } from './tls-contexts.ts'
 
 /**
  * Probes over the network, within the policy. A target is an address, never a name: what the policy has allowed is what
@@ -13,12 +13,15 @@ import { TlsContexts } from './tls-contexts.ts'
  */
 export const createProbe = ({
   policy,
+  identity = null,
   clock,
 }: {
   readonly policy: AddressPolicy
+  /** Default null: checks have no client certificate. */
+  readonly identity?: CheckIdentity | null
   readonly clock: Clock
 }): Probe => {
-  const tls = new TlsContexts()
+  const tls = new TlsContexts(identity)
   const patterns = new BodyPatterns()
   return async (check, target, signal) => {
     if (!policy.allows(target.address)) {
