@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { ManagedProcess, Supervisor } from '@waymark/deploy/local/processes.ts'
 import { isPortOpen } from '../bench/port-open.ts'
 import { eventually } from '../harness/eventually.ts'
@@ -10,6 +11,8 @@ export interface NatsServerOptions {
   /** Where its streams are; kept over restarts. */
   readonly directory: string
   readonly port: number
+  /** Beside what this class sets: lines of its configuration file. */
+  readonly settings?: readonly string[]
 }
 
 /** One nats-server with JetStream. */
@@ -33,13 +36,15 @@ export class NatsServer {
 
   /** Resolves when it takes connections. */
   async start(): Promise<void> {
-    const { files, supervisor, directory, port } = this.#options
+    const { files, supervisor, directory, port, settings = [] } = this.#options
     this.#starts += 1
+    const configuration = join(directory, 'nats.conf')
+    await writeFile(configuration, `${settings.join('\n')}\n`)
     this.#process = supervisor.start({
       name: `nats-${port}-${this.#starts}`,
       group: 'brokers',
       command: files.command,
-      args: ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', directory],
+      args: ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', directory, '-c', configuration],
       env: { PATH: process.env['PATH'] },
     })
     await eventually('nats-server to take connections', () => isPortOpen({ host: '127.0.0.1', port }))

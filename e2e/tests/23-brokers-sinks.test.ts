@@ -1,18 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { nkeys } from '@nats-io/transport-node'
 import { DeliveryError } from '@waymark/control-plane/outbox/sink.ts'
 import { encodeEvent } from '@waymark/control-plane/outbox/cloud-event.ts'
 import { KafkaSink, type KafkaSinkOptions } from '@waymark/control-plane/outbox/kafka-sink.ts'
 import { NatsSink, type NatsSinkOptions } from '@waymark/control-plane/outbox/nats-sink.ts'
 import { describeSink, encodedEvents } from '@waymark/control-plane/outbox/sink-contract.ts'
 import { systemClock } from '@waymark/control-plane/runtime/clock.ts'
+import { TestAuthority } from '@waymark/control-plane/xds/testing/test-certificates.ts'
 import { freePorts } from '@waymark/deploy/local/ports.ts'
 import { Supervisor } from '@waymark/deploy/local/processes.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readKafka, readNats } from '../brokers/consume.ts'
 import { findKafka, findNats } from '../brokers/find-brokers.ts'
-import { KafkaBroker, kafkaUser } from '../brokers/kafka-broker.ts'
+import { KafkaBroker, kafkaStranger, kafkaUser } from '../brokers/kafka-broker.ts'
 import { NatsServer } from '../brokers/nats-server.ts'
 
 const kafka = await findKafka()
@@ -23,7 +25,9 @@ const idsOf = (events: readonly { readonly event: { readonly id: string } }[]): 
 
 let directory = ''
 let supervisor: Supervisor
+let authority: TestAuthority
 beforeAll(async () => {
+  authority = await TestAuthority.create()
   directory = await mkdtemp(join(tmpdir(), 'waymark-brokers-'))
   supervisor = new Supervisor({ logDir: join(directory, 'logs') })
 })
@@ -55,13 +59,14 @@ describe.skipIf(kafka.missing !== null)(
     let topics = 0
     beforeAll(async () => {
       if (kafka.missing !== null) return
-      const [plain = 0, secured = 0, controller = 0] = await freePorts(3)
-      const ports = [plain, secured, controller] as const
+      const [plain = 0, secured = 0, controller = 0, certified = 0, encrypted = 0] = await freePorts(5)
+      const { certificate, key } = await authority.issue({ dns: ['localhost'] })
       broker = await KafkaBroker.start({
         files: kafka.broker,
         supervisor,
         directory: join(directory, 'kafka'),
-        ports,
+        ports: [plain, secured, controller],
+        secure: { ports: [certified, encrypted], root: authority.pem, certificate, key },
       })
     })
 
@@ -77,6 +82,7 @@ describe.skipIf(kafka.missing !== null)(
         tls: null,
         sasl: null,
         clock: systemClock,
+        allowsAddress: () => true,
         ...options,
       })
       const topic = `${topicPrefix}.document`
@@ -152,6 +158,84 @@ describe.skipIf(kafka.missing !== null)(
       expect(failure.message).not.toContain('no-secret')
       await wrong.sink.close()
     })
+
+    it('is reached by TLS, with a password or a client certificate, when its own certificate is right', async () => {
+      const tls = { ca: authority.pem }
+      const leaf = await authority.issue({ dns: ['waymark'] })
+      const ways = [
+        {
+          brokers: [broker.encryptedAddress],
+          tls,
+          sasl: { mechanism: 'PLAIN', ...kafkaUser } as const,
+        },
+        { brokers: [broker.certifiedAddress], tls: { ...tls, cert: leaf.certificate, key: leaf.key } },
+      ]
+      for (const way of ways) {
+        const { sink, read } = create(way)
+        await sink.deliver(encodedEvents(1, 2), never)
+        await sink.close()
+        expect(await read()).toHaveLength(2)
+      }
+      const others = await TestAuthority.create('Somebody else')
+      const [encrypted, certified] = ways
+      for (const [way, words] of [
+        [{ ...encrypted, tls: { ca: others.pem } }, /certificate/],
+        [{ ...certified, tls }, /certificate|closed|ECONNRESET|EPIPE/i],
+        [{ ...encrypted, tls: null, sasl: null }, /TLS|closed|timed out|ECONNRESET/i],
+      ] as const) {
+        const { sink } = create({ ...way, timeoutMs: 2_000 })
+        expect(await failureOf(sink.deliver(encodedEvents(1, 1), never))).toMatchObject({
+          kind: 'retryable',
+          message: expect.stringMatching(words) as string,
+        })
+        await sink.close()
+      }
+    })
+
+    it('says that it is not authorised, and waits', async () => {
+      const { sink } = create({
+        brokers: [broker.encryptedAddress],
+        tls: { ca: authority.pem },
+        sasl: { mechanism: 'PLAIN', ...kafkaStranger },
+      })
+      const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
+      expect(failure.kind).toBe('retryable')
+      expect(failure.message).toMatch(/authoriz/i)
+      await sink.close()
+    })
+
+    it('is not connected to where its address is denied, written, behind a name or advertised', async () => {
+      const port = broker.address.split(':').at(-1) ?? ''
+      const named = create({ brokers: [`localhost:${port}`] })
+      await named.sink.deliver(encodedEvents(1, 1), never)
+      await named.sink.close()
+      expect(await named.read()).toHaveLength(1)
+      for (const brokers of [
+        [broker.address],
+        [`localhost:${port}`],
+        [broker.certifiedAddress, broker.address],
+      ]) {
+        const { sink } = create({ brokers, allowsAddress: () => false, tls: null })
+        const { message } = await failureOf(sink.deliver(encodedEvents(1, 1), never))
+        expect(message).toContain('its address is one that sinks must not reach')
+        await sink.close()
+      }
+      const secured = create({
+        brokers: [broker.encryptedAddress],
+        allowsAddress: () => false,
+        tls: { ca: authority.pem },
+      })
+      const { message } = await failureOf(secured.sink.deliver(encodedEvents(1, 1), never))
+      expect(message).toContain('its address is one that sinks must not reach')
+      await secured.sink.close()
+
+      // The first one asked for is written in the settings, the next ones the broker has named.
+      let asked = 0
+      const advertised = create({ allowsAddress: () => (asked += 1) === 1 })
+      const failure = await failureOf(advertised.sink.deliver(encodedEvents(1, 1), never))
+      expect(failure.message).toContain('its address is one that sinks must not reach')
+      await advertised.sink.close()
+    })
   },
 )
 
@@ -178,6 +262,8 @@ describe.skipIf(nats.missing !== null)(
         servers: [server.address],
         login: {},
         credentials: null,
+        nkey: null,
+        allowsAddress: () => true,
         tls: null,
         subjectPrefix: stream,
         createStream: stream,
@@ -225,6 +311,73 @@ describe.skipIf(nats.missing !== null)(
       const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
       expect(failure.kind).toBe('retryable')
       await sink.close()
+    })
+
+    it('is reached by TLS, logged in to by password, NKey, token, or a client certificate', async () => {
+      if (nats.missing !== null) return
+      const own = await authority.issue({ dns: ['localhost'], ips: ['127.0.0.1'] })
+      const leaf = await authority.issue({ dns: ['waymark'] })
+      const user = nkeys.createUser()
+      const files = { cert: join(directory, 'nats-cert.pem'), key: join(directory, 'nats-key.pem') }
+      await writeFile(files.cert, own.certificate)
+      await writeFile(files.key, own.key)
+      await writeFile(join(directory, 'nats-ca.pem'), authority.pem)
+      const tlsOf = (verify: boolean): string =>
+        `tls { cert_file: "${files.cert}", key_file: "${files.key}", ca_file: "${join(directory, 'nats-ca.pem')}", verify: ${verify} }`
+      const start = async (name: string, settings: readonly string[]): Promise<NatsServer> => {
+        const [port = 0] = await freePorts(1)
+        return NatsServer.start({
+          files: nats.broker,
+          supervisor,
+          directory: join(directory, name),
+          port,
+          settings,
+        })
+      }
+      const users = `authorization { users: [ {user: waymark, password: nats-secret}, {nkey: ${user.getPublicKey()}} ] }`
+      const byUser = await start('nats-users', [tlsOf(false), users])
+      const byToken = await start('nats-token', [tlsOf(true), 'authorization { token: s3cret-token }'])
+      const tls = { ca: authority.pem }
+      const port = byUser.address.split(':').at(-1) ?? ''
+      const password = { user: 'waymark', pass: 'nats-secret' }
+      const ways: Partial<NatsSinkOptions>[] = [
+        { servers: [`localhost:${port}`], tls, login: password },
+        { servers: [byUser.address], tls, nkey: new TextDecoder().decode(user.getSeed()) },
+        {
+          servers: ['127.0.0.1:1', byToken.address],
+          tls: { ...tls, cert: leaf.certificate, key: leaf.key },
+          login: { token: 's3cret-token' },
+        },
+      ]
+      for (const way of ways) {
+        const { sink } = create(way)
+        await sink.deliver(encodedEvents(1, 2), never)
+        await sink.close()
+      }
+      const [first] = ways
+      const others = await TestAuthority.create('Somebody else')
+      for (const wrong of [
+        { ...first, login: { ...password, pass: 'no-secret' } },
+        { ...first, tls: { ca: others.pem } },
+        { servers: [byToken.address], tls, login: { token: 's3cret-token' } },
+        { servers: [server.address], tls },
+      ]) {
+        const { sink } = create(wrong)
+        const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
+        expect(failure.kind).toBe('retryable')
+        expect(failure.message).not.toMatch(/secret/)
+        await sink.close()
+      }
+    })
+
+    it('is not connected to where its address is denied', async () => {
+      const port = server.address.split(':').at(-1) ?? ''
+      for (const servers of [[server.address], [`localhost:${port}`]]) {
+        const { sink } = create({ servers, allowsAddress: () => false })
+        const { message } = await failureOf(sink.deliver(encodedEvents(1, 1), never))
+        expect(message).toContain('its address is one that sinks must not reach')
+        await sink.close()
+      }
     })
   },
 )

@@ -1,15 +1,18 @@
-import { lookup } from 'node:dns'
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../runtime/clock.ts'
+import { deniedAddress, guardedLookup, type AllowsAddress } from './guarded-address.ts'
 
 export interface HttpPosterOptions {
   readonly url: URL
   readonly timeoutMs: number
   readonly clock: Clock
   /** Judges each address before it is connected to; null: all are allowed. */
-  readonly allowsAddress: ((address: string) => boolean) | null
+  readonly allowsAddress: AllowsAddress | null
+  /** For https; null: the well-known roots, no client certificate. */
+  readonly tls: SecureContextOptions | null
 }
 
 export interface HttpPost {
@@ -22,13 +25,14 @@ export interface HttpAnswer {
   readonly status: number
   /** From `retry-after`, seconds or a date; null: not said. */
   readonly retryAfterMs: number | null
-  /** The beginning of the body, on one line. */
+  /** The beginning of the body, on one line; empty for a success. */
   readonly excerpt: string
 }
 
 const bodyLimit = 4_096
 const excerptLength = 200
-const denied = 'its address is one that sinks must not reach'
+/** How long the body of an answer that says yes is waited for. */
+const successBodyMs = 250
 
 /** Reads at most `bodyLimit` bytes and drops the rest. */
 const beginning = async (body: IncomingMessage): Promise<string> => {
@@ -63,23 +67,6 @@ const reason = (error: unknown): string => {
   return 'code' in error ? String(error.code) : error.message
 }
 
-/** Resolves names to allowed addresses only, at the moment of connecting: a name cannot be another one by then. */
-const guardedLookup =
-  (allows: (address: string) => boolean): LookupFunction =>
-  (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found) => {
-      if (error !== null) {
-        callback(error, [])
-        return
-      }
-      const addresses = found.filter(({ address }) => allows(address))
-      const [first] = addresses
-      if (first === undefined) callback(new Error(denied), [])
-      else if (options.all === true) callback(null, addresses)
-      else callback(null, first.address, first.family)
-    })
-  }
-
 /** POSTs to one URL over one kept connection. Redirects are answers, not followed. */
 export class HttpPoster {
   readonly #options: HttpPosterOptions
@@ -87,22 +74,23 @@ export class HttpPoster {
 
   constructor(options: HttpPosterOptions) {
     this.#options = options
-    const { url, allowsAddress } = options
+    const { url, allowsAddress, tls } = options
     const settings = {
       keepAlive: true,
       maxSockets: 1,
       ...(allowsAddress === null ? {} : { lookup: guardedLookup(allowsAddress) }),
     }
-    this.#agent = url.protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings)
+    this.#agent =
+      url.protocol === 'https:' ? new HttpsAgent({ ...tls, ...settings }) : new HttpAgent(settings)
   }
 
-  /** Rejects when no whole answer came in time. */
+  /** Rejects when no answer came in time; of one that is no success the beginning of its body, too. */
   async post({ headers, body, signal }: HttpPost): Promise<HttpAnswer> {
     const { url, timeoutMs, clock, allowsAddress } = this.#options
     // Names are judged by the lookup, which is not asked for addresses.
     const host = url.hostname.replace(/^\[|\]$/g, '')
     if (allowsAddress !== null && isIP(host) !== 0 && !allowsAddress(host))
-      throw new Error(`no answer: ${denied}`)
+      throw new Error(`no answer: ${deniedAddress}`)
     const timeout = new AbortController()
     const timer = clock.timer(timeoutMs, () => {
       timeout.abort()
@@ -110,7 +98,16 @@ export class HttpPoster {
     try {
       const answer = await this.#send({ headers, body, signal: AbortSignal.any([signal, timeout.signal]) })
       const retryAfterMs = parseRetryAfter(answer.headers['retry-after'] ?? null, clock.now())
-      return { status: answer.statusCode ?? 0, retryAfterMs, excerpt: await beginning(answer) }
+      const status = answer.statusCode ?? 0
+      if (status < 200 || status >= 300) return { status, retryAfterMs, excerpt: await beginning(answer) }
+      // The status says it all: a body that drips or breaks off takes nothing back. The connection is kept if the
+      // body ends soon.
+      const dripping = clock.timer(Math.min(timeoutMs, successBodyMs), () => {
+        answer.destroy()
+      })
+      await beginning(answer).catch(() => '')
+      dripping.cancel()
+      return { status, retryAfterMs, excerpt: '' }
     } catch (error) {
       if (timeout.signal.aborted) throw new Error(`no answer within ${timeoutMs} ms`, { cause: error })
       throw new Error(`no answer: ${reason(error)}`, { cause: error })

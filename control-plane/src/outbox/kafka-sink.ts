@@ -1,7 +1,9 @@
-import { ProduceAcks, Producer, stringSerializers, type SASLOptions } from '@platformatic/kafka'
+import { ProduceAcks, stringSerializers, type SASLOptions } from '@platformatic/kafka'
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
+import type { AllowsAddress } from './guarded-address.ts'
+import { GuardedProducer } from './guarded-producer.ts'
 import { DeliveryError, type Sink } from './sink.ts'
 import { sinkLimits } from './sink-limits.ts'
 import { withinTime } from './within-time.ts'
@@ -17,6 +19,8 @@ export interface KafkaSinkOptions {
   /** null: plain text. */
   readonly tls: SecureContextOptions | null
   readonly sasl: SASLOptions | null
+  /** Judges every broker, also those that brokers advertise. */
+  readonly allowsAddress: AllowsAddress
   readonly clock: Clock
 }
 
@@ -27,7 +31,7 @@ const retryDelayMs = 100
 /** A topic that was just created has no leader for a moment. */
 const creationRetries = 20
 
-type Message = Parameters<Producer<string, string, string, string>['send']>[0]['messages'][number]
+type Message = Parameters<GuardedProducer['send']>[0]['messages'][number]
 
 const contentType = 'application/cloudevents+json; charset=UTF-8'
 
@@ -43,7 +47,7 @@ export class KafkaSink implements Sink {
   readonly #options: KafkaSinkOptions
   /** Known to exist. */
   readonly #topics = new Set<string>()
-  #producer: Producer<string, string, string, string> | null = null
+  #producer: GuardedProducer | null = null
 
   constructor(options: KafkaSinkOptions) {
     this.name = options.name
@@ -79,17 +83,20 @@ export class KafkaSink implements Sink {
     if (topics.length > 0) {
       const { createTopics } = this.#options
       const retries = createTopics ? creationRetries : 0
+      // Who cannot be reached is said at once, not after the attempts that a new topic needs.
+      if (this.#topics.size === 0) await producer.metadata({ topics: [], retries: 0 })
       await producer.metadata({ topics, autocreateTopics: createTopics, retries })
       for (const topic of topics) this.#topics.add(topic)
     }
     await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL })
   }
 
-  #connect(): Producer<string, string, string, string> {
-    const { name, brokers, tls, sasl, timeoutMs, createTopics } = this.#options
-    return new Producer({
+  #connect(): GuardedProducer {
+    const { name, brokers, tls, sasl, timeoutMs, createTopics, allowsAddress } = this.#options
+    return new GuardedProducer({
       clientId: `waymark-${name}`,
-      bootstrapBrokers: [...brokers],
+      brokers,
+      allowsAddress,
       autocreateTopics: createTopics,
       serializers: stringSerializers,
       timeout: timeoutMs,
@@ -99,7 +106,7 @@ export class KafkaSink implements Sink {
       maxInflights: 1,
       retries: 1,
       retryDelay: retryDelayMs,
-      ...(tls === null ? {} : { tls, tlsServerName: true }),
+      ...(tls === null ? {} : { tls }),
       ...(sasl === null ? {} : { sasl }),
     })
   }

@@ -1,11 +1,21 @@
 import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
-import { connect, credsAuthenticator, headers, type NatsConnection } from '@nats-io/transport-node'
+import {
+  connect,
+  credsAuthenticator,
+  headers,
+  nkeyAuthenticator,
+  type NatsConnection,
+} from '@nats-io/transport-node'
+import { isIP } from 'node:net'
+import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
+import { allowedAddresses, parseHostPort, type AllowsAddress, type HostAndPort } from './guarded-address.ts'
+import { natsGreeting } from './nats-greeting.ts'
 import { DeliveryError, toDeliveryError, type Sink } from './sink.ts'
 import { sinkLimits } from './sink-limits.ts'
 import { nextWave } from './wave.ts'
-import { withinTime } from './within-time.ts'
+import { withinTime, type TimeLimit } from './within-time.ts'
 
 export interface NatsSinkOptions {
   readonly name: string
@@ -14,6 +24,8 @@ export interface NatsSinkOptions {
   readonly login: { readonly user?: string; readonly pass?: string; readonly token?: string }
   /** The text of a .creds file. */
   readonly credentials: string | null
+  /** The seed of an NKey, `SU...`. */
+  readonly nkey: string | null
   /** null: plain text. */
   readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null
   readonly subjectPrefix: string
@@ -21,6 +33,8 @@ export interface NatsSinkOptions {
   readonly createStream: string | null
   readonly timeoutMs: number
   readonly clock: Clock
+  /** Judges the address of each server. */
+  readonly allowsAddress: AllowsAddress
 }
 
 /** JetStream's error codes for a message that the stream does not take because of its size. */
@@ -55,7 +69,7 @@ export class NatsSink implements Sink {
     const limit = { ms, clock, signal, what: 'the servers' }
     let delivered = 0
     try {
-      const { connection, stream } = (this.#connected ??= await withinTime(this.#connect(), limit))
+      const { connection, stream } = await this.#opened(limit)
       const largest = connection.info?.max_payload ?? Infinity
       while (delivered < events.length) {
         const wave = nextWave(events, delivered)
@@ -83,18 +97,21 @@ export class NatsSink implements Sink {
     await connected?.connection.close().catch(() => undefined)
   }
 
+  async #opened(limit: TimeLimit): Promise<Connected> {
+    if (this.#connected !== null) return this.#connected
+    const connecting = this.#connect()
+    try {
+      return (this.#connected = await withinTime(connecting, limit))
+    } catch (error) {
+      // A connection that comes too late is nobody's.
+      connecting.then(({ connection }) => connection.close()).catch(() => undefined)
+      throw error
+    }
+  }
+
   async #connect(): Promise<Connected> {
-    const { name, servers, login, credentials, tls, timeoutMs, createStream, subjectPrefix } = this.#options
-    const connection = await connect({
-      servers: [...servers],
-      ...login,
-      ...(credentials === null ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-      ...(tls === null ? {} : { tls }),
-      name: `waymark-${name}`,
-      timeout: Math.min(timeoutMs, 5_000),
-      // The publisher connects again, and says meanwhile why.
-      reconnect: false,
-    })
+    const { timeoutMs, createStream, subjectPrefix } = this.#options
+    const connection = await this.#connectToOne()
     try {
       if (createStream !== null) {
         const manager = await jetstreamManager(connection, { timeout: timeoutMs })
@@ -107,6 +124,47 @@ export class NatsSink implements Sink {
       await connection.close().catch(() => undefined)
       throw error
     }
+  }
+
+  /** In the order of the settings. The servers that these know of are not asked: they could be anywhere. */
+  async #connectToOne(): Promise<NatsConnection> {
+    const { servers, allowsAddress } = this.#options
+    let failure: unknown = new Error('no server')
+    for (const server of servers.map(parseHostPort)) {
+      try {
+        for (const address of await allowedAddresses(server.host, allowsAddress)) {
+          try {
+            return await this.#dial(server, address)
+          } catch (error) {
+            failure = error
+          }
+        }
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  async #dial({ host, port }: HostAndPort, address: string): Promise<NatsConnection> {
+    const { name, login, credentials, nkey, tls, timeoutMs, clock } = this.#options
+    const ms = Math.min(timeoutMs, 5_000)
+    await natsGreeting({ address, port, ms, clock })
+    // What the certificate has to say, while the address is what was judged.
+    const secured = { ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) }
+    const encoder = new TextEncoder()
+    return connect({
+      servers: [hostPort({ host: address, port })],
+      ...login,
+      ...(credentials === null ? {} : { authenticator: credsAuthenticator(encoder.encode(credentials)) }),
+      ...(nkey === null ? {} : { authenticator: nkeyAuthenticator(encoder.encode(nkey)) }),
+      ...(tls === null ? {} : { tls: secured }),
+      name: `waymark-${name}`,
+      timeout: ms,
+      ignoreClusterUpdates: true,
+      // The publisher connects again, and says meanwhile why.
+      reconnect: false,
+    })
   }
 
   async #publish(

@@ -23,26 +23,6 @@ const refuse = (message: string): never => {
   throw new DeliveryError(message, { kind: 'retryable' })
 }
 
-const openWebhook = async ({ name, spec }: Named<Settings<'webhook'>>, parts: SinkParts): Promise<Sink> => {
-  const { url: written, urlSecret, secret = name, batch = false, timeout = defaultTimeout } = spec
-  const text = urlSecret === undefined ? written : await parts.secrets.read(urlSecret)
-  // Of a URL that is a secret nothing is shown.
-  if (text === undefined || !/^https?:\/\//.test(text) || !URL.canParse(text))
-    return refuse('the URL of the webhook is none')
-  const keys = (await parts.secrets.read(secret)).split(/[\s,]+/).map(parseWebhookSecret)
-  if (!keys.every(key => key !== null) || keys.length > 4)
-    return refuse(`the secret ${secret} is not up to 4 keys, each ${acceptedSecret}`)
-  return new WebhookSink({
-    name,
-    url: new URL(text),
-    keys,
-    batch,
-    timeoutMs: durationMs(timeout),
-    clock: parts.clock,
-    allowsAddress: parts.allowsAddress,
-  })
-}
-
 const readTls = async (
   tls: Settings<'kafka'>['tls'],
   secrets: Secrets,
@@ -54,6 +34,28 @@ const readTls = async (
     ...(certificate === undefined ? {} : { cert: await secrets.read(certificate) }),
     ...(key === undefined ? {} : { key: await secrets.read(key) }),
   }
+}
+
+const openWebhook = async ({ name, spec }: Named<Settings<'webhook'>>, parts: SinkParts): Promise<Sink> => {
+  const { url: written, urlSecret, secret = name, batch = false, timeout = defaultTimeout } = spec
+  const text = urlSecret === undefined ? written : await parts.secrets.read(urlSecret)
+  // Of a URL that is a secret nothing is shown.
+  if (text === undefined || !/^https?:\/\//.test(text) || !URL.canParse(text))
+    return refuse('the URL of the webhook is none')
+  const keys = (await parts.secrets.read(secret)).split(/[\s,]+/).map(parseWebhookSecret)
+  if (!keys.every(key => key !== null) || keys.length > 4)
+    return refuse(`the secret ${secret} is not up to 4 keys, each ${acceptedSecret}`)
+  const tls = await readTls(spec.tls, parts.secrets)
+  return new WebhookSink({
+    name,
+    url: new URL(text),
+    keys,
+    batch,
+    timeoutMs: durationMs(timeout),
+    clock: parts.clock,
+    allowsAddress: parts.allowsAddress,
+    ...(tls === null ? {} : { tls }),
+  })
 }
 
 const mechanisms = {
@@ -82,6 +84,7 @@ const openKafka = async ({ name, spec }: Named<Settings<'kafka'>>, parts: SinkPa
             password: await parts.secrets.read(sasl.password),
           },
     clock: parts.clock,
+    allowsAddress: parts.allowsAddress,
   })
 }
 
@@ -94,8 +97,9 @@ const openNats = async ({ name, spec }: Named<Settings<'nats'>>, parts: SinkPart
     password,
     token,
     credentials,
+    nkey,
   } = spec
-  const { secrets, clock } = parts
+  const { secrets, clock, allowsAddress } = parts
   const { NatsSink } = await import('./nats-sink.ts')
   return new NatsSink({
     name,
@@ -107,11 +111,13 @@ const openNats = async ({ name, spec }: Named<Settings<'nats'>>, parts: SinkPart
       ...(token === undefined ? {} : { token: await secrets.read(token) }),
     },
     credentials: credentials === undefined ? null : await secrets.read(credentials),
+    nkey: nkey === undefined ? null : await secrets.read(nkey),
     tls: await readTls(spec.tls, secrets),
     subjectPrefix,
     createStream,
     timeoutMs: durationMs(spec.timeout ?? defaultTimeout),
     clock,
+    allowsAddress,
   })
 }
 

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Clock } from '../runtime/clock.ts'
+import type { AllowsAddress } from './guarded-address.ts'
 import type { Secrets } from './secrets.ts'
 
 /** What sinks are made of. */
@@ -10,5 +11,5 @@ export interface SinkParts {
   /** Where documents may have files written; null: nowhere. */
   readonly filesDirectory: string | null
   /** What documents must not have this process connect to. */
-  readonly allowsAddress: (address: string) => boolean
+  readonly allowsAddress: AllowsAddress
 }

@@ -169,13 +169,29 @@ describe('the webhook sink', () => {
     expect(receiver.requests).toHaveLength(1)
   })
 
-  it('gives up on a receiver that does not answer, and on one that does not end', async () => {
+  it('gives up on a receiver that does not answer, and on one whose refusal does not end', async () => {
     receiver.answer = () => undefined
     expect((await failure(receiver.sink({ timeoutMs: 60 }))).message).toBe('no answer within 60 ms')
     receiver.answer = (_, response) => {
-      response.writeHead(200).write('...')
+      response.writeHead(400).write('...')
     }
     expect((await failure(receiver.sink({ timeoutMs: 60 }))).kind).toBe('retryable')
+  })
+
+  it('takes a success for one whatever becomes of its body', async () => {
+    const bodies = [
+      // One byte now and then, for ever.
+      (response: ServerResponse) => response.write('.'),
+      (response: ServerResponse) => response.write('.', () => response.destroy()),
+      (response: ServerResponse) => response.end('x'.repeat(10_000_000)),
+    ]
+    receiver.answer = (_, response) => {
+      const body = bodies[(receiver.requests.length - 1) % bodies.length]
+      response.writeHead(200)
+      body?.(response)
+    }
+    await receiver.sink({ timeoutMs: 5_000 }).deliver(encodedEvents(1, 6), signal)
+    expect(receiver.ids()).toEqual(encodedEvents(1, 6).map(({ event }) => event.id))
   })
 
   it('reads no more than the beginning of an answer, and shows it on one line', async () => {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
+import type { AllowsAddress } from './guarded-address.ts'
 import { HttpPoster, type HttpAnswer } from './http-post.ts'
 import { sinkLimits } from './sink-limits.ts'
 import { DeliveryError, toDeliveryError, type FailureKind, type Sink } from './sink.ts'
@@ -11,7 +13,9 @@ export interface WebhookSinkOptions {
   /** http or https. */
   readonly url: URL
   /** What must not be connected to; absent: nothing, the operator has chosen the URL. */
-  readonly allowsAddress?: (address: string) => boolean
+  readonly allowsAddress?: AllowsAddress
+  /** Roots and a client certificate; absent: the well-known roots, and none. */
+  readonly tls?: SecureContextOptions
   /** At least one; the first is the current one. */
   readonly keys: readonly Buffer[]
   /** One request for many events (CloudEvents batched mode) instead of one each (structured mode). */
@@ -90,8 +94,8 @@ export class WebhookSink implements Sink {
   }
 
   #connect(): HttpPoster {
-    const { url, timeoutMs, clock, allowsAddress = null } = this.#options
-    return new HttpPoster({ url, timeoutMs, clock, allowsAddress })
+    const { url, timeoutMs, clock, allowsAddress = null, tls = null } = this.#options
+    return new HttpPoster({ url, timeoutMs, clock, allowsAddress, tls })
   }
 
   async #send({ id, body, contentType }: Message, signal: AbortSignal): Promise<void> {

@@ -143,6 +143,12 @@ describe('parseDocument', () => {
       '/webhook/secret',
       /name of a secret/,
     ],
+    [
+      'EventSink',
+      { type: 'webhook', webhook: { url: 'http://h/', tls: { ca: 'hook-ca' } } },
+      '/webhook/tls',
+      'only with https',
+    ],
     ['EventSink', { type: 'file', file: { name: '../../etc/passwd' } }, '/file/name', /a file name/],
     [
       'EventSink',

@@ -1,0 +1,80 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { systemClock } from '../runtime/clock.ts'
+import { KafkaSink } from './kafka-sink.ts'
+import { NatsSink } from './nats-sink.ts'
+import { encodedEvents } from './sink-contract.ts'
+import { toDeliveryError, type Sink } from './sink.ts'
+
+/** Takes connections and says nothing, as a broker that hangs or a firewall. */
+let server: Server
+let connections: Set<Socket>
+let taken: number
+let address: string
+let greeting: string
+
+beforeEach(async () => {
+  connections = new Set()
+  taken = 0
+  greeting = ''
+  server = createServer(socket => {
+    taken += 1
+    connections.add(socket)
+    socket.on('error', () => undefined).on('close', () => connections.delete(socket))
+    socket.resume()
+    if (greeting !== '') socket.write(greeting)
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+afterEach(async () => {
+  for (const socket of connections) socket.destroy()
+  await new Promise(resolve => server.close(resolve))
+})
+
+const common = { name: 'stream', timeoutMs: 300, clock: systemClock, allowsAddress: () => true }
+const kafka = (tls: boolean): Sink =>
+  new KafkaSink({
+    ...common,
+    ...{ brokers: [address], topicPrefix: 't', createTopics: true, format: 'structured', sasl: null },
+    tls: tls ? {} : null,
+  })
+const nats = (tls: boolean): Sink =>
+  new NatsSink({
+    ...common,
+    ...{
+      servers: [address],
+      login: {},
+      credentials: null,
+      nkey: null,
+      subjectPrefix: 's',
+      createStream: 's',
+    },
+    tls: tls ? {} : null,
+  })
+
+it.each([
+  ['Kafka', kafka, false],
+  ['Kafka with TLS', kafka, true],
+  ['NATS', nats, false],
+  ['NATS with TLS', nats, true],
+])('%s that never answers is given up in time, with its connections', async (_name, create, tls) => {
+  const sink = create(tls)
+  for (const turn of [1, 2]) {
+    const error = await sink.deliver(encodedEvents(1, 2), new AbortController().signal).catch(toDeliveryError)
+    expect(error).toMatchObject({ kind: 'retryable', delivered: 0 })
+    expect(taken).toBeGreaterThanOrEqual(turn)
+  }
+  await sink.close()
+  await vi.waitFor(() => {
+    expect(connections.size).toBe(0)
+  }, 5_000)
+})
+
+it('What is no NATS server is not logged in to', async () => {
+  greeting = 'HTTP/1.1 400 Bad Request\r\n\r\n'
+  const sink = nats(false)
+  const error = await sink.deliver(encodedEvents(1, 1), new AbortController().signal).catch(toDeliveryError)
+  expect(error).toMatchObject({ kind: 'retryable', message: 'NATS: what answers is no NATS server' })
+  await sink.close()
+})
