@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { buildBootstrap } from '@waymark/sidecar-config/bootstrap/bootstrap.ts'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { runCli } from '../src/cli/run-cli.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
@@ -14,6 +14,7 @@ import type { TokenEntry } from '../src/domain/access-token.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { TokenBook } from '../src/xds/transport/authorizer-tokens.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { noStatus, startRest, type TestRest } from './support/rest.ts'
 
 const sidecars: SidecarEntry[] = []
@@ -29,7 +30,7 @@ beforeAll(async () => {
     status: { status: () => Promise.resolve(status) },
   })
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })
@@ -227,7 +228,7 @@ describe('instances from the command line', () => {
       body: { status: 'critical', output: 'disk\u001b[2J full' },
     })
     await applied()
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const why = await waymark(['why', 'ledger/a'])
       expect(why.code).toBe(1)
       expect(why.out).toMatch(

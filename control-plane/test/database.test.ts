@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { silentLogger } from '../src/runtime/logger.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { createTestDatabase } from './support/database.ts'
-import { eventually } from './support/health.ts'
+import { eventually } from './support/eventually.ts'
 
 it('survives a connection that breaks under a query', async () => {
   const test = await createTestDatabase()

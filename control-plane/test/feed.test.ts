@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CompactedError } from '../src/domain/revision.ts'
 import { Feed } from '../src/feed/feed.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
@@ -10,6 +10,7 @@ import { RoleTable } from '../src/store/role-table.ts'
 import { FencedError } from '../src/store/write.ts'
 import { migrate } from '../src/store/migrate.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { pauseLog } from './support/pause-log.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
@@ -46,11 +47,11 @@ describe('the feed', () => {
     await register(one, 'a', '1')
     await register(one, 'a', '2')
     const two = start()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(two.mesh.revision).toBe(2)
     })
     await register(one, 'b', '1')
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
     })
   })
@@ -58,7 +59,7 @@ describe('the feed', () => {
   it('shows every listener each revision once and in order, whoever committed it', async () => {
     const [one, two] = [start(), start()]
     const seen: number[] = []
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(two.mesh.loaded).toBe(true)
     })
     two.mesh.onDelta(delta => seen.push(...delta.sets.map(({ revision }) => revision)))
@@ -66,7 +67,7 @@ describe('the feed', () => {
       register(index % 2 === 0 ? one : two, 'a', `i-${index}`),
     )
     await Promise.all(writes)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(seen).toEqual(Array.from({ length: 60 }, (_, index) => index + 1))
     })
   })
@@ -75,19 +76,13 @@ describe('the feed', () => {
     const [one, two] = [start(), start()]
     await register(one, 'a', '1')
     await disconnectAll()
-    await vi.waitFor(
-      async () => {
-        await register(one, 'a', '2')
-      },
-      { timeout: 10_000 },
-    )
-    await vi.waitFor(
-      () => {
-        expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
-        expect(two.mesh.instance('a', '2')).toBeDefined()
-      },
-      { timeout: 10_000 },
-    )
+    await eventually(async () => {
+      await register(one, 'a', '2')
+    })
+    await eventually(() => {
+      expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
+      expect(two.mesh.instance('a', '2')).toBeDefined()
+    })
   })
 
   it('says so when the database does not answer although the connection stands', async () => {
@@ -104,7 +99,7 @@ describe('the feed', () => {
     expect(feed.status()).toMatchObject({ connected: true, lastError: null })
     const paused = await pauseLog(database)
     const reading = feed.step()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(feed.status()).toMatchObject({
         connected: false,
         lastError: expect.stringMatching(/^no answer for \d+ s$/) as string,
@@ -123,7 +118,7 @@ describe('the feed', () => {
     await register(one, 'a', '2')
     await expect(log.readChanges({ after: 0, limit: 10 })).rejects.toEqual(new CompactedError(1, 2))
     const two = start()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(two.mesh.snapshot()).toEqual(one.mesh.snapshot())
     })
   })
@@ -135,7 +130,7 @@ describe('the feed', () => {
     await sql`delete from instance where id = '2'`.execute(database.database)
     await sql`delete from change where revision = 2`.execute(database.database)
     await sql`update mesh_revision set revision = 1`.execute(database.database)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.mesh.revision).toBe(1)
       expect(one.mesh.instance('a', '2')).toBeUndefined()
     })

@@ -14,7 +14,7 @@ import { CheckProgressTable } from '../src/store/check-progress-table.ts'
 import { ObservationTable } from '../src/store/observation-table.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/health.ts'
+import { eventually } from './support/eventually.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 

@@ -7,7 +7,8 @@ import { OwnedRole, type Ownership } from '../src/store/owned-role.ts'
 import { ReplicaTable } from '../src/store/replica-table.ts'
 import { RoleTable } from '../src/store/role-table.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { createRole, eventually } from './support/health.ts'
+import { eventually } from './support/eventually.ts'
+import { createRole } from './support/health.ts'
 import { ManualClock } from './support/manual-clock.ts'
 
 let test: TestDatabase

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
-import { expect, it, onTestFinished, vi } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import type { Change } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
 import type { EvidenceStatus } from '../src/domain/evidence.ts'
 import type { MeshSnapshot } from '../src/domain/snapshot.ts'
 import { createTestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
@@ -145,12 +146,9 @@ it('whatever two replicas are asked at once, both have what the log and a fresh 
         }
       }
       const { sets, head } = await log.readChanges({ after: 0, limit: 1_000_000 })
-      await vi.waitFor(
-        () => {
-          for (const { mesh } of replicas) expect(mesh.revision).toBe(head)
-        },
-        { timeout: 5_000, interval: 10 },
-      )
+      await eventually(() => {
+        for (const { mesh } of replicas) expect(mesh.revision).toBe(head)
+      })
       const fresh = await log.readSnapshot()
       for (const { mesh } of replicas) {
         expect(sorted(mesh.snapshot())).toEqual(sorted(fresh))

@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Writable } from 'node:stream'
 import type { EventAttributes } from '../src/outbox/cloud-event.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { createTestSinks } from './support/sinks.ts'
 import { context, instanceSpec } from './support/specs.ts'
@@ -93,7 +94,7 @@ describe('publishers of two replicas on one Postgres', () => {
     const two = publish('two', receiver.stream())
     for (let port = 1; port <= 20; port += 1) await register('payments', `p${port % 3}`, port)
     one.publisher.wake()
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { head } = await replica.log.readChanges({ after: 0, limit: 1 })
       expect(receiver.events.map(({ revision }) => Number(revision))).toEqual(
         Array.from({ length: head }, (_, index) => index + 1),
@@ -118,12 +119,12 @@ describe('publishers of two replicas on one Postgres', () => {
   it('hand over at once when the owner stops, and lose nothing when the sink was down meanwhile', async () => {
     const receiver = new Receiver()
     const one = publish('one', receiver.stream())
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.publisher.status().owner).toBe('one')
     })
     receiver.down = true
     await register('payments', 'p1', 1)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.publisher.status()).toMatchObject({ error: 'EIO', lag: 1 })
     })
     // A stream that has failed stays so: its replica is of no more use, another one takes over.
@@ -131,7 +132,7 @@ describe('publishers of two replicas on one Postgres', () => {
     await register('payments', 'p2', 2)
     await one.stop()
     receiver.down = false
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(two.publisher.status()).toMatchObject({ owner: 'two', lag: 0, revision: 2, error: null })
     })
     expect([...new Set(receiver.events.map(({ subject }) => subject))]).toEqual([
@@ -156,12 +157,9 @@ describe('publishers of two replicas on one Postgres', () => {
       }
     }
     const { head } = await replica.log.readChanges({ after: 0, limit: 1 })
-    await vi.waitFor(
-      () => {
-        for (const { publisher } of [one, two]) expect(publisher.status()).toMatchObject({ head, lag: 0 })
-      },
-      { timeout: 10_000 },
-    )
+    await eventually(() => {
+      for (const { publisher } of [one, two]) expect(publisher.status()).toMatchObject({ head, lag: 0 })
+    })
     const { sets } = await replica.log.readChanges({ after: 0, limit: 1_000 })
     const log = sets.flatMap(({ changes }) => changes)
     expect(new Set(receiver.events.map(({ id }) => id))).toEqual(new Set(log.map(({ id }) => id)))

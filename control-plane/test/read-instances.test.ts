@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readInstances } from '../src/store/read-instances.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
 import { context, instanceSpec } from './support/specs.ts'
 
@@ -27,7 +28,7 @@ it('reads each instance once, as it was when the snapshot was taken, while all o
       ),
     )
   await register(1)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(replica.mesh.service('paged')?.instances.size).toBe(ids.length)
   })
   const { instances: before } = replica.mesh.snapshot()

@@ -10,7 +10,7 @@ import { DeltaClient } from '../src/xds/testing/delta-client.ts'
 import { clusterType, endpointType } from '../src/xds/type-urls.ts'
 import { XdsServer } from '../src/xds/xds-server.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/health.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase

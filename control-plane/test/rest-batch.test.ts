@@ -1,9 +1,10 @@
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BatchResultView } from '../src/rest/schemas/batch.ts'
 import type { HeartbeatsAnswerView } from '../src/rest/schemas/instance.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -14,7 +15,7 @@ beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })
@@ -94,7 +95,7 @@ describe('a batch', () => {
       pointer: '/op',
       accepted: '"register" (the default) or "deregister"',
     })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect([...(rest.replica.mesh.service('mixed')?.instances.keys() ?? [])].sort()).toEqual([
         'a',
         'drainer',
@@ -147,7 +148,7 @@ describe('a batch whose results nobody reads', () => {
     expect(result?.status).toBe(201)
     socket.destroy()
     // The place of the one that went is free again: four more are taken at once.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const four = await Promise.all(
         Array.from({ length: 4 }, (_, index) => send(line('served', `b-${index}`))),
       )
@@ -176,7 +177,7 @@ describe('beats of many instances', () => {
       [3, 'incarnation_conflict'],
     ])
     expect(rest.heartbeats.pending).toBeGreaterThan(0)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(rest.replica.mesh.instance('beating', 'a')?.verdict).toBe('degraded')
     })
   })

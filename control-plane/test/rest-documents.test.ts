@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { DocumentListView, DocumentView } from '../src/rest/schemas/document.ts'
 import type { EffectivePolicyView } from '../src/rest/schemas/effective.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -13,7 +14,7 @@ let documents = 0
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })

@@ -9,6 +9,7 @@ import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import type { RestOptions } from '../src/rest/server.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { startRest, type RestRequest, type TestRest } from './support/rest.ts'
 import { createTestSinks } from './support/sinks.ts'
@@ -22,7 +23,7 @@ const others: TestRest[] = []
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })
@@ -39,7 +40,7 @@ afterAll(async () => {
 const other = async (options: Partial<RestOptions>): Promise<TestRest> => {
   const started = await startRest(test, options)
   others.push(started)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(started.replica.mesh.loaded).toBe(true)
   })
   return started
@@ -223,7 +224,7 @@ describe('waiting', () => {
     const small = await other({ limits: { waiting: 1 } })
     const { revision } = small.replica.mesh
     const first = small.call('GET', `/services?index=${revision}&wait=30s`)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await codeOf('GET', `/services?index=${revision}&wait=1ms`, {}, small)).toBe('overloaded')
     })
     await small.call('PUT', '/services/payments/instances/b', { body: valid })
@@ -288,7 +289,7 @@ describe('what Waymark itself cannot do', () => {
     const clock = new ManualClock()
     const slow = await other({ pulses: { readPulse: () => new Promise(() => undefined) }, clock })
     const answer = slow.call('GET', instance)
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(clock.pending).toBeGreaterThan(0)
     })
     await clock.advance(500)

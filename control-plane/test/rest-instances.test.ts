@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangePageView } from '../src/rest/schemas/change.ts'
 import type {
   InstanceDetailView,
@@ -8,6 +8,7 @@ import type {
 } from '../src/rest/schemas/instance.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -17,7 +18,7 @@ let services = 0
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })
@@ -203,7 +204,7 @@ describe('heartbeats', () => {
     const beat = `${path(service, 'a')}/heartbeat`
     const { status } = await rest.call('PUT', beat, { body: { status: 'warning', output: 'queue is\nlong' } })
     expect(status).toBe(204)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { body: shown } = await rest.call<InstanceDetailView>('GET', path(service, 'a'))
       expect(shown.verdict).toBe('degraded')
       expect(shown.evidence).toContainEqual(
@@ -228,7 +229,7 @@ describe('heartbeats', () => {
     await rest.heartbeats.flush()
     expect(await codeOf({ body: { incarnation: older.incarnation } })).toEqual([409, 'incarnation_conflict'])
     await rest.call('DELETE', path(service, 'a'))
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(rest.replica.mesh.instance(service, 'a')).toBeUndefined()
     })
     expect(await codeOf()).toEqual([404, 'instance_not_found'])
@@ -343,7 +344,7 @@ describe('the four verbs', () => {
 
     const down = await rest.call('PUT', `/heartbeat/${service}/a`, { body: { status: 'critical' } })
     expect(down.status).toBe(204)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const usable = await rest.call<InstanceListView>('GET', `/discover/${service}`)
       expect(usable.body.instances).toEqual([])
     })

@@ -2,7 +2,7 @@ import { Secret } from '@envoyproxy/protos/envoy/extensions/transport_sockets/tl
 import { createServer } from 'node:net'
 import { buildEndpoints } from '@waymark/sidecar-config/envoy/endpoints.ts'
 import { packEndpoints } from '@waymark/sidecar-config/envoy/resource.ts'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { ReplicaReport, SidecarEntry } from '../src/rest/ports.ts'
 import type { ServiceLoadView, SidecarLoadView } from '../src/rest/schemas/load.ts'
 import type { SidecarConfigView } from '../src/rest/schemas/sidecar-config.ts'
@@ -12,6 +12,7 @@ import type { XdsResource } from '../src/xds/port.ts'
 import type { ClientView, HeldResource } from '../src/xds/status/held-resources.ts'
 import { endpointType, secretType } from '../src/xds/type-urls.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 import { sidecarEntry } from './support/sidecar-entry.ts'
 
@@ -52,7 +53,7 @@ beforeEach(async () => {
       },
     },
   })
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 })

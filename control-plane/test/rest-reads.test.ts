@@ -4,6 +4,7 @@ import type { InstanceListView } from '../src/rest/schemas/instance.ts'
 import type { SidecarDetailView, SidecarListView } from '../src/rest/schemas/sidecar.ts'
 import type { SidecarEntry } from '../src/rest/ports.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { context } from './support/specs.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
@@ -58,7 +59,7 @@ beforeAll(async () => {
   test = await createTestDatabase()
   one = await startRest(test, { sidecarEntries: [entry], metrics: () => Promise.resolve('waymark_up 1\n') })
   two = await startRest(test)
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect([one.replica.mesh.loaded, two.replica.mesh.loaded]).toEqual([true, true])
   })
 })

@@ -7,13 +7,14 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCli } from '../src/cli/run-cli.ts'
 import type { SinkManager } from '../src/outbox/sink-manager.ts'
 import type { ParkedListView, SinkView } from '../src/rest/schemas/sink.ts'
 import type { SinkPort } from '../src/rest/sink-port.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 import { createTestSinks } from './support/sinks.ts'
 
@@ -103,10 +104,10 @@ const register = (service: string, id: string, port = 80) =>
 const sink = async (name: string): Promise<SinkView> =>
   (await rest.call<SinkView>('GET', `/sinks/${name}`)).body
 const current = (name: string, state: Partial<SinkView> = {}) =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     const { revision } = rest.replica.mesh
     expect(await sink(name)).toMatchObject({ lag: 0, revision, ...state })
-  }, 10_000)
+  })
 const fileEvents = async (name: string): Promise<Event[]> =>
   (await readFile(join(folder, name), 'utf8'))
     .trim()
@@ -132,7 +133,7 @@ describe('sinks as documents', () => {
     expect(received.slice(2).map(({ subject }) => subject)).toEqual(['orders/c'])
 
     expect((await rest.call('DELETE', '/documents/EventSink/hook')).status).toBe(204)
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const rows = await database.database.selectFrom('outbox_cursor').select('sink').execute()
       expect(rows.map(row => row.sink)).toEqual(['fixed'])
     })
@@ -158,7 +159,7 @@ describe('sinks as documents', () => {
     await rest.call('PUT', '/documents/EventSink/one', { body: without })
     const metadata = { spec: { ...spec, webhook: { url: 'http://169.254.169.254/', secret: 'hook' } } }
     await rest.call('PUT', '/documents/EventSink/two', { body: metadata })
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect((await sink('one')).error).toBe(
         'the secret no-such-key is not there (looked for in WAYMARK_SECRET_NO_SUCH_KEY)',
       )
@@ -179,7 +180,7 @@ describe('what operators ask of a sink', () => {
     received = []
     await register('payments', 'a')
     await register('payments', 'b')
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await sink('hook')).toMatchObject({ lag: 2, error: null })
     })
     expect((await sink('hook')).lagMs).toBeGreaterThan(0)
@@ -195,11 +196,11 @@ describe('what operators ask of a sink', () => {
     await current('hook')
     received = []
     expect((await rest.call('POST', '/sinks/hook/replay', { body: { from: 3 } })).body).toEqual({ from: 3 })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(received.map(({ revision }) => revision)).toEqual(['3', '4'])
     })
     await rest.call('POST', '/sinks/hook/replay', { body: { from: 'oldest' } })
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(received.map(({ revision }) => revision)).toEqual(['3', '4', '1', '2', '3', '4'])
     })
     expect((await rest.call('POST', '/sinks/hook/replay', { body: { from: 6 } })).status).toBe(400)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { sql } from 'kysely'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CompactedError } from '../src/domain/revision.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
 import type { ChangeReader } from '../src/rest/ports.ts'
@@ -11,6 +11,7 @@ import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import type { StatusView } from '../src/rest/schemas/status.ts'
 import type { RestOptions } from '../src/rest/server.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { context, instanceSpec } from './support/specs.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 import { openWatch, type TestWatch } from './support/watch.ts'
@@ -23,7 +24,7 @@ const watches: TestWatch[] = []
 const start = async (options: Partial<RestOptions> = {}): Promise<void> => {
   rest = await startRest(test, options)
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rest.replica.mesh.loaded).toBe(true)
   })
 }
@@ -58,7 +59,7 @@ describe('a watch', () => {
   it('tells each revision from now on, once, with its number as id', async () => {
     await start()
     await register('payments', 'before')
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(rest.replica.mesh.revision).toBe(1)
     })
     const watched = await watch()
@@ -107,7 +108,7 @@ describe('a watch', () => {
     const last = await register('orders', 'c')
     const events = await watched.events(2)
     expect(events.map(({ id }) => id)).toEqual(['2', '3'])
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(watched.lastEventId).toBe(String(last))
     })
     expect(watched.received).toHaveLength(2)
@@ -220,7 +221,7 @@ describe('a revision that retention has removed', () => {
     const last = watched.received.at(-1)
     expect([last?.type, last?.id]).toEqual(['compacted', '1'])
     expect(JSON.parse(last?.data ?? '')).toMatchObject({ code: 'compacted', oldest: 10 })
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await open()).toEqual({ open: 0, closedSlow: 0 })
     })
   })
@@ -234,7 +235,7 @@ describe('the streams of a replica', () => {
     const refused = await rest.call<ProblemView>('GET', '/watch')
     expect([refused.status, refused.body.code]).toEqual([503, 'overloaded'])
     first.close()
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect((await open()).open).toBe(1)
     })
     await watch()
@@ -248,17 +249,17 @@ describe('the streams of a replica', () => {
     silent.pause()
     silent.on('error', () => undefined)
     silent.write('GET /api/v1/watch?from=0 HTTP/1.1\r\nhost: localhost\r\n\r\n')
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect((await open()).open).toBe(2)
     })
     const metadata = Object.fromEntries(numbers(1, 60).map(n => [`key-${n}`, 'x'.repeat(500)]))
     let revision = 0
-    await vi.waitFor(
+    await eventually(
       async () => {
         revision = await register('payments', `a-${revision}`, metadata)
         expect(await open()).toEqual({ open: 1, closedSlow: 1 })
       },
-      { timeout: 15_000, interval: 1 },
+      { intervalMs: 1 },
     )
     const closed = once(silent, 'close')
     silent.resume()
@@ -275,7 +276,7 @@ describe('the streams of a replica', () => {
     const { port } = new URL(url)
     const silent = connect(Number(port), '127.0.0.1')
     const closed = once(silent.resume(), 'close')
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await promisify(rest.app.server.getConnections.bind(rest.app.server))()).toBe(4)
     })
     await rest.app.close()

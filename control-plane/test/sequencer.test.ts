@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
@@ -9,6 +9,7 @@ import { silentLogger } from '../src/runtime/logger.ts'
 import { Sequencer } from '../src/store/sequencer.ts'
 import { FencedError } from '../src/store/write.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 import { ManualClock } from './support/manual-clock.ts'
 import { pauseLog } from './support/pause-log.ts'
 import { startReplica, type TestReplica } from './support/replica.ts'
@@ -35,7 +36,7 @@ const log = async (): Promise<readonly ChangeSet[]> => {
 }
 
 const caughtUp = async (): Promise<void> => {
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { head } = await one.log.readChanges({ after: 0, limit: 1 })
     expect([one.mesh.revision, two.mesh.revision]).toEqual([head, head])
   })
@@ -58,7 +59,7 @@ describe('a commit whose outcome is not known', () => {
       reason: { message: expect.stringContaining('may or may not have been applied') as string },
     })
     await sql`drop trigger die on instance`.execute(database.database)
-    await vi.waitFor(() => register('a'), { timeout: 10_000 })
+    await eventually(() => register('a'))
   })
 })
 
@@ -75,7 +76,7 @@ describe('a connection that the server ends while rows are written', () => {
       message: expect.stringContaining('nothing was written') as string,
     })
     await sql`drop trigger fall on instance`.execute(database.database)
-    const again = await vi.waitFor(register, { timeout: 10_000 })
+    const again = await eventually(register)
     expect(again.result.created).toBe(true)
   })
 })
@@ -98,7 +99,7 @@ describe('a database that does not answer', () => {
     await register('first')
     const paused = await pauseLog(database)
     const sent = register('sent')
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(sequencer.waiting).toBe(0)
     })
     const behind = expect(register('behind')).rejects.toMatchObject({ code: 'database_unavailable' })
@@ -134,12 +135,9 @@ describe('a database that takes no writes', () => {
     for (const table of ['instance', 'write_probe'])
       await sql`drop trigger refuse on ${sql.table(table)}`.execute(database.database)
     const head = one.mesh.revision
-    await vi.waitFor(
-      () => {
-        expect(sequencer.writes).toMatchObject({ refusal: null, restoredMs: expect.any(Number) as number })
-      },
-      { timeout: 10_000 },
-    )
+    await eventually(() => {
+      expect(sequencer.writes).toMatchObject({ refusal: null, restoredMs: expect.any(Number) as number })
+    })
     expect(sequencer.writes.slowestMs).toBeGreaterThan(0)
     expect(one.mesh.revision).toBe(head)
   })

@@ -47,8 +47,12 @@ const npmPids = async (): Promise<number[]> => {
   return (await readFile(path, 'utf8')).trim().split('\n').map(Number)
 }
 
+/** Waits until it stops throwing; generous, because a busy machine is no failure. */
+const eventually = <T>(condition: () => T | Promise<T>): Promise<T> =>
+  vi.waitFor(condition, { timeout: 20_000 })
+
 const npmPid = (): Promise<number> =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     const [pid] = await npmPids()
     if (pid === undefined || pid === 0) throw new Error('npm does not run yet')
     return pid
@@ -88,14 +92,14 @@ describe('launch.mjs', () => {
     const first = launch()
     const pid = await npmPid()
     // It runs before the lock names it.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await readFile(join(directory, '.cache', 'install.lock'), 'utf8')).toContain(String(pid))
     })
     const killed = once(first.child, 'exit')
     first.child.kill('SIGKILL')
     await killed
     const second = launch()
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(second.output()).toMatch(/installs? the dependencies|installing dependencies/)
     })
     expect(second.output()).toContain('waiting for another process')

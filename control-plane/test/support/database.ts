@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { inject, vi } from 'vitest'
+import { inject } from 'vitest'
 import { openDatabase, type ConnectionOptions, type Database } from '../../src/store/database.ts'
 import { silentLogger } from '../../src/runtime/logger.ts'
+import { eventually } from './eventually.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -33,16 +34,13 @@ const administer = async <T>(url: string, work: (client: pg.Client) => Promise<T
 
 /** A closed connection is listed for a moment longer: look again before calling it a leak. */
 const noConnections = async (client: pg.Client, name: string): Promise<void> => {
-  await vi.waitFor(
-    async () => {
-      const { rows } = await client.query<{ application_name: string; query: string }>(
-        'select application_name, query from pg_stat_activity where datname = $1',
-        [name],
-      )
-      if (rows.length > 0) throw new Error(`connections left open: ${JSON.stringify(rows)}`)
-    },
-    { timeout: 5_000, interval: 20 },
-  )
+  await eventually(async () => {
+    const { rows } = await client.query<{ application_name: string; query: string }>(
+      'select application_name, query from pg_stat_activity where datname = $1',
+      [name],
+    )
+    if (rows.length > 0) throw new Error(`connections left open: ${JSON.stringify(rows)}`)
+  })
 }
 
 export const createTestDatabase = async (): Promise<TestDatabase> => {

@@ -1,4 +1,3 @@
-import { vi } from 'vitest'
 import { Heartbeats } from '../../src/health/heartbeats.ts'
 import { Sweeper, sweeperRole, type SweeperOptions } from '../../src/health/sweeper.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -10,10 +9,6 @@ import { ReviewTable } from '../../src/store/review-table.ts'
 import { RoleTable } from '../../src/store/role-table.ts'
 import type { TestDatabase } from './database.ts'
 import type { TestReplica } from './replica.ts'
-
-/** Waits until `condition` stops throwing; generous, because a busy machine is no failure. */
-export const eventually = <T>(condition: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(condition, { timeout: 15_000, interval: 20 })
 
 const common = { clock: systemClock, logger: silentLogger }
 

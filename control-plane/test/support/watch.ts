@@ -1,4 +1,5 @@
-import { vi, expect } from 'vitest'
+import { expect } from 'vitest'
+import { eventually } from './eventually.ts'
 
 interface TestEvent {
   readonly id: string
@@ -62,12 +63,9 @@ export const openWatch = async (
       return state.lastEventId
     },
     events: async count => {
-      await vi.waitFor(
-        () => {
-          expect(received.length).toBeGreaterThanOrEqual(count)
-        },
-        { timeout: 10_000, interval: 5 },
-      )
+      await eventually(() => {
+        expect(received.length).toBeGreaterThanOrEqual(count)
+      })
       return received
     },
     ended,
