@@ -89,6 +89,18 @@ describe('flap damping', () => {
     expect(last([...quiet, ...changes(1, 0)])).toMatchObject({ penalty: 1 })
   })
 
+  it('is held at what came while it did not count, if that still stands afterwards', () => {
+    const looks = changes(6, 0).map(look =>
+      look.verdict === 'unhealthy' ? { ...look, verdict: 'degraded' as const } : look,
+    )
+    const silently = { verdict: 'unhealthy' as const, after: 0, counts: false }
+    expect(last(looks)?.held).toMatchObject({ verdict: 'degraded' })
+    expect(last([...looks, silently])?.held).toMatchObject({ verdict: 'degraded' })
+    expect(last([...looks, silently, { ...silently, counts: true }])?.held).toMatchObject({
+      verdict: 'unhealthy',
+    })
+  })
+
   it('is held at the worst that was seen since it is held, and only until the time it names', () => {
     fc.assert(
       fc.property(anyLooks, looks => {

@@ -92,7 +92,10 @@ export const afterVerdict = ({ before, seen, verdict, counts, now, policy }: Fla
       if (decayed(before, now, policy) < forgottenBelow) return null
       return before.held === null && known === before.seen ? before : { ...before, seen: known, held: null }
     }
-    return known === before.seen ? before : { ...before, seen: known }
+    // What came while changes did not count, and still stands.
+    const worst = counts ? worse(before.held.verdict, known) : before.held.verdict
+    if (known === before.seen && worst === before.held.verdict) return before
+    return { ...before, seen: known, held: { ...before.held, verdict: worst } }
   }
   const ceiling = policy.releaseBelow * 2 ** (policy.maxHoldMs / policy.halfLifeMs)
   const penalty = Math.min(ceiling, (before === null ? 0 : decayed(before, now, policy)) + 1)
