@@ -1,7 +1,14 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './e2e/harness/longest-first.ts'
 
 export default defineConfig({
   test: {
+    // Most tests wait, for processes of their own or for time to pass: two for each processor keep it busy.
+    maxWorkers: Math.min(2 * availableParallelism(), 8),
+    // Ends of processes that were started for all tests.
+    teardownTimeout: 60_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -11,6 +18,9 @@ export default defineConfig({
             'deploy/**/*.test.ts',
             'e2e/{harness,bench,torture}/**/*.test.ts',
           ],
+          globalSetup: ['e2e/harness/begin-run.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
         },
       },
       {
@@ -18,7 +28,7 @@ export default defineConfig({
           name: 'pg',
           include: ['control-plane/test/**/*.test.ts'],
           globalSetup: ['e2e/harness/postgres-setup.ts'],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
@@ -27,9 +37,8 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/tests/**/*.test.ts'],
           globalSetup: ['e2e/harness/global-setup.ts'],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
     ],

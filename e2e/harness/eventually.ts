@@ -7,14 +7,14 @@ import { waitFor } from '@waymark/deploy/local/wait.ts'
 export const eventually = <T>(
   what: string,
   probe: () => T | Promise<T>,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<Exclude<T, null | undefined | false>> => waitFor(probe, { what, timeoutMs, intervalMs: 20 })
 
 /** Like `eventually`, for a block of assertions without a result. */
 export const eventuallyHolds = async (
   what: string,
   assertions: () => void | Promise<void>,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<void> => {
   await eventually(
     what,

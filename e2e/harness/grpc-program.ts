@@ -7,6 +7,7 @@ import {
   buildGrpcBootstrap,
   type GrpcBootstrapInput,
 } from '@waymark/sidecar-config/bootstrap/grpc-bootstrap.ts'
+import { childEnv } from './child-env.ts'
 import type { GrpcAnswer, GrpcCalls, GrpcCommand, GrpcTally } from './grpc-process.ts'
 
 export interface GrpcProgramOptions {
@@ -43,11 +44,10 @@ export class GrpcProgram {
   private constructor(bootstrapFile: string) {
     const child = fork(program, [], {
       execArgv: ['--disable-warning=ExperimentalWarning'],
-      env: {
-        PATH: process.env['PATH'],
+      env: childEnv({
         GRPC_XDS_BOOTSTRAP: bootstrapFile,
         ...(process.env['GRPC_TRACE'] && { GRPC_TRACE: process.env['GRPC_TRACE'], GRPC_VERBOSITY: 'DEBUG' }),
-      },
+      }),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.#child = child

@@ -1,5 +1,9 @@
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer, connect, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
+import { networkNote } from './leftovers.ts'
 
 /** Why network namespaces cannot be made here; null: they can. */
 export const whyNoNamespaces = async (): Promise<string | null> => {
@@ -90,10 +94,17 @@ export class Network {
     await ip('link', 'delete', this.#options.name).catch(() => undefined)
     const { stdout } = await runCommand({ command: 'ip', args: ['netns', 'list'] })
     if (stdout.includes(`${this.#options.name}-`)) throw new Error('a network namespace was left behind')
+    await rm(this.#note, { force: true })
+  }
+
+  /** Tells whoever cleans up after a run that was killed. */
+  get #note(): string {
+    return join(tmpdir(), `${networkNote}${this.#options.name}`)
   }
 
   async #build(): Promise<void> {
     const bridge = this.#options.name
+    await writeFile(this.#note, '')
     await ip('link', 'add', bridge, 'type', 'bridge')
     await ip('address', 'add', `${this.address}/24`, 'dev', bridge)
     await ip('link', 'set', bridge, 'up')

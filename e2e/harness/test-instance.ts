@@ -6,6 +6,7 @@ import type { Listen } from '@waymark/deploy/local/ports.ts'
 import type { ManagedProcess, Supervisor } from '@waymark/deploy/local/processes.ts'
 import { Sidecar, type SidecarPorts } from '@waymark/deploy/local/sidecar.ts'
 import { waitFor } from '@waymark/deploy/local/wait.ts'
+import { childEnv } from './child-env.ts'
 import { Load, type LoadOptions } from './load.ts'
 
 export interface InstancePorts extends SidecarPorts {
@@ -95,7 +96,7 @@ export class TestInstance {
       group: 'apps',
       command: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', program, JSON.stringify(config)],
-      env: { PATH: process.env['PATH'] },
+      env: childEnv(),
     })
     this.#app = app
     await waitFor(() => this.ask('/healthz'), {

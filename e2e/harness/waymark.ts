@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
+import { childEnv } from './child-env.ts'
 
 const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', import.meta.url))
 
@@ -7,6 +8,6 @@ const entry = fileURLToPath(new URL('../../control-plane/bin/waymark.mjs', impor
 export const waymarkWithin =
   (timeoutMs: number) =>
   (url: string, ...args: string[]) => {
-    const env = { PATH: process.env['PATH'], WAYMARK_API: url }
+    const env = childEnv({ WAYMARK_API: url })
     return runCommand({ command: process.execPath, args: [entry, ...args], env, timeoutMs })
   }

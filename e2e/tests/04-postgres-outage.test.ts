@@ -1,26 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
+import { startOwnPostgres } from '../harness/own-postgres.ts'
 import { startTestMesh } from '../harness/story.ts'
 
 const outageMs = 20_000
 
-const ownPostgres = async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'waymark-outage-'))
-  const postgres = await startPostgres({ dataDir })
-  onTestFinished(async () => {
-    await postgres.destroy()
-    await rm(dataDir, { recursive: true, force: true })
-  })
-  return postgres
-}
-
 it('20 s without Postgres: traffic goes on, nobody expires, writes are refused and then taken', async () => {
-  const postgres = await ownPostgres()
+  const postgres = await startOwnPostgres()
   const mesh = await startTestMesh({ databaseUrl: postgres.url })
   const lease = { ttl: '4s', deregisterAfter: '1m' }
   const orders = await mesh.instance({ service: 'orders', id: 'orders-1', registration: { lease } })

@@ -1,11 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { migrate } from '@waymark/control-plane/store/migrate.ts'
-import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import pg from 'pg'
 import { expect, it, onTestFinished } from 'vitest'
 import { loadMesh } from '../bench/load-mesh.ts'
+import { startOwnPostgres } from '../harness/own-postgres.ts'
 
 interface Inserted {
   readonly table: string
@@ -79,10 +77,7 @@ it('logical replication shows the log as the guide says, in order, over partitio
   const guide = await readFile(new URL('../../docs/guides/change-data-capture.md', import.meta.url), 'utf8')
   const [, publication = ''] = /```sql\n([^`]+)```/.exec(guide) ?? []
   const documented = [...guide.matchAll(/^\| `(\w+)` +\| `\w+` /gm)].map(([, column]) => column)
-  const dataDir = await mkdtemp(join(tmpdir(), 'waymark-cdc-'))
-  onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
-  const postgres = await startPostgres({ dataDir, settings: { wal_level: 'logical', fsync: 'off' } })
-  onTestFinished(() => postgres.destroy())
+  const postgres = await startOwnPostgres({ wal_level: 'logical', fsync: 'off' })
   await migrate({ url: postgres.url, applicationName: 'test' })
   const client = new pg.Client({ connectionString: postgres.url })
   await client.connect()

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from '@waymark/deploy/local/ports.ts'
 import type { ManagedProcess } from '@waymark/deploy/local/processes.ts'
 import { expect, it } from 'vitest'
+import { childEnv } from '../harness/child-env.ts'
 import { eventually } from '../harness/eventually.ts'
 import { startTestMesh } from '../harness/story.ts'
 import type { TestMesh } from '../harness/test-mesh.ts'
@@ -62,7 +63,7 @@ it('publisher and sink killed at random: nothing is missing at the sink, and ord
       group: 'receivers',
       command: process.execPath,
       args: ['--disable-warning=ExperimentalWarning', program, JSON.stringify({ port, file, secret })],
-      env: { PATH: process.env['PATH'] },
+      env: childEnv(),
     })
   }
   let receiver = startReceiver()

@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { ClusterLoadAssignment } from '@envoyproxy/protos/envoy/config/endpoint/v3/endpoint.ts'
 import type { RevisionSidecarsView } from '@waymark/control-plane/rest/schemas/revision-sidecars.ts'
 import { endpointType } from '@waymark/control-plane/xds/type-urls.ts'
-import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import { expect, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { eventually } from '../harness/eventually.ts'
 import { startForcedReplica } from '../harness/forced-replica.ts'
+import { startOwnPostgres } from '../harness/own-postgres.ts'
 import { startTestMesh } from '../harness/story.ts'
 import { waymarkWithin } from '../harness/waymark.ts'
 import type { TestInstance } from '../harness/test-instance.ts'
@@ -160,12 +157,7 @@ it('a write names the sidecar that refuses it, in the words of Envoy', async () 
 })
 
 it('without Postgres a replica tells of its own sidecars, and of whom it cannot', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'waymark-acked-'))
-  const postgres = await startPostgres({ dataDir })
-  onTestFinished(async () => {
-    await postgres.destroy()
-    await rm(dataDir, { recursive: true, force: true })
-  })
+  const postgres = await startOwnPostgres()
   const mesh = await startTestMesh({ databaseUrl: postgres.url })
   const [first, other] = [mesh.replica(0), mesh.replica(1)]
   const orders = await mesh.instance({ service: 'orders', id: 'orders-1', controlPlane: [first.process.xds] })

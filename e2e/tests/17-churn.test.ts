@@ -12,7 +12,7 @@ import type { LoadReport } from '../harness/tally.ts'
 import type { XdsForm } from '../harness/xds-form.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7 npx vitest run --project e2e e2e/tests/17-churn.test.ts` for a long run. */
-const seconds = Number(process.env['CHURN_SECONDS'] ?? 15)
+const seconds = Number(process.env['CHURN_SECONDS'] ?? 8)
 const seed = Number(process.env['CHURN_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
 const startApp = async (): Promise<number> => {

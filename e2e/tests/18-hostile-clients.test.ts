@@ -26,6 +26,7 @@ import {
 } from '@waymark/control-plane/xds/type-urls.ts'
 import { Supervisor } from '@waymark/deploy/local/processes.ts'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { childEnv } from '../harness/child-env.ts'
 import { Network, whyNoNamespaces } from '../harness/network.ts'
 
 const adsPath = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
@@ -560,7 +561,7 @@ run(
       name: 'vanishing',
       group: 'clients',
       ...host.command(process.execPath, ['--disable-warning=ExperimentalWarning', program, options]),
-      env: { PATH: process.env['PATH'] },
+      env: childEnv(),
     })
     await siege.fixture.until(() => siege.counters.acks === streams + 1)
     await network.cut(host)

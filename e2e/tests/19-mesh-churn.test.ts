@@ -9,7 +9,7 @@ import { startTestMesh } from '../harness/story.ts'
 import type { LoadReport } from '../harness/tally.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7` for a long run, as in the churn of the bare xDS server. */
-const seconds = Number(process.env['CHURN_SECONDS'] ?? 15)
+const seconds = Number(process.env['CHURN_SECONDS'] ?? 8)
 const seed = Number(process.env['CHURN_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
 const fixed = ['payments', 'stock', 'users']

@@ -7,6 +7,7 @@ import { capabilities } from '@waymark/control-plane/domain/mode.ts'
 import { freePort } from '@waymark/deploy/local/ports.ts'
 import type { ManagedProcess } from '@waymark/deploy/local/processes.ts'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { childEnv } from '../harness/child-env.ts'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { FaultyPostgres, whyNoOwnDisk } from '../harness/faults/faulty-postgres.ts'
 import { readFaultTable, type Modes } from '../harness/faults/fault-table.ts'
@@ -54,7 +55,7 @@ beforeAll(async () => {
     receiving = mesh.supervisor.start({
       name: `receiver-${(turn += 1)}`,
       group: 'receivers',
-      env: { PATH: process.env['PATH'] },
+      env: childEnv(),
       command: process.execPath,
       args: [
         '--disable-warning=ExperimentalWarning',

@@ -1,22 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import pg from 'pg'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { eventually } from '../harness/eventually.ts'
+import { startOwnPostgres } from '../harness/own-postgres.ts'
 import { startTestMesh } from '../harness/story.ts'
 
 const ttlMs = 3_000
 const ids = ['a', 'b', 'c', 'd', 'silent']
 
 it('Postgres crashes and loses all leases: nobody expires before a whole TTL has passed, then who is silent', async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'waymark-crash-'))
-  const postgres = await startPostgres({ dataDir })
-  onTestFinished(async () => {
-    await postgres.destroy()
-    await rm(dataDir, { recursive: true, force: true })
-  })
+  const postgres = await startOwnPostgres()
   const ask = async <Row extends pg.QueryResultRow>(sql: string): Promise<Row> => {
     const client = new pg.Client({ connectionString: postgres.url })
     await client.connect()

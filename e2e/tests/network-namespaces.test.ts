@@ -8,6 +8,7 @@ import { Supervisor, type ManagedProcess } from '@waymark/deploy/local/processes
 import { expect, inject, it, onTestFinished } from 'vitest'
 import { createTestDatabase } from '../../control-plane/test/support/database.ts'
 import { Api } from '../harness/api.ts'
+import { childEnv } from '../harness/child-env.ts'
 import { eventually } from '../harness/eventually.ts'
 import { Network, whyNoNamespaces, type Host } from '../harness/network.ts'
 import type { LoadReport } from '../harness/tally.ts'
@@ -61,7 +62,7 @@ class Hosts {
       name: `${host.name}-envoy`,
       group: 'sidecars',
       ...host.command(inject('envoy'), args),
-      env: { PATH: process.env['PATH'] },
+      env: childEnv(),
     })
   }
 
@@ -70,7 +71,7 @@ class Hosts {
       name: `${host.name}-${what}`,
       group: what,
       ...host.command(process.execPath, [...flags, ...args]),
-      env: { PATH: process.env['PATH'], ...env },
+      env: childEnv(env),
     })
   }
 }

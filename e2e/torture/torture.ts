@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startPostgres } from '@waymark/deploy/local/postgres.ts'
 import { eventually } from '../harness/eventually.ts'
+import { makePublicDirectory } from '../harness/public-directory.ts'
 import { TestMesh } from '../harness/test-mesh.ts'
 import { Watcher } from '../harness/watcher.ts'
 import { checkHistory } from './check-history.ts'
@@ -32,7 +31,7 @@ const settleMs = 60_000
 
 /** Two replicas and a Postgres of their own, as processes; all ends with `close`. */
 const startAll = async () => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'waymark-torture-'))
+  const dataDir = await makePublicDirectory('waymark-torture-')
   const postgres = await startPostgres({ dataDir, settings: { fsync: 'off' } })
   const close = async (): Promise<void> => {
     await postgres.destroy()

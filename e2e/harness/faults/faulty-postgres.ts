@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startPostgres, type Postgres } from '@waymark/deploy/local/postgres.ts'
 import { runCommand } from '@waymark/deploy/local/run-command.ts'
 import pg from 'pg'
+import { makePublicDirectory } from '../public-directory.ts'
 import { DatabaseProxy } from './database-proxy.ts'
 
 /** Why a disk of its own, which can be filled, cannot be had here; null: it can. */
@@ -56,8 +56,7 @@ export class FaultyPostgres {
   }
 
   static async start(): Promise<FaultyPostgres> {
-    const directory = await mkdtemp(join(tmpdir(), 'waymark-faults-'))
-    await chmod(directory, 0o755)
+    const directory = await makePublicDirectory('waymark-faults-')
     const dataDir = join(directory, 'primary')
     await mkdir(dataDir, { mode: 0o755 })
     const ownDisk = whyNoOwnDisk() === null
