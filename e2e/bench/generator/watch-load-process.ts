@@ -1,7 +1,6 @@
 /** Watchers and blocking queries in a process of their own. */
-import type { Socket } from 'node:net'
 import { answerQuestions } from '../bench-process.ts'
-import { openBlocking, openWatcher, type Arrivals } from './watch-load.ts'
+import { WatchLoad } from './watch-load.ts'
 
 interface WatchOrder {
   readonly url: string
@@ -13,33 +12,39 @@ interface WatchOrder {
   readonly index: number
 }
 
-const sockets: Socket[] = []
-const watched: Arrivals = new Map()
-const queried: Arrivals = new Map()
+interface ArrivalsOrder {
+  readonly url: string
+  readonly revision: number
+}
+
+const loads = new Map<string, WatchLoad>()
 /** Connections that are opened at once: a listener takes so many. */
 const atOnce = 100
 
-const openAll = async (count: number, one: () => Promise<Socket>): Promise<void> => {
+const openAll = async (count: number, one: () => Promise<void>): Promise<void> => {
   for (let opened = 0; opened < count; opened += atOnce) {
     const wanted = Math.min(atOnce, count - opened)
-    sockets.push(...(await Promise.all(Array.from({ length: wanted }, one))))
+    await Promise.all(Array.from({ length: wanted }, one))
   }
 }
 
 const handlers = {
   open: async (order: WatchOrder): Promise<void> => {
-    await openAll(order.watchers, () => openWatcher(order.url, order.watchPath, watched))
-    await openAll(order.queries, () => openBlocking(order.url, order.queryPath, order.index, queried))
+    const load = new WatchLoad(order.url)
+    loads.set(order.url, load)
+    await openAll(order.watchers, () => load.openWatcher(order.watchPath))
+    await openAll(order.queries, () => load.openQuery(order.queryPath, order.index))
   },
-  /** When each of them heard of a revision. */
-  arrivals: (
-    revision: number,
-  ): { readonly watched: readonly number[]; readonly queried: readonly number[] } => ({
-    watched: watched.get(revision) ?? [],
-    queried: queried.get(revision) ?? [],
+  /** When each of those of a server heard of a revision. */
+  arrivals: ({
+    url,
+    revision,
+  }: ArrivalsOrder): { readonly watched: readonly number[]; readonly queried: readonly number[] } => ({
+    watched: loads.get(url)?.watched.get(revision) ?? [],
+    queried: loads.get(url)?.queried.get(revision) ?? [],
   }),
   close: (): void => {
-    for (const socket of sockets.splice(0)) socket.destroy()
+    for (const load of loads.values()) load.close()
   },
 }
 
