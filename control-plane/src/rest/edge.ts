@@ -3,7 +3,8 @@ import { WaymarkError } from '../domain/errors.ts'
 import type { MeshState } from '../mesh/mesh-state.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { AllowedMethods } from './allowed-methods.ts'
-import { revisionHeader, type RestApp } from './context.ts'
+import type { RestApp } from './context.ts'
+import { cachingHeader, hardening, noCaching, revisionHeader } from './exchange.ts'
 import { isAllowedHost } from './host-guard.ts'
 import { retryAfterSeconds, toProblem, toWaymarkError } from './problem.ts'
 import { problemType } from './schemas/problem.ts'
@@ -15,16 +16,10 @@ export interface EdgeOptions {
   readonly allowedHosts: readonly string[] | undefined
 }
 
-const hardening = {
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
-  'referrer-policy': 'no-referrer',
-}
-
 /** On every answer; also on those that fastify gives before any hook has run. */
 const setCommonHeaders = (reply: FastifyReply, { mesh }: Pick<EdgeOptions, 'mesh'>): void => {
   if (!reply.hasHeader(revisionHeader)) void reply.header(revisionHeader, mesh.revision)
-  if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store')
+  if (!reply.hasHeader(cachingHeader)) void reply.header(cachingHeader, noCaching)
   void reply.headers(hardening)
 }
 

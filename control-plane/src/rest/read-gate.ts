@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { formatDuration, parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import { WaymarkError } from '../domain/errors.ts'
 import { beyondLog, type Revision } from '../domain/revision.ts'
@@ -6,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { RestLimits } from './limits.ts'
 import type { PastReader } from './ports.ts'
 import { touchedTopics, type Topic, type Touches } from './read/topic.ts'
-import { Turns } from './turns.ts'
+import type { Lane, Turns } from './turns.ts'
 
 export interface ReadQuery {
   readonly minRevision?: number
@@ -15,8 +16,25 @@ export interface ReadQuery {
 }
 
 interface Waiter {
+  /** Whether it has what it waits for; asked when that may have come. */
   readonly holds: () => boolean
-  readonly release: () => void
+  /** Ends the wait. */
+  readonly leave: () => void
+}
+
+interface Wait {
+  readonly waitMs: number
+  /** To whom it will be told: a client that goes gives its place back. */
+  readonly response: ServerResponse
+  /** Called once: when it holds, its time is over, its client has gone, or this replica closes. */
+  readonly go: () => void
+}
+
+export interface ChangeWait extends Wait {
+  readonly topic: Topic
+  readonly index: Revision
+  /** Since when the answer is what it is; can only change when the topic does. */
+  readonly since: () => Revision
 }
 
 /** More topics than this and the oldest knowledge is given up: reads then return early, never late. */
@@ -39,13 +57,13 @@ export class ReadGate {
   readonly #touches = new Map<Topic, Touches>()
   #floor: Revision
   #closed = false
-  readonly #turns: Turns
+  readonly #lane: Lane
 
   constructor(options: GateOptions) {
     this.#options = options
     this.#mesh = options.mesh
     this.#floor = this.#mesh.revision
-    this.#turns = new Turns(options)
+    this.#lane = options.turns.lane()
     this.#unsubscribe = this.#mesh.onDelta(delta => {
       this.#onDelta(delta)
     })
@@ -72,19 +90,23 @@ export class ReadGate {
    * `overloaded` or `invalid_request` (`wait`). When the time for `index` is over it resolves: the answer is then as
    * it was.
    */
-  async pass(query: ReadQuery, topic: Topic, gone: () => AbortSignal): Promise<void> {
+  async pass(query: ReadQuery, topic: Topic, response: ServerResponse): Promise<void> {
     this.ready()
     const waitMs = this.waitMs(query.wait)
-    if (query.minRevision !== undefined) await this.reach(query.minRevision, waitMs, gone)
-    if (query.index === undefined) return
-    await this.changed({ topic, index: query.index, since: () => this.changedAt(topic), waitMs, gone })
+    if (query.minRevision !== undefined) await this.reach(query.minRevision, waitMs, response)
+    const { index } = query
+    if (index === undefined) return
+    await this.changed({ topic, index, since: () => this.changedAt(topic), waitMs, response })
   }
 
   /** Waits for a revision. Rejects with `revision_not_reached`. */
-  async reach(revision: Revision, waitMs: number, gone: () => AbortSignal): Promise<void> {
-    if (this.#mesh.revision >= revision) return
-    await this.#wait(this.#reaching, () => this.#mesh.revision >= revision, waitMs, gone)
-    if (this.#mesh.revision >= revision) return
+  async reach(revision: Revision, waitMs: number, response: ServerResponse): Promise<void> {
+    const holds = (): boolean => this.#mesh.revision >= revision
+    if (holds()) return
+    await new Promise<void>(resolve => {
+      this.#wait(null, holds, { waitMs, response, go: resolve })
+    })
+    if (holds()) return
     const time = this.#closed ? 'before this replica closes' : `within ${formatDuration(waitMs)}`
     throw new WaymarkError(
       'revision_not_reached',
@@ -92,33 +114,31 @@ export class ReadGate {
     )
   }
 
+  /** Like `whenChanged`, also for an index that this replica has not reached. */
+  async changed(wait: Omit<ChangeWait, 'go'>): Promise<void> {
+    await this.reachIndex(wait)
+    await new Promise<void>(resolve => {
+      this.whenChanged({ ...wait, go: resolve })
+    })
+  }
+
+  /** Rejects with CompactedError for an index beyond the log: the database was restored. */
+  async reachIndex({ index, waitMs, response }: Omit<ChangeWait, 'go'>): Promise<void> {
+    if (index <= this.#mesh.revision) return
+    const { head } = await this.#options.past.bounds()
+    if (head < index) throw beyondLog(index, head)
+    await this.reach(index, waitMs, response)
+  }
+
   /**
-   * Waits until `since()`, which can only change when the topic does, says that the answer is later than `index`, or
-   * the time is over. What it lets pass is never older than `index`: a client's index does not go backwards. Rejects
-   * with CompactedError for an index beyond the log: the database was restored.
+   * Calls `go` as soon as `since()` says that the answer is later than `index`, which this replica must have reached
+   * (a client's index does not go backwards), or the time is over. Throws WaymarkError `overloaded`.
    */
-  async changed(wait: {
-    readonly topic: Topic
-    readonly index: Revision
-    readonly since: () => Revision
-    readonly waitMs: number
-    readonly gone: () => AbortSignal
-  }): Promise<void> {
-    const { topic, index, since, waitMs, gone } = wait
-    if (index > this.#mesh.revision) {
-      const { head } = await this.#options.past.bounds()
-      if (head < index) throw beyondLog(index, head)
-      await this.reach(index, waitMs, gone)
-    }
+  whenChanged(wait: ChangeWait): void {
+    const { topic, index, since, go } = wait
     const holds = (): boolean => since() > index
-    if (holds()) return
-    const waiters = this.#byTopic.get(topic) ?? new Set()
-    this.#byTopic.set(topic, waiters)
-    try {
-      await this.#wait(waiters, holds, waitMs, gone)
-    } finally {
-      if (waiters.size === 0 && this.#byTopic.get(topic) === waiters) this.#byTopic.delete(topic)
-    }
+    if (holds()) go()
+    else this.#wait(topic, holds, wait)
   }
 
   /** Throws WaymarkError `invalid_request`. */
@@ -138,38 +158,34 @@ export class ReadGate {
     this.#closed = true
     this.#unsubscribe()
     for (const waiters of [this.#reaching, ...this.#byTopic.values()])
-      for (const { release } of waiters) release()
+      for (const { leave } of waiters) leave()
   }
 
-  async #wait(
-    waiters: Set<Waiter>,
-    holds: () => boolean,
-    ms: number,
-    gone: () => AbortSignal,
-  ): Promise<void> {
-    if (ms === 0 || this.#closed) return
-    if (this.#waiting >= this.#options.limits.waiting) {
+  /** `topic`: what has to change; null: the mesh has to go on. */
+  #wait(topic: Topic | null, holds: () => boolean, { waitMs, response, go }: Wait): void {
+    const { limits, clock } = this.#options
+    if (waitMs === 0 || this.#closed || response.closed) {
+      go()
+      return
+    }
+    if (this.#waiting >= limits.waiting) {
       throw new WaymarkError('overloaded', `${this.#waiting} requests wait for a revision already`)
     }
-    const left = gone()
-    if (left.aborted) return
-    const { promise, resolve } = Promise.withResolvers<true>()
-    const release = () => {
-      resolve(true)
+    const waiters = topic === null ? this.#reaching : (this.#byTopic.get(topic) ?? new Set())
+    if (topic !== null) this.#byTopic.set(topic, waiters)
+    const leave = (): void => {
+      if (!waiters.delete(waiter)) return
+      this.#waiting -= 1
+      timer.cancel()
+      if (topic !== null && waiters.size === 0 && this.#byTopic.get(topic) === waiters)
+        this.#byTopic.delete(topic)
+      go()
     }
-    const waiter: Waiter = { holds, release }
+    const waiter: Waiter = { holds, leave }
     waiters.add(waiter)
     this.#waiting += 1
-    const timer = this.#options.clock.timer(ms, release)
-    left.addEventListener('abort', release, { once: true })
-    try {
-      await promise
-    } finally {
-      timer.cancel()
-      left.removeEventListener('abort', release)
-      waiters.delete(waiter)
-      this.#waiting -= 1
-    }
+    const timer = clock.timer(waitMs, leave)
+    response.on('close', leave)
   }
 
   #onDelta(delta: MeshDelta): void {
@@ -190,14 +206,14 @@ export class ReadGate {
   }
 
   #call(waiters: ReadonlySet<Waiter> = new Set()): void {
-    if (waiters.size > 0) this.#turns.add(look([...waiters]))
+    if (waiters.size > 0) this.#lane.add(look([...waiters]))
   }
 }
 
 /** Who waits looks again, and leaves if it has what it waits for. */
 function* look(waiters: readonly Waiter[]): Generator<undefined> {
-  for (const { holds, release } of waiters) {
-    if (holds()) release()
+  for (const { holds, leave } of waiters) {
+    if (holds()) leave()
     yield
   }
 }
@@ -206,5 +222,6 @@ interface GateOptions {
   readonly mesh: MeshState
   readonly past: Pick<PastReader, 'bounds'>
   readonly clock: Clock
+  readonly turns: Turns
   readonly limits: RestLimits
 }

@@ -27,6 +27,7 @@ import { sidecarRoutes } from './routes/sidecars.ts'
 import { sinkRoutes } from './routes/sinks.ts'
 import { statusRoutes } from './routes/status.ts'
 import { watchRoutes } from './routes/watch.ts'
+import { Turns } from './turns.ts'
 import { createValidatorCompiler } from './validation.ts'
 import { WatchHub } from './watch/watch-hub.ts'
 
@@ -63,9 +64,10 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   const { mesh, clock, logger, replicaId, allowedHosts, metrics } = options
   const limits: RestLimits = { ...defaultLimits, ...options.limits }
   const { past } = options
-  const reads = new ReadGate({ mesh, past, clock, limits })
+  const turns = new Turns({ clock })
+  const reads = new ReadGate({ mesh, past, clock, turns, limits })
   const states = new StateReads({ mesh, gate: reads, past, limits })
-  const watches = new WatchHub({ mesh, changes: options.changes, clock, logger, limits })
+  const watches = new WatchHub({ mesh, changes: options.changes, clock, turns, logger, limits })
   const context: RestContext = { ...options, reads, states, limits }
   const peers = new ReplicaPeers({ self: replicaId, replicas: options.replicas, clock, logger })
   let requests = 0
@@ -101,8 +103,8 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   app.addHook('preClose', done => {
     closing = true
     beginClose()
-    reads.close()
     states.close()
+    reads.close()
     watches.close()
     done()
   })

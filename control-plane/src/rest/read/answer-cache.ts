@@ -1,5 +1,6 @@
 import { WaymarkError } from '../../domain/errors.ts'
 import type { Revision } from '../../domain/revision.ts'
+import type { Prepared } from './send-prepared.ts'
 import type { Topic, Touches } from './topic.ts'
 
 /** What a read answers, but for what it says of the revision. */
@@ -9,7 +10,7 @@ export interface Rendered {
   /** Where the next page begins; null: this is all. */
   readonly next: string | null
   /** What was last sent of it. */
-  complete?: { readonly revision: Revision; readonly bytes: Buffer }
+  prepared?: Prepared
 }
 
 export interface Answer {
@@ -22,6 +23,8 @@ export interface Answer {
 interface Entry extends Answer {
   /** The mesh revision when it was last compared. */
   checkedAt: Revision
+  /** Asked for since it was last looked at for want of room. */
+  used: boolean
 }
 
 const sizeOf = ({ rendered }: Answer): number =>
@@ -47,7 +50,7 @@ interface CacheOptions {
  */
 export class AnswerCache {
   readonly #options: CacheOptions
-  /** By question, the one that was asked last at the end. */
+  /** By question, roughly in the order in which they were asked. */
   readonly #entries = new Map<string, Entry>()
   #bytes = 0
 
@@ -59,18 +62,19 @@ export class AnswerCache {
   get(question: string, topic: Topic, render: () => Rendered): Answer {
     const known = this.#entries.get(question)
     const { last, previous } = this.#options.touches(topic)
-    if (known !== undefined) this.#entries.delete(question)
     if (known !== undefined && known.checkedAt >= last) {
-      this.#entries.set(question, known)
+      known.used = true
       return known
     }
     const rendered = attempt(render)
     const checkedAt = this.#options.revision()
     // After two changes it may be the same again, and have been another in between.
     const same = known !== undefined && known.checkedAt >= previous && equal(known.rendered, rendered)
-    const entry: Entry = same ? known : { rendered, since: last, checkedAt }
+    const entry: Entry = same ? known : { rendered, since: last, checkedAt, used: true }
     entry.checkedAt = checkedAt
+    entry.used = true
     this.#bytes += sizeOf(entry) - (known === undefined ? 0 : sizeOf(known))
+    this.#entries.delete(question)
     this.#entries.set(question, entry)
     this.#shrink()
     return entry
@@ -82,11 +86,15 @@ export class AnswerCache {
     this.#bytes = 0
   }
 
+  /** What has been asked for since gets another round: an order of every question would cost each of them. */
   #shrink(): void {
     for (const [question, entry] of this.#entries) {
       if (this.#bytes <= this.#options.maxBytes || this.#entries.size === 1) return
       this.#entries.delete(question)
-      this.#bytes -= sizeOf(entry)
+      if (entry.used) {
+        entry.used = false
+        this.#entries.set(question, entry)
+      } else this.#bytes -= sizeOf(entry)
     }
   }
 }

@@ -1,11 +1,12 @@
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WaymarkError } from '../../domain/errors.ts'
 import type { MeshScope } from '../../domain/mesh-scope.ts'
 import { CompactedError, type Revision } from '../../domain/revision.ts'
 import type { MeshState } from '../../mesh/mesh-state.ts'
 import type { MeshView } from '../../mesh/mesh-view.ts'
-import { goneSignal, revisionHeader } from '../exchange.ts'
 import { heldSince, weakTag } from '../etag.ts'
+import { revisionHeader } from '../exchange.ts'
 import type { RestLimits } from '../limits.ts'
 import type { PastReader } from '../ports.ts'
 import type { ReadGate, ReadQuery } from '../read-gate.ts'
@@ -13,6 +14,7 @@ import { AnswerCache, type Rendered } from './answer-cache.ts'
 import { notYet, parseMoment } from './moment.ts'
 import { continueToken, placeOf, type PageQuery } from './page.ts'
 import { compactedPast, PastStates } from './past-states.ts'
+import { jsonType, prepare, sendPrepared, takesPrepared, type Prepared } from './send-prepared.ts'
 import type { Topic } from './topic.ts'
 
 export interface StateQuery extends ReadQuery, PageQuery {
@@ -53,8 +55,6 @@ interface Options {
   readonly limits: RestLimits
 }
 
-const jsonType = 'application/json; charset=utf-8'
-
 /**
  * Answers every question about the state in the same way: from memory at once, after a revision (`minRevision`), after
  * a change (`index`, `wait`), as of a moment (`at`), or as the next page of a list (`continue`).
@@ -64,6 +64,7 @@ export class StateReads {
   readonly #answers: AnswerCache
   readonly #pasts: PastStates
   readonly #unsubscribe: () => void
+  #closing = false
 
   constructor(options: Options) {
     this.#options = options
@@ -79,59 +80,81 @@ export class StateReads {
     })
   }
 
+  /** Answers from now on end their connections. */
   close(): void {
+    this.#closing = true
     this.#unsubscribe()
     this.#pasts.close()
   }
 
   /** Sends the answer, or the error: nobody waits for it. Throws what is wrong at once. */
   send(question: Question, query: StateQuery, reply: FastifyReply): void {
-    const { gate } = this.#options
+    const { gate, mesh } = this.#options
     gate.ready()
     const { minRevision, index, wait, at, continue: token } = query
-    const atOnce = (at ?? minRevision ?? index ?? wait ?? token) === undefined
-    if (atOnce && question.present === undefined) {
-      this.#present(question, null, reply)
-      return
+    if (question.present === undefined && (at ?? minRevision ?? token) === undefined) {
+      if ((index ?? wait) === undefined) {
+        this.#present(question, null, reply)
+        return
+      }
+      if (index !== undefined && index <= mesh.revision) {
+        this.#whenChanged(question, index, gate.waitMs(wait), reply)
+        return
+      }
     }
     this.#later(question, query, reply).catch((error: unknown) => {
       void reply.send(error)
     })
   }
 
+  /** What thousands may wait for at once: without promises and signals. */
+  #whenChanged(question: Question, index: Revision, waitMs: number, reply: FastifyReply): void {
+    const { topic } = question
+    const since = (): Revision => this.#answer(question, null).since
+    const go = (): void => {
+      if (reply.raw.closed) return
+      try {
+        this.#present(question, null, reply)
+      } catch (error) {
+        void reply.send(error)
+      }
+    }
+    this.#options.gate.whenChanged({ topic, index, since, waitMs, response: reply.raw, go })
+  }
+
   async #later(question: Question, query: StateQuery, reply: FastifyReply): Promise<void> {
     const { gate } = this.#options
     const { minRevision, index, at, continue: token } = query
     const waitMs = gate.waitMs(query.wait)
-    const gone = (): AbortSignal => goneSignal(reply)
+    const response = reply.raw
     if (index !== undefined && (at ?? token) !== undefined) throw pastDoesNotChange()
-    if (minRevision !== undefined) await gate.reach(minRevision, waitMs, gone)
+    if (minRevision !== undefined) await gate.reach(minRevision, waitMs, response)
     if (token !== undefined) {
       const { revision, after } = placeOf(token, question.name)
-      await gate.reach(revision, waitMs, gone)
+      await gate.reach(revision, waitMs, response)
       if (gate.changedAt(question.topic) <= revision) this.#present(question, after, reply, revision)
       else await this.#past(question, { revision, after }, reply)
     } else if (at !== undefined) {
-      const revision = await this.#moment(at, waitMs, gone)
+      const revision = await this.#moment(at, waitMs, response)
       await this.#past(question, { revision, after: null }, reply)
     } else {
       if (index !== undefined) {
         const since = (): Revision => this.#answer(question, null).since
-        await gate.changed({ topic: question.topic, index, since, waitMs, gone })
+        await gate.changed({ topic: question.topic, index, since, waitMs, response })
       }
       if (question.present === undefined) this.#present(question, null, reply)
       else void reply.send(await question.present())
     }
   }
 
-  async #moment(at: string, waitMs: number, gone: () => AbortSignal): Promise<Revision> {
+  async #moment(at: string, waitMs: number, response: ServerResponse): Promise<Revision> {
     const { gate, mesh, past } = this.#options
     const moment = parseMoment(at)
     const revision = 'revision' in moment ? moment.revision : await this.#revisionAt(moment.time)
     if (revision > mesh.revision) {
       const { head } = await past.bounds()
       if (revision > head) throw notYet(revision, head)
-      await gate.reach(revision, waitMs, gone)
+      await gate.reach(revision, waitMs, response)
     }
     return revision
   }
@@ -159,9 +182,15 @@ export class StateReads {
   ): void {
     const { rendered, since } = this.#answer(question, after)
     if (rendered instanceof WaymarkError) throw rendered
+    const { request } = reply
+    const held = heldSince(request.headers['if-none-match'], { since, revision })
+    if (!held && !this.#closing && takesPrepared(request)) {
+      sendPrepared(reply, prepared(question, rendered, revision, since))
+      return
+    }
     void reply.header(revisionHeader, revision).header('etag', weakTag(since))
-    if (heldSince(reply.request.headers['if-none-match'], { since, revision })) void reply.code(304).send()
-    else void reply.type(jsonType).send(complete(question, rendered, revision))
+    if (held) void reply.code(304).send()
+    else void reply.type(jsonType).send(prepared(question, rendered, revision, since).bytes)
   }
 
   async #past(
@@ -183,19 +212,19 @@ const render = ({ view }: Question, mesh: MeshView, after: string | null): Rende
   return { body: Buffer.from(JSON.stringify(body)), next }
 }
 
-/**
- * A list says of which revision it is, and how it goes on; the rest of it is the same for long. While nothing is
- * written, all get the same bytes.
- */
-const complete = (question: Question, rendered: Rendered, revision: Revision): Buffer => {
-  if (question.head === 'none') return rendered.body
-  if (rendered.complete?.revision === revision) return rendered.complete.bytes
-  const { body, next } = rendered
+/** While nothing is written, all get the same bytes. */
+const prepared = (question: Question, rendered: Rendered, revision: Revision, since: Revision): Prepared => {
+  if (rendered.prepared?.revision !== revision)
+    rendered.prepared = prepare(complete(question, rendered, revision), revision, since)
+  return rendered.prepared
+}
+
+/** A list says of which revision it is, and how it goes on; the rest of it is the same for long. */
+const complete = (question: Question, { body, next }: Rendered, revision: Revision): Buffer => {
+  if (question.head === 'none') return body
   const token = next === null ? null : continueToken({ revision, after: next }, question.name)
   const more = question.head === 'list' ? `"continue":${JSON.stringify(token)},` : ''
-  const bytes = Buffer.concat([Buffer.from(`{"revision":${revision},${more}`), body.subarray(1)])
-  rendered.complete = { revision, bytes }
-  return bytes
+  return Buffer.concat([Buffer.from(`{"revision":${revision},${more}`), body.subarray(1)])
 }
 
 const pastDoesNotChange = (): WaymarkError =>

@@ -35,7 +35,7 @@ export const loadRoutes = (app: RestApp, context: RestContext, peers: ReplicaPee
     reply: FastifyReply,
     node: string,
   ): Promise<SidecarLoadView> => {
-    await reads.pass({}, 'mesh', () => goneSignal(reply))
+    await reads.pass({}, 'mesh', reply.raw)
     const { answers, unreachable } = await (isForwarded(request)
       ? nobody
       : peers.askAll<SidecarLoadView>(request.url, goneSignal(reply)))
@@ -78,7 +78,7 @@ export const loadRoutes = (app: RestApp, context: RestContext, peers: ReplicaPee
     },
     async (request, reply): Promise<ServiceLoadView> => {
       const { service } = request.params
-      await reads.pass({}, 'mesh', () => goneSignal(reply))
+      await reads.pass({}, 'mesh', reply.raw)
       if (mesh.service(service) === undefined) {
         throw new WaymarkError('service_not_found', `there is no service ${service}`)
       }

@@ -109,7 +109,7 @@ export const sidecarConfigRoutes = (app: RestApp, context: RestContext, peers: R
   ) => {
     try {
       const gone = goneSignal(reply)
-      await reads.pass(query, 'mesh', () => gone)
+      await reads.pass(query, 'mesh', reply.raw)
       const forwarded = headers[forwardedHeader] !== undefined
       const found = forwarded ? undefined : await sidecars.get(node)
       const replica = found?.entry.replica ?? replicaId

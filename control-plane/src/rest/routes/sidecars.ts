@@ -77,7 +77,7 @@ export const sidecarRoutes = (app: RestApp, context: RestContext, peers: Replica
       },
     },
     async (request, reply) => {
-      await reads.pass(request.query, 'mesh', () => goneSignal(reply))
+      await reads.pass(request.query, 'mesh', reply.raw)
       const { service, replica, state, after: cursor, limit = defaultLimit } = request.query
       const { entries, missing } = await sidecars.list(service === undefined ? {} : { service })
       const now = clock.now()
@@ -145,7 +145,7 @@ export const sidecarRoutes = (app: RestApp, context: RestContext, peers: Replica
 
   app.get('/sidecars/:node', { schema: { ...schema, params: NodeParams } }, async (request, reply) => {
     const gone = goneSignal(reply)
-    await reads.pass(request.query, 'mesh', () => gone)
+    await reads.pass(request.query, 'mesh', reply.raw)
     return detail(request.params.node, request, gone)
   })
 
@@ -155,7 +155,7 @@ export const sidecarRoutes = (app: RestApp, context: RestContext, peers: Replica
     { schema: { ...schema, params: NodePathParams } },
     async (request, reply) => {
       const gone = goneSignal(reply)
-      await reads.pass(request.query, 'mesh', () => gone)
+      await reads.pass(request.query, 'mesh', reply.raw)
       return detail(`${request.params.service}/${request.params.id}`, request, gone)
     },
   )

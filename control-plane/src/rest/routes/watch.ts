@@ -1,6 +1,6 @@
 import { isServiceName } from '../../domain/service-name.ts'
 import { WaymarkError } from '../../domain/errors.ts'
-import { goneSignal, revisionHeader, type RestApp, type RestContext } from '../context.ts'
+import { goneSignal, type RestApp, type RestContext } from '../context.ts'
 import { problems } from '../schemas/problem.ts'
 import { WatchHeaders, WatchQuery } from '../schemas/change.ts'
 import { EventStream } from '../watch/event-stream.ts'
@@ -56,17 +56,7 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
       const gone = goneSignal(reply)
       const watch = await watches.open({ filter: { services, kinds }, after })
       reply.hijack()
-      reply.raw.writeHead(200, {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
-        // Nothing comes after the stream, and a closing listener must not wait for the connection.
-        connection: 'close',
-        'x-accel-buffering': 'no',
-        'x-content-type-options': 'nosniff',
-        [revisionHeader]: mesh.revision,
-      })
-      const stream = new EventStream(reply.raw, clock)
-      stream.write(Buffer.from('retry: 1000\n\n'))
+      const stream = new EventStream(reply.raw, { clock, revision: mesh.revision })
       await watch.run(stream, gone).catch((error: unknown) => {
         logger.error({ err: error }, 'a watch failed')
       })

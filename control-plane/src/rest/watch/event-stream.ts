@@ -1,7 +1,9 @@
 /** Server-sent events (HTML Living Standard, section 9.2), written by hand: four lines are no library's worth. */
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Revision } from '../../domain/revision.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { cachingHeader, hardening, noCaching, revisionHeader } from '../exchange.ts'
 
 /** One event; `data` is JSON and so holds no line break. */
 export const eventBytes = (event: string, id: Revision, data: string): Buffer =>
@@ -13,14 +15,34 @@ export const eventBytes = (event: string, id: Revision, data: string): Buffer =>
  */
 export const heartbeatBytes = (id: Revision): Buffer => Buffer.from(`: alive\nid: ${id}\n\n`)
 
-/** A response as a stream of events, with the one thing that matters about it: whether its reader keeps up. */
+/**
+ * A response as a stream of events, with the one thing that matters about it: whether its reader keeps up. Its end is
+ * the connection's (RFC 9112, section 6.3), so that an event is the same bytes for everybody, and goes to the
+ * socket as it is. What breaks off in the middle of an event is no event to a reader.
+ */
 export class EventStream {
   readonly #response: ServerResponse
   readonly #clock: Clock
 
-  constructor(response: ServerResponse, clock: Clock) {
+  /** Sends the head. */
+  constructor(
+    response: ServerResponse,
+    { clock, revision }: { readonly clock: Clock; readonly revision: Revision },
+  ) {
     this.#response = response
     this.#clock = clock
+    // Neither a length nor chunks.
+    response.removeHeader('transfer-encoding')
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      [cachingHeader]: noCaching,
+      // Nothing comes after the stream, and a closing listener must not wait for the connection.
+      connection: 'close',
+      'x-accel-buffering': 'no',
+      ...hardening,
+      [revisionHeader]: revision,
+    })
+    response.write('retry: 1000\n\n')
   }
 
   get ended(): boolean {
@@ -29,13 +51,19 @@ export class EventStream {
 
   /** False when the socket is full: the caller waits for `drained` before it writes on. */
   write(bytes: Buffer): boolean {
-    return this.ended || this.#response.write(bytes)
+    return this.ended || this.#sink.write(bytes)
+  }
+
+  /** A response has no socket while one of the same connection, to an earlier request, has not ended. */
+  get #sink(): Socket | ServerResponse {
+    return this.#response.socket ?? this.#response
   }
 
   /** True once the socket has room again; false when that takes longer than `ms`, or the stream has ended. */
   async drained(ms: number): Promise<boolean> {
     if (this.ended) return false
-    if (!this.#response.writableNeedDrain) return true
+    const sink = this.#sink
+    if (!sink.writableNeedDrain) return true
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const onDrain = () => {
       resolve(true)
@@ -43,14 +71,14 @@ export class EventStream {
     const onClose = () => {
       resolve(false)
     }
-    this.#response.once('drain', onDrain)
+    sink.once('drain', onDrain)
     this.#response.once('close', onClose)
     const timer = this.#clock.timer(ms, onClose)
     try {
       return await promise
     } finally {
       timer.cancel()
-      this.#response.off('drain', onDrain)
+      sink.off('drain', onDrain)
       this.#response.off('close', onClose)
     }
   }

@@ -6,7 +6,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import type { RestLimits } from '../limits.ts'
 import type { ChangeReader } from '../ports.ts'
-import { Turns } from '../turns.ts'
+import type { Lane, Turns } from '../turns.ts'
 import { filterSet, type WatchFilter } from './change-filter.ts'
 import { Channels } from './channels.ts'
 import { eventBytes, type EventStream } from './event-stream.ts'
@@ -28,6 +28,7 @@ export interface HubOptions {
   readonly mesh: MeshState
   readonly changes: ChangeReader
   readonly clock: Clock
+  readonly turns: Turns
   readonly logger: Logger
   readonly limits: RestLimits
 }
@@ -42,7 +43,7 @@ export class WatchHub {
   readonly #options: HubOptions
   readonly #recent: RecentSets
   readonly #channels = new Channels()
-  readonly #turns: Turns
+  readonly #lane: Lane
   readonly #live = new Set<Watcher>()
   readonly #unsubscribe: () => void
   readonly #closing = new AbortController()
@@ -54,10 +55,10 @@ export class WatchHub {
 
   constructor(options: HubOptions) {
     this.#options = options
-    const { mesh, limits, clock } = options
+    const { mesh, limits, turns } = options
     this.#recent = new RecentSets({ capacity: 4 * limits.watchPage, revision: mesh.revision })
     this.#offered = mesh.revision
-    this.#turns = new Turns({ clock })
+    this.#lane = turns.lane()
     this.#unsubscribe = mesh.onDelta(delta => {
       this.#follow(delta)
     })
@@ -179,14 +180,14 @@ export class WatchHub {
   #follow(delta: MeshDelta): void {
     this.#recent.add(delta)
     // After a snapshot, what lies between has to come from the log; and more than this is not offered at once.
-    if (delta.resynchronised || this.#turns.size > this.#options.limits.watchPage)
+    if (delta.resynchronised || this.#lane.size > this.#options.limits.watchPage)
       this.#recallAll(delta.revision)
-    else for (const set of delta.sets) this.#turns.add(this.#offer(set))
+    else for (const set of delta.sets) this.#lane.add(this.#offer(set))
   }
 
   /** Each goes on from where it is, by its own means. */
   #recallAll(revision: Revision): void {
-    this.#turns.clear()
+    this.#lane.clear()
     for (const watcher of this.#live) {
       watcher.moveTo(this.#offered)
       watcher.recall()
@@ -207,7 +208,7 @@ export class WatchHub {
     clock.timer(limits.watchHeartbeatMs / 3, () => {
       this.#beating = false
       if (this.#live.size === 0) return
-      this.#turns.add(this.#beatAll())
+      this.#lane.add(this.#beatAll())
       this.#beat()
     })
   }
