@@ -199,6 +199,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     owner: replica,
     keepDays: config.retentionDays,
     keepRevisions: config.retentionRevisions,
+    holdDays: config.sinkHoldDays,
   })
 
   // Events.
@@ -209,7 +210,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     documents: () => mesh.documents('EventSink'),
     log: new OutboxLog(database),
     outbox: new OutboxTable(database),
-    forget: () => sinkTable.forget(),
+    table: sinkTable,
     roles,
     owner: replica,
     stdout: process.stdout,

@@ -34,6 +34,7 @@ describe('readConfig', () => {
       flapPolicy: { holdAt: 6, releaseBelow: 3, halfLifeMs: 120_000, maxHoldMs: 600_000 },
       retentionDays: 7,
       retentionRevisions: null,
+      sinkHoldDays: 30,
       advertiseHost: null,
       loadReportSeconds: 30,
     })
@@ -143,6 +144,7 @@ describe('readConfig', () => {
     ['WAYMARK_LOG_LEVEL', 'loud'],
     ['WAYMARK_REPLICA_ID', 'a b'],
     ['WAYMARK_RETENTION_DAYS', '0'],
+    ['WAYMARK_SINK_HOLD_DAYS', '0'],
     ['WAYMARK_RETENTION_REVISIONS', '999'],
     ['WAYMARK_LOAD_REPORT_SECONDS', '0'],
     ['WAYMARK_ADVERTISE_HOST', 'http://a/'],

@@ -63,6 +63,8 @@ export interface Config {
   readonly retentionDays: number
   /** How many revisions stay at most; null: as many as the days keep. */
   readonly retentionRevisions: number | null
+  /** How long the log keeps what a sink has not been given. */
+  readonly sinkHoldDays: number
   /** Where other replicas reach this one's REST; null: where it listens, see runtime/reachable-host.ts. */
   readonly advertiseHost: string | null
   /** Between two load reports of a sidecar (seconds). */
@@ -327,6 +329,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
       max: Number.MAX_SAFE_INTEGER,
     }),
     retentionDays: reader.number('WAYMARK_RETENTION_DAYS', { fallback: 7, min: 1, max: 3_650 }),
+    sinkHoldDays: reader.number('WAYMARK_SINK_HOLD_DAYS', { fallback: 30, min: 1, max: 3_650 }),
     advertiseHost: reader.text('WAYMARK_ADVERTISE_HOST') ?? null,
     // Every report carries 60 KB of node: in a large mesh a few seconds are not worth the bytes.
     loadReportSeconds: reader.number('WAYMARK_LOAD_REPORT_SECONDS', { fallback: 30, min: 1, max: 3_600 }),

@@ -392,6 +392,8 @@ describe('waymark status', () => {
           lagMs: 10,
           parked: 1,
           paused: null,
+          compacted: false,
+          orphaned: false,
           error: 'connection refused',
         },
       ],

@@ -143,13 +143,15 @@ describe('retention', () => {
     const role = { name: 'retention', owner: 'test' }
     const held =
       (await roles.acquire({ ...role, ttlMs: 60_000 })) ?? (await roles.holder('retention'))?.fence ?? 0
-    return dropOldPartitions({
+    const dropped = await dropOldPartitions({
       database: database.database,
       keepDays: 7,
       keepRevisions: null,
+      holdDays: 30,
       fence: { role: 'retention', fence: held + fence },
       ...rule,
     })
+    return dropped.map(({ name, missedBy }) => [name, ...missedBy].join(' missed by '))
   }
 
   /** Of ten revisions each. */
@@ -206,6 +208,30 @@ describe('retention', () => {
     await database.database.updateTable('outbox_cursor').set({ revision: 1_000_001 }).execute()
     await sql`update mesh_revision set revision = 1000001`.execute(database.database)
     expect(await drop()).toEqual(['change_1'])
+    expect(await drop()).toEqual([])
+  })
+
+  it('holds what a sink needs for longer, but not for ever', async () => {
+    await smallPartitions()
+    const one = start()
+    for (const n of Array.from({ length: 35 }).keys()) await register(one, 'a', `i-${n}`)
+    await database.database
+      .insertInto('outbox_cursor')
+      .values({ sink: 'paused', revision: 12, position: 0, fence: 1, updated_at: new Date() })
+      .execute()
+    const age = async (days: number): Promise<void> => {
+      await sql`update change set occurred_at = clock_timestamp() - ${days} * interval '1 day'`.execute(
+        database.database,
+      )
+    }
+    // By revisions: ten times as many as without it.
+    expect(await drop({ keepRevisions: 2 })).toEqual(['change_1'])
+    expect(await drop({ keepRevisions: 1 })).toEqual(['change_11 missed by paused'])
+    // By days.
+    await age(29)
+    expect(await drop()).toEqual([])
+    await age(31)
+    expect(await drop()).toEqual(['change_21 missed by paused'])
     expect(await drop()).toEqual([])
   })
 })

@@ -49,6 +49,21 @@ const describeStore = (name: string, create: () => OutboxStore): void => {
       expect(await store.progress(sink)).toMatchObject({ cursor: { revision: 3, position: 2 } })
     })
 
+    it('keeps the last gap', async () => {
+      await store.claim({ sink, fence: 1, start: 'oldest', origin: 'configuration' })
+      expect((await store.progress(sink)).gap).toBeNull()
+      const gap = {
+        deliveredTo: 1,
+        resumesAfter: 4,
+        reason: 'compacted',
+        at: '2026-01-01T00:00:00.000Z',
+      } as const
+      const step = { sink, fence: 1, epoch: 0, park: [] }
+      expect(await store.advance({ ...step, to: { revision: 4, position: 0 }, gap })).toBe(true)
+      expect(await store.advance({ ...step, to: { revision: 5, position: 0 } })).toBe(true)
+      expect((await store.progress(sink)).gap).toEqual(gap)
+    })
+
     it('shuts out a former owner from everything', async () => {
       await store.claim({ sink, fence: 4, start: 'oldest', origin: 'configuration' })
       const parked = parkedEvent(1, 'a')

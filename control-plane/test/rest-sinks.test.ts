@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCli } from '../src/cli/run-cli.ts'
 import type { SinkManager } from '../src/outbox/sink-manager.ts'
@@ -236,6 +237,11 @@ describe('what operators ask of a sink', () => {
       ['payments/a', '1'],
       ['payments/a', '4'],
     ])
+    // The other one has had its turn, too.
+    await eventually(async () => {
+      const left = await rest.call<ParkedListView>('GET', '/sinks/hook/parked')
+      expect(left.body.parked).toMatchObject([{ aggregateId: 'payments/b', attempts: 6 }, { attempts: 0 }])
+    })
     refused.clear()
     const id = first.body.parked[1]?.id ?? ''
     expect((await rest.call('DELETE', `/sinks/hook/parked/${id}`)).status).toBe(204)
@@ -244,6 +250,24 @@ describe('what operators ask of a sink', () => {
     expect((await rest.call('DELETE', `/sinks/hook/parked/${id}`)).body).toMatchObject({
       code: 'parked_event_not_found',
     })
+  })
+
+  it('is an end of all parked events of one instance', async () => {
+    refused.add('payments/a').add('payments/b')
+    for (const port of [80, 81, 82]) for (const id of ['a', 'b']) await register('payments', id, port)
+    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await current('hook', { parked: 6 })
+    const drop = (aggregate: string) => rest.call('DELETE', `/sinks/hook/parked?aggregate=${aggregate}`)
+    expect((await drop('instance/payments/a')).body).toEqual({ dropped: 3 })
+    expect((await drop('instance/payments/a')).body).toEqual({ dropped: 0 })
+    for (const wrong of ['', 'instance', 'sidecar/a/b', 'instance//b'])
+      expect((await drop(wrong)).body).toMatchObject({ code: 'invalid_request' })
+    expect((await rest.call('DELETE', '/sinks/hook/parked')).status).toBe(400)
+    await current('hook', { parked: 3 })
+    refused.clear()
+    await rest.call('POST', '/sinks/hook/parked/retry')
+    await current('hook', { parked: 0 })
+    expect(received.map(({ subject }) => subject)).not.toContain('payments/a')
   })
 
   it('can be asked and seen by the command', async () => {
@@ -279,6 +303,90 @@ describe('what operators ask of a sink', () => {
     expect((await waymark('sinks', 'hook', '--replay', 'soon')).code).toBe(2)
     expect((await waymark('sinks', 'hook', '--pause', '--resume')).code).toBe(2)
     expect((await waymark('sinks', 'nobody')).code).toBe(3)
+    expect((await waymark('sinks', 'hook', '--drop', 'instance/payments/a')).code).toBe(0)
+    expect((await waymark('sinks', 'hook', '--forget')).out).toContain('it has a document')
+  })
+})
+
+describe('a sink that nobody has any more', () => {
+  const leaveOver = async (minutes: number): Promise<void> => {
+    await sql`insert into outbox_cursor (sink, revision, position, fence, updated_at, declared_at)
+      values ('old', 1, 0, 7, clock_timestamp(), clock_timestamp() - ${minutes} * interval '1 minute')`.execute(
+      database.database,
+    )
+    await sql`insert into outbox_parked (sink, change_id, revision, position, aggregatetype, aggregateid, event,
+        error, attempts, parked_at)
+      values ('old', gen_random_uuid(), 1, 0, 'instance', 'payments/a', '{}', 'no', 5, clock_timestamp())`.execute(
+      database.database,
+    )
+    await manager.lookForOrphans()
+  }
+
+  it('is shown as orphaned, and forgotten when somebody says so', async () => {
+    for (const id of ['a', 'b', 'c']) await register('payments', id)
+    await leaveOver(4)
+    expect(await sink('old')).toMatchObject({
+      ...{ kind: 'unknown', origin: 'configuration', orphaned: true, owner: null },
+      ...{ revision: 1, lag: 2, parked: 1, compacted: false },
+    })
+    expect((await rest.call<ParkedListView>('GET', '/sinks/old/parked')).body.parked).toHaveLength(1)
+    expect((await rest.call('DELETE', '/sinks/old')).status).toBe(204)
+    expect((await rest.call('GET', '/sinks/old')).status).toBe(404)
+    expect((await rest.call('DELETE', '/sinks/old')).status).toBe(404)
+    for (const table of ['outbox_cursor', 'outbox_parked'] as const) {
+      const rows = await database.database.selectFrom(table).select('sink').execute()
+      expect(rows.map(row => row.sink)).not.toContain('old')
+    }
+  })
+
+  it('is not one that a replica declares, or has declared a moment ago, or that has a document', async () => {
+    await register('payments', 'a')
+    await leaveOver(1)
+    expect((await rest.call('DELETE', '/sinks/old')).status).toBe(404)
+    await current('fixed')
+    await sql`update outbox_cursor set declared_at = clock_timestamp() - interval '1 hour'`.execute(
+      database.database,
+    )
+    await manager.lookForOrphans()
+    expect((await sink('old')).orphaned).toBe(true)
+    expect((await sink('fixed')).orphaned).toBe(false)
+    expect((await rest.call('DELETE', '/sinks/fixed')).body).toMatchObject({ code: 'sink_in_use' })
+    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await current('hook')
+    expect((await rest.call('DELETE', '/sinks/hook')).body).toMatchObject({ code: 'sink_in_use' })
+    // Another replica has it again.
+    await sql`update outbox_cursor set declared_at = clock_timestamp() where sink = 'old'`.execute(
+      database.database,
+    )
+    expect((await rest.call('DELETE', '/sinks/old')).body).toMatchObject({ code: 'sink_in_use' })
+    expect((await rest.call('GET', '/sinks/old')).status).toBe(404)
+  })
+})
+
+it('a sink that was paused for too long says so, and what it has missed', async () => {
+  await register('payments', 'a')
+  await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+  await current('hook')
+  await rest.call('POST', '/sinks/hook/pause')
+  for (const id of ['b', 'c', 'd']) await register('payments', id)
+  // As retention does it.
+  await sql`delete from change where revision < 5`.execute(database.database)
+  await sql`update change_partition set from_revision = 5`.execute(database.database)
+  await eventually(async () => {
+    expect(await sink('hook')).toMatchObject({ compacted: true, gap: null, revision: 2 })
+  })
+  received = []
+  await rest.call('POST', '/sinks/hook/resume')
+  await current('hook', { compacted: false })
+  expect(received.map(({ type }) => type)).toEqual([
+    'io.waymark.log.discontinued',
+    'io.waymark.instance.registered',
+  ])
+  await eventually(async () => {
+    expect((await sink('hook')).gap).toMatchObject({
+      ...{ deliveredTo: 2, resumesAfter: 4, reason: 'compacted' },
+      at: expect.any(String) as string,
+    })
   })
 })
 

@@ -76,12 +76,12 @@ const dropAllButTheLast = async ({ database }: TestDatabase): Promise<string[]> 
   const holder = await eventually('somebody to own retention', () =>
     new RoleTable(database).holder('retention'),
   )
-  return dropOldPartitions({
+  const dropped = await dropOldPartitions({
     database,
-    keepDays: 7,
-    keepRevisions: 1,
+    ...{ keepDays: 7, keepRevisions: 1, holdDays: 30 },
     fence: { role: 'retention', fence: holder.fence },
   })
+  return dropped.map(({ name }) => name)
 }
 
 it('a replica that was paused for longer than the log reaches back, and its watchers, miss and double nothing', async () => {

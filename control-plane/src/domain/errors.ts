@@ -17,6 +17,7 @@ export const errorCatalogue = {
   method_not_allowed: { status: 405, title: 'The path exists, but not with this method' },
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   incarnation_conflict: { status: 409, title: 'A newer process has registered under this id' },
+  sink_in_use: { status: 409, title: 'The sink is still declared' },
   compacted: { status: 410, title: 'The requested revision is no longer in the log' },
   version_conflict: { status: 412, title: 'The document has changed since it was read' },
   body_too_large: { status: 413, title: 'The body is too large' },

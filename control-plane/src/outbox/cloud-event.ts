@@ -1,6 +1,5 @@
-import type { Revision } from '../domain/revision.ts'
 import { schemaUrn } from './event-schemas.ts'
-import type { LoggedChange } from './outbox-store.ts'
+import type { LoggedChange, SinkGap } from './outbox-store.ts'
 
 /**
  * The attributes of a CloudEvents 1.0 event in its JSON format; `data` comes on top. Attribute names are lower-case
@@ -75,21 +74,11 @@ export const toAttributes = (change: LoggedChange, source: string): EventAttribu
   }
 }
 
-export interface Discontinuity {
-  /** Everything up to here had been delivered. */
-  readonly deliveredTo: Revision
-  /** Delivery goes on with what comes after this revision. */
-  readonly resumesAfter: Revision
-  readonly reason: 'compacted' | 'restored'
-  /** ISO 8601. */
-  readonly at: string
-}
-
 /**
  * Tells a consumer that the log it has been given does not continue: retention has removed changes that it never
  * saw (`compacted`), or the database is an older one, restored (`restored`). It should read the present state.
  */
-export const discontinuityEvent = (gap: Discontinuity, source: string): EncodedEvent => {
+export const discontinuityEvent = (gap: SinkGap, source: string): EncodedEvent => {
   const { deliveredTo, resumesAfter, reason, at } = gap
   return encodeEvent(
     {

@@ -2,12 +2,13 @@ import type { Document } from '../domain/document.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { OwnedRole, type OwnedRoleOptions } from '../store/owned-role.ts'
 import { createSink } from './create-sink.ts'
+import { OrphanedSinks, type OrphanedSinksOptions } from './orphaned-sinks.ts'
 import type { OutboxLog, OutboxStore } from './outbox-store.ts'
 import { Publisher, type PublisherOptions } from './publisher.ts'
 import type { SinkConfig } from './sink-config.ts'
 import { configuredSink, documentSink, type SinkDefinition } from './sink-definition.ts'
 import type { SinkParts } from './sink-parts.ts'
-import { SinkManager, type SinkManagerOptions } from './sink-manager.ts'
+import { SinkManager } from './sink-manager.ts'
 
 /** Settings that tests shorten; what production uses is below. */
 export type PublisherTuning = Partial<
@@ -33,7 +34,7 @@ export interface CreateSinkManagerOptions extends SinkParts {
   readonly documents: () => readonly Document[]
   readonly log: OutboxLog
   readonly outbox: OutboxStore
-  readonly forget: SinkManagerOptions['forget']
+  readonly table: OrphanedSinksOptions['table']
   readonly roles: OwnedRoleOptions['roles']
   /** This replica's id. */
   readonly owner: string
@@ -57,7 +58,7 @@ const production = {
 
 /** Builds what runs the sinks, not yet started. */
 export const createSinkManager = (options: CreateSinkManagerOptions): SinkManager => {
-  const { sinks, documents, roles, owner, clock, random, log, outbox, forget } = options
+  const { sinks, documents, roles, owner, clock, random, log, outbox, table } = options
   const { ttlMs, retryMs, ...tuning } = options.tuning ?? {}
   const createPublisher = (definition: SinkDefinition): Publisher => {
     const { name, start, origin, wants } = definition
@@ -82,7 +83,12 @@ export const createSinkManager = (options: CreateSinkManagerOptions): SinkManage
     configured: sinks.map(configuredSink),
     documents: () => documents().map(documentSink),
     createPublisher,
-    forget,
+    orphans: new OrphanedSinks({
+      configured: sinks.map(({ name }) => name),
+      table,
+      outbox,
+      logger: options.logger,
+    }),
     clock,
     logger: options.logger,
   })

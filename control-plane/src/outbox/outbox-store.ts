@@ -71,6 +71,20 @@ export interface SinkProgress {
   readonly parked: number
   /** How long the oldest change has waited that the sink has not been given (ms, by the clock of Postgres). */
   readonly waitingMs: number
+  /** The oldest revision that the log has. */
+  readonly oldest: Revision
+  /** The last time that the log did not continue where the sink was. */
+  readonly gap: SinkGap | null
+}
+
+/** Changes between two revisions that a sink was never given. */
+export interface SinkGap {
+  readonly deliveredTo: Revision
+  readonly resumesAfter: Revision
+  /** Retention has removed them, or the database is an older one, restored. */
+  readonly reason: 'compacted' | 'restored'
+  /** ISO 8601. */
+  readonly at: string
 }
 
 export interface SinkPause {
@@ -118,6 +132,8 @@ export interface OutboxStore {
       readonly epoch: number
       readonly to: OutboxCursor
       readonly park: readonly ParkedEvent[]
+      /** What the move leaves out. */
+      readonly gap?: SinkGap
     },
   ): Promise<boolean>
   /** `aggregateType/aggregateId` of all that is parked, and how many events that is. */

@@ -131,6 +131,9 @@ describe('the publisher', () => {
       lagMs: 0,
       parked: 0,
       paused: null,
+      compacted: false,
+      gap: null,
+      orphaned: false,
       error: null,
       owner: 'me',
     })

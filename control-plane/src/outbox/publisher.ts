@@ -1,10 +1,9 @@
-import type { Revision } from '../domain/revision.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Component } from '../runtime/component.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import type { OwnedRole, Ownership } from '../store/owned-role.ts'
-import type { SinkIdentity, SinkPause, SinkProgress } from './outbox-store.ts'
-import { DeliveryError, type Sink } from './sink.ts'
+import { DeliveryError } from './sink.ts'
+import { sinkStatus, unknownProgress, type SinkStatus } from './sink-status.ts'
 import { FencedOffError, SinkSession, SupersededError, type SessionOptions } from './sink-session.ts'
 
 export interface PublisherOptions extends SessionOptions {
@@ -19,40 +18,12 @@ export interface PublisherOptions extends SessionOptions {
   readonly goneRetryMs: number
 }
 
-export interface SinkStatus {
-  readonly sink: string
-  readonly kind: Sink['kind']
-  readonly origin: SinkIdentity['origin']
-  /** Everything up to this revision has been delivered or parked. */
-  readonly revision: Revision
-  readonly head: Revision
-  /** Revisions that wait. */
-  readonly lag: number
-  /** How long the oldest of them has waited (ms); 0: none waits. */
-  readonly lagMs: number
-  readonly parked: number
-  readonly paused: SinkPause | null
-  /** Why the last attempt failed; null: it did not. Known on every replica, a few seconds after the owner. */
-  readonly error: string | null
-  /** The replica that delivers; null: nobody, or not known. */
-  readonly owner: string | null
-}
-
 /** What the owner of a sink tells the other replicas. */
 interface RoleReport {
   readonly error: string | null
 }
 
 const longestRetryAfterMs = 3_600_000
-const unknownProgress: SinkProgress = {
-  cursor: null,
-  epoch: 0,
-  paused: null,
-  head: 0,
-  parked: 0,
-  waitingMs: 0,
-}
-
 const isOver = (error: unknown, signal: AbortSignal): boolean =>
   signal.aborted || error instanceof FencedOffError
 
@@ -83,24 +54,16 @@ export class Publisher implements Component {
   /** As this replica knows it: no older than the poll while the database answers. */
   status(): SinkStatus {
     const { sink, role, origin } = this.#options
-    const { cursor, head, parked, paused, waitingMs } = this.#progress
-    const revision = cursor?.revision ?? 0
-    const lag = Math.max(0, head - revision)
     // The report of another owner is what its publisher gave to `run`.
     const report = role.state.report as RoleReport | null
-    return {
+    return sinkStatus(this.#progress, {
       sink: sink.name,
       kind: sink.kind,
       origin,
-      revision,
-      head: Math.max(head, revision),
-      lag,
-      lagMs: lag === 0 ? 0 : waitingMs,
-      parked,
-      paused,
       error: this.#error ?? report?.error ?? null,
       owner: role.state.owner,
-    }
+      orphaned: false,
+    })
   }
 
   async start(signal: AbortSignal): Promise<void> {

@@ -3,11 +3,14 @@ import type { Revision } from '../domain/revision.ts'
 import type { SinkTable } from '../store/sink-table.ts'
 import { eventSchema, eventTypes } from './event-schemas.ts'
 import type { SinkIdentity } from './outbox-store.ts'
-import type { SinkStatus } from './publisher.ts'
 import type { SinkManager } from './sink-manager.ts'
+import type { SinkStatus } from './sink-status.ts'
 
 export interface SinkControlOptions {
-  readonly manager: Pick<SinkManager, 'status' | 'identity' | 'refuses' | 'observe'>
+  readonly manager: Pick<
+    SinkManager,
+    'status' | 'identity' | 'refuses' | 'observe' | 'runs' | 'lookForOrphans'
+  >
   readonly table: SinkTable
 }
 
@@ -77,6 +80,26 @@ export class SinkControl {
   async dropParked(sink: string, id: string): Promise<void> {
     const dropped = await this.#wish(sink, identity => this.#options.table.drop(identity, id))
     if (!dropped) throw new WaymarkError('parked_event_not_found', `${sink} has no parked event ${id}`)
+  }
+
+  async dropParkedOf(
+    sink: string,
+    aggregate: { readonly aggregateType: string; readonly aggregateId: string },
+  ): Promise<number> {
+    return this.#wish(sink, identity => this.#options.table.dropAggregate(identity, aggregate))
+  }
+
+  /** Removes what is kept of a sink that no replica has in its configuration any more. */
+  async forget(sink: string): Promise<void> {
+    const { manager, table } = this.#options
+    const { origin } = this.#identity(sink)
+    if (manager.runs(sink)) {
+      const where = origin === 'document' ? 'it has a document' : 'it is in the configuration of this replica'
+      throw new WaymarkError('sink_in_use', `${sink} is in use: ${where}`)
+    }
+    const forgotten = await table.forgetOrphan(sink)
+    await manager.lookForOrphans()
+    if (!forgotten) throw new WaymarkError('sink_in_use', `${sink} is in use: a replica has it again`)
   }
 
   async #wish<T>(sink: string, ask: (identity: SinkIdentity) => Promise<T>): Promise<T> {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../test/support/manual-clock.ts'
 import { silentLogger } from '../runtime/logger.ts'
-import type { SinkStatus } from './publisher.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { SinkManager, type SinkPublisher } from './sink-manager.ts'
+import type { SinkStatus } from './sink-status.ts'
 
 const definition = (name: string, version: string, origin: SinkDefinition['origin']): SinkDefinition => ({
   name,
@@ -63,9 +63,12 @@ const setUp = (configured: readonly string[] = []) => {
       made.push(publisher)
       return publisher
     },
-    forget: () => {
-      forgets += 1
-      return Promise.resolve([])
+    orphans: {
+      statuses: [],
+      look: () => {
+        forgets += 1
+        return Promise.resolve()
+      },
     },
     clock: new ManualClock(),
     logger: silentLogger,

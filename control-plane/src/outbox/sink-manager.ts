@@ -2,8 +2,10 @@ import type { Component } from '../runtime/component.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
+import type { OrphanedSinks } from './orphaned-sinks.ts'
 import type { SinkIdentity } from './outbox-store.ts'
-import type { Publisher, SinkStatus } from './publisher.ts'
+import type { Publisher } from './publisher.ts'
+import type { SinkStatus } from './sink-status.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 
 /** What the manager needs of a publisher. */
@@ -16,8 +18,7 @@ export interface SinkManagerOptions {
   readonly documents: () => readonly SinkDefinition[]
   /** Not started yet. */
   readonly createPublisher: (definition: SinkDefinition) => SinkPublisher
-  /** Removes what is kept of sinks whose document is gone: `store/sink-table.ts`. */
-  readonly forget: () => Promise<readonly string[]>
+  readonly orphans: Pick<OrphanedSinks, 'look' | 'statuses'>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -31,8 +32,8 @@ interface Running {
 
 /** Each has a publisher and polls the database: a mesh has a handful. */
 const sinkLimit = 64
-const forgetEveryMs = 60_000
-const forgetRetryMs = 5_000
+const lookEveryMs = 60_000
+const lookRetryMs = 5_000
 
 /**
  * Runs a publisher for each sink of the configuration and of the documents, from `start` on, and follows the
@@ -44,7 +45,7 @@ export class SinkManager implements Component {
   readonly #running = new Map<string, Running>()
   /** What runs of a sink has to end before the next one begins. */
   readonly #ending = new Map<string, Promise<void>>()
-  readonly #forget = new Wakeup()
+  readonly #look = new Wakeup()
   readonly #failed = Promise.withResolvers<undefined>()
   #signal: AbortSignal | null = null
   #ignored: ReadonlySet<string> = new Set()
@@ -55,16 +56,26 @@ export class SinkManager implements Component {
 
   /** In order of their names. */
   status(): SinkStatus[] {
-    return [...this.#running.values()]
-      .map(({ publisher }) => publisher.status())
-      .sort((a, b) => (a.sink < b.sink ? -1 : 1))
+    const running = [...this.#running.values()].map(({ publisher }) => publisher.status())
+    const orphans = this.#options.orphans.statuses.filter(({ sink }) => !this.#running.has(sink))
+    return [...running, ...orphans].sort((a, b) => (a.sink < b.sink ? -1 : 1))
   }
 
   identity(name: string): SinkIdentity | undefined {
     const definition = this.#running.get(name)?.definition
-    return definition === undefined
-      ? undefined
-      : { sink: name, start: definition.start, origin: definition.origin }
+    if (definition !== undefined) return { sink: name, start: definition.start, origin: definition.origin }
+    const orphaned = this.#options.orphans.statuses.some(({ sink }) => sink === name)
+    return orphaned ? { sink: name, start: 'oldest', origin: 'configuration' } : undefined
+  }
+
+  /** Looks at once for what is left of sinks that are no more. Rejects with `database_unavailable`. */
+  async lookForOrphans(): Promise<void> {
+    await this.#options.orphans.look()
+  }
+
+  /** Whether this replica publishes to it, or would if it owned it. */
+  runs(name: string): boolean {
+    return this.#running.has(name)
   }
 
   /** Why a document of this name would not become a sink here; null: it would. */
@@ -98,7 +109,7 @@ export class SinkManager implements Component {
       abort.abort()
       if (!wanted.has(name))
         void ended.then(() => {
-          this.#forget.call()
+          this.#look.call()
         })
     }
     for (const [name, definition] of wanted) if (!this.#running.has(name)) this.#run(definition)
@@ -107,7 +118,7 @@ export class SinkManager implements Component {
   async start(signal: AbortSignal): Promise<void> {
     this.#signal = signal
     this.reconcile()
-    await Promise.race([this.#forgetting(signal), this.#failed.promise])
+    await Promise.race([this.#looking(signal), this.#failed.promise])
     await Promise.all([...[...this.#running.values()].map(({ ended }) => ended), ...this.#ending.values()])
   }
 
@@ -147,17 +158,17 @@ export class SinkManager implements Component {
   }
 
   /** At the start, when a document has gone, and now and then for what another replica did not come to. */
-  async #forgetting(signal: AbortSignal): Promise<void> {
-    const { forget, clock, logger } = this.#options
+  async #looking(signal: AbortSignal): Promise<void> {
+    const { orphans, clock } = this.#options
     while (!signal.aborted) {
-      let ms = forgetEveryMs
+      let ms = lookEveryMs
       try {
-        for (const sink of await forget()) logger.info({ sink }, 'a sink was forgotten')
+        await orphans.look()
       } catch {
         // The feed notices and reports the same outage.
-        ms = forgetRetryMs
+        ms = lookRetryMs
       }
-      await this.#forget.wait(signal, { clock, ms })
+      await this.#look.wait(signal, { clock, ms })
     }
   }
 }

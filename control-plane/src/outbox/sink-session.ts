@@ -2,7 +2,7 @@ import { CompactedError } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Ownership } from '../store/owned-role.ts'
-import { discontinuityEvent, type Discontinuity, type EncodedEvent } from './cloud-event.ts'
+import { discontinuityEvent, type EncodedEvent } from './cloud-event.ts'
 import {
   deliverable,
   doneOf,
@@ -19,6 +19,7 @@ import type {
   OutboxPage,
   OutboxStore,
   ParkedEvent,
+  SinkGap,
   SinkIdentity,
 } from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'
@@ -234,10 +235,17 @@ export class SinkSession {
     this.#entries = this.#entries.slice(done.length)
   }
 
-  async #moveTo(to: OutboxCursor, park: readonly ParkedEvent[]): Promise<void> {
+  async #moveTo(to: OutboxCursor, park: readonly ParkedEvent[], gap?: SinkGap): Promise<void> {
     const { outbox, sink } = this.#options
     const { fence } = this.#ownership
-    const moved = await outbox.advance({ sink: sink.name, fence, epoch: this.epoch, to, park })
+    const moved = await outbox.advance({
+      sink: sink.name,
+      fence,
+      epoch: this.epoch,
+      to,
+      park,
+      ...(gap && { gap }),
+    })
     if (!moved) throw new SupersededError(sink.name)
     this.#cursor = to
   }
@@ -270,23 +278,21 @@ export class SinkSession {
     return log.read({ after, limit, maxBytes })
   }
 
-  /** Retention keeps what a sink has not been given, so this takes a restored or tampered database. */
-  async #resume({
-    resumesAfter,
-    reason,
-  }: Pick<Discontinuity, 'resumesAfter' | 'reason'>): Promise<'resumed'> {
+  /** The sink has waited for longer than the log is held for it, or the database is a restored one. */
+  async #resume({ resumesAfter, reason }: Pick<SinkGap, 'resumesAfter' | 'reason'>): Promise<'resumed'> {
     const { sink, clock, source, logger } = this.#options
     const deliveredTo = this.#cursor.revision
     const at = new Date(clock.now()).toISOString()
+    const gap = { deliveredTo, resumesAfter, reason, at }
     logger.error({ deliveredTo, resumesAfter, reason }, 'the log does not continue where this sink is')
     try {
-      const event = discontinuityEvent({ deliveredTo, resumesAfter, reason, at }, source)
+      const event = discontinuityEvent(gap, source)
       await sink.deliver([event], this.#ownership.signal)
     } catch (error) {
       // A sink that refuses to be told is not held up by it.
       if (toDeliveryError(error).kind !== 'poison') throw error
     }
-    await this.#moveTo({ revision: resumesAfter, position: 0 }, [])
+    await this.#moveTo({ revision: resumesAfter, position: 0 }, [], gap)
     return 'resumed'
   }
 

@@ -44,7 +44,11 @@ export class Retention implements Component {
     const { logger } = this.#options
     try {
       const partitions = await dropOldPartitions({ ...this.#options, fence: { role: roleName, fence } })
-      if (partitions.length > 0) logger.info({ partitions }, 'old partitions of the log dropped')
+      if (partitions.length > 0)
+        logger.info({ partitions: partitions.map(({ name }) => name) }, 'old partitions of the log dropped')
+      for (const { name, missedBy } of partitions)
+        if (missedBy.length > 0)
+          logger.error({ partition: name, sinks: missedBy }, 'sinks that waited too long will miss changes')
     } catch (error) {
       logger.warn({ error: String(error) }, 'old partitions of the log could not be dropped')
     }

@@ -135,6 +135,10 @@ export interface SinkReport {
   /** How long the oldest of them has (ms). */
   readonly lagMs: number
   readonly paused: object | null
+  /** The log no longer has what comes next. */
+  readonly compacted: boolean
+  /** No replica has it in its configuration any more. */
+  readonly orphaned: boolean
   /** Events set aside after their last attempt. */
   readonly parked: number
   /** Why the last delivery failed; null: it did not. */

@@ -13,6 +13,17 @@ export interface SinkState {
   readonly lagMs: number
   readonly parked: number
   readonly paused: { readonly since: string; readonly by: string } | null
+  /** The log no longer has what comes next. */
+  readonly compacted: boolean
+  /** The last time that delivery did not continue where it was. */
+  readonly gap: {
+    readonly deliveredTo: Revision
+    readonly resumesAfter: Revision
+    readonly reason: 'compacted' | 'restored'
+    readonly at: string
+  } | null
+  /** No replica has it in its configuration any more. */
+  readonly orphaned: boolean
   readonly error: string | null
   /** The replica that delivers; null: nobody, or not known. */
   readonly owner: string | null
@@ -59,6 +70,13 @@ export interface SinkPort {
   }): Promise<readonly ParkedEntry[]>
   /** Rejects with WaymarkError `parked_event_not_found`. */
   dropParked(sink: string, id: string): Promise<void>
+  /** Resolves with how many events were parked of it. */
+  dropParkedOf(
+    sink: string,
+    aggregate: { readonly aggregateType: string; readonly aggregateId: string },
+  ): Promise<number>
+  /** Removes what is kept of an orphaned sink. Rejects with WaymarkError `sink_in_use`. */
+  forget(sink: string): Promise<void>
   /** Types of events, without `io.waymark.`. */
   readonly eventTypes: readonly string[]
   /** The JSON Schema of the `data` of a type; undefined: there is no such type. */

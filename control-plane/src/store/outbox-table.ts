@@ -44,6 +44,15 @@ interface Progress {
   readonly head: Revision
   readonly parked: number
   readonly waitingMs: number
+  readonly oldest: Revision
+  readonly gap: Gap | null
+}
+
+interface Gap {
+  readonly deliveredTo: Revision
+  readonly resumesAfter: Revision
+  readonly reason: 'compacted' | 'restored'
+  readonly at: string
 }
 
 const parkedColumns = sql`change_id, revision, position, aggregatetype, aggregateid, event::text as event, error, attempts`
@@ -71,7 +80,8 @@ export class OutboxTable {
         insert into outbox_cursor (sink, revision, position, fence, origin, updated_at)
         select ${sink}, ${beginning(start)}, 0, ${fence}, ${origin}, clock_timestamp()
         where ${mayHaveCursor(identity)}
-        on conflict (sink) do update set fence = excluded.fence, origin = excluded.origin
+        on conflict (sink) do update set fence = excluded.fence, origin = excluded.origin,
+            declared_at = excluded.updated_at
           where outbox_cursor.fence <= excluded.fence
         returning revision, position, epoch, paused_at is not null as paused`.execute(this.#database)
       const row = rows[0]
@@ -91,17 +101,20 @@ export class OutboxTable {
     epoch,
     to,
     park,
+    gap = null,
   }: Fenced & {
     readonly epoch: number
     readonly to: Cursor
     readonly park: readonly Parked[]
+    readonly gap?: Gap | null
   }): Promise<boolean> {
     const rows = park.map(({ event, ...rest }) => ({ ...rest, event: JSON.parse(event) as unknown }))
     return reading(async () => {
       const { rows: moved } = await sql`
         with quick as materialized (select set_config('synchronous_commit', 'off', true)), moved as (
           update outbox_cursor set revision = ${to.revision}, position = ${to.position},
-            updated_at = clock_timestamp()
+            updated_at = clock_timestamp(),
+            gap = coalesce(${gap === null ? null : JSON.stringify(gap)}::jsonb, gap)
           from quick where sink = ${sink} and fence = ${fence} and epoch = ${epoch}
           returning sink
         ), parked as (
@@ -202,8 +215,11 @@ export class OutboxTable {
         paused_by: string | null
         parked: string
         waiting: number | null
+        oldest: string | null
+        gap: Gap | null
       }>`
-        select r.revision as head, c.revision, c.position, c.epoch, c.paused_at, c.paused_by,
+        select r.revision as head, c.revision, c.position, c.epoch, c.paused_at, c.paused_by, c.gap,
+          (select min(from_revision) from change_partition) as oldest,
           (select count(*) from outbox_parked where sink = ${sink}) as parked,
           (select extract(epoch from clock_timestamp() - occurred_at)::float8 * 1000 from change n where n.revision > c.revision
             and (n.revision > c.revision + 1 or n.position >= c.position)
@@ -219,6 +235,8 @@ export class OutboxTable {
         head: Number(row?.head ?? 0),
         parked: Number(row?.parked ?? 0),
         waitingMs: Math.max(0, row?.waiting ?? 0),
+        oldest: Number(row?.oldest ?? 1),
+        gap: row?.gap ?? null,
       }
     })
   }

@@ -28,6 +28,10 @@ interface ParkedRow {
   readonly parked_at: Date
 }
 
+/** Replicas declare their sinks once a minute. A sink without a cursor has nothing to forget. */
+const orphaned = sql<boolean>`origin = 'configuration'
+  and declared_at < clock_timestamp() - interval '3 minutes'`
+
 /**
  * What operators ask of a sink, whoever owns it: each wish begins a new epoch, so that the owner notices it and
  * what it stores under the old one has no effect. Rejects with `database_unavailable`.
@@ -104,6 +108,23 @@ export class SinkTable {
     })
   }
 
+  /** Gives up everything that is parked of one instance or document; how much that was. */
+  async dropAggregate(
+    identity: SinkIdentity,
+    { aggregateType, aggregateId }: Pick<ParkedEntry, 'aggregateType' | 'aggregateId'>,
+  ): Promise<number> {
+    const dropped = await reading(() =>
+      this.#database
+        .deleteFrom('outbox_parked')
+        .where('sink', '=', identity.sink)
+        .where('aggregatetype', '=', aggregateType)
+        .where('aggregateid', '=', aggregateId)
+        .executeTakeFirst(),
+    )
+    if (dropped.numDeletedRows > 0n) await this.retry(identity)
+    return Number(dropped.numDeletedRows)
+  }
+
   /** Gives a parked event up; the ones behind it are tried. False: there is no such event. */
   async drop(identity: SinkIdentity, id: string): Promise<boolean> {
     const dropped = await reading(async () => {
@@ -116,6 +137,41 @@ export class SinkTable {
     })
     if (dropped) await this.retry(identity)
     return dropped
+  }
+
+  /** Says that the configuration of a replica has these sinks. */
+  async declare(sinks: readonly string[]): Promise<void> {
+    if (sinks.length === 0) return
+    await reading(() =>
+      this.#database
+        .updateTable('outbox_cursor')
+        .set({ declared_at: sql`clock_timestamp()` })
+        .where('sink', 'in', [...sinks])
+        .execute(),
+    )
+  }
+
+  /** Sinks that came from the configuration of replicas, none of which has had it for a while. */
+  async orphans(): Promise<string[]> {
+    return reading(async () => {
+      const { rows } = await sql<{ sink: string }>`
+        select sink from outbox_cursor where ${orphaned} order by sink`.execute(this.#database)
+      return rows.map(({ sink }) => sink)
+    })
+  }
+
+  /** Removes what is kept of such a sink. False: there is none, or a replica has it after all. */
+  async forgetOrphan(name: string): Promise<boolean> {
+    return reading(async () => {
+      const { rows } = await sql`
+        with gone as (
+          delete from outbox_cursor where sink = ${name} and ${orphaned} returning sink
+        ), parked as (
+          delete from outbox_parked p using gone where p.sink = gone.sink
+        )
+        select from gone`.execute(this.#database)
+      return rows.length > 0
+    })
   }
 
   /** Removes what is kept of sinks whose document is gone; their names. */

@@ -147,6 +147,8 @@ interface OutboxCursorTable {
   epoch: ColumnType<string, number | string | undefined>
   paused_at: NullableTimestamp
   paused_by: ColumnType<string | null>
+  declared_at: ColumnType<Date, Date | undefined>
+  gap: ColumnType<unknown>
 }
 
 interface OutboxParkedTable {

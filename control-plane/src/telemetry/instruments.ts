@@ -103,6 +103,12 @@ export const instruments: Instruments = {
     gauge('waymark_outbox_paused', '1', '1 while a sink is paused, else 0', sinks =>
       sinks.map(({ sink, paused }) => ({ labels: { sink }, value: paused === null ? 0 : 1 })),
     ),
+    gauge('waymark_outbox_compacted', '1', '1 while the log lacks what a sink needs next, else 0', sinks =>
+      sinks.map(({ sink, compacted }) => ({ labels: { sink }, value: compacted ? 1 : 0 })),
+    ),
+    gauge('waymark_outbox_orphaned', '1', '1 for a sink that no replica declares any more, else 0', sinks =>
+      sinks.map(({ sink, orphaned }) => ({ labels: { sink }, value: orphaned ? 1 : 0 })),
+    ),
     gauge('waymark_outbox_parked', '{event}', 'Events set aside after their last attempt', sinks =>
       sinks.map(({ sink, parked }) => ({ labels: { sink }, value: parked })),
     ),

@@ -69,6 +69,8 @@ export interface Observed {
     readonly lagMs: number
     readonly parked: number
     readonly paused: object | null
+    readonly compacted: boolean
+    readonly orphaned: boolean
     readonly error: string | null
   }[]
   readonly modes: readonly ModeState[]

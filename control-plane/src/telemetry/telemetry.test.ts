@@ -85,7 +85,12 @@ const observers: Omit<Observers, 'process'> = {
   }),
   heartbeats: () => ({ pending: 11 }),
   outbox: () =>
-    Promise.resolve([{ sink: 'audit', lag: 5, lagMs: 1_500, parked: 1, paused: null, error: null }]),
+    Promise.resolve([
+      {
+        ...{ sink: 'audit', lag: 5, lagMs: 1_500, parked: 1, paused: null, error: null },
+        ...{ compacted: true, orphaned: false },
+      },
+    ]),
   modes: () => [
     { capability: 'register', mode: 'floor', since: '2026-01-01T00:00:00Z', evidence: 'x', endsWhen: 'y' },
   ],
@@ -128,6 +133,8 @@ test('a scrape shows what each part tells, under its label', async () => {
     'waymark_checks_waiting 1',
     'waymark_heartbeats_pending 11',
     'waymark_outbox_lag{sink="audit"} 5',
+    'waymark_outbox_compacted{sink="audit"} 1',
+    'waymark_outbox_orphaned{sink="audit"} 0',
     'waymark_mode{capability="register",mode="floor"} 1',
     'waymark_mode{capability="register",mode="target"} 0',
   ]) {
@@ -150,7 +157,12 @@ test('a part that fails is missing and logged; the others are not touched', asyn
   const outbox = () =>
     fails
       ? Promise.reject(new Error('no database'))
-      : [{ sink: 'a', lag: 1, lagMs: 0, parked: 0, paused: null, error: null }]
+      : [
+          {
+            ...{ sink: 'a', lag: 1, lagMs: 0, parked: 0, paused: null, error: null },
+            ...{ compacted: false, orphaned: false },
+          },
+        ]
   const subject = telemetry({ outbox }, warnings)
   expect(await subject.metricsText()).toContain('waymark_outbox_lag{sink="a"} 1')
   fails = true

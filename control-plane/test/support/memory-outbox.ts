@@ -9,6 +9,7 @@ import type {
   OutboxStore,
   PageRequest,
   ParkedEvent,
+  SinkGap,
   SinkProgress,
 } from '../../src/outbox/outbox-store.ts'
 import { toLogged } from './changes.ts'
@@ -26,6 +27,7 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
   #epoch = 0
   paused = false
   #parked: ParkedEvent[] = []
+  #gap: SinkGap | null = null
 
   get head(): number {
     return this.sets.at(-1)?.revision ?? 0
@@ -77,10 +79,17 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     epoch,
     to,
     park,
-  }: FencedSink & { epoch: number; to: OutboxCursor; park: readonly ParkedEvent[] }): Promise<boolean> {
+    gap,
+  }: FencedSink & {
+    epoch: number
+    to: OutboxCursor
+    park: readonly ParkedEvent[]
+    gap?: SinkGap
+  }): Promise<boolean> {
     if (epoch !== this.#epoch) return Promise.resolve(false)
     return this.#fenced(fence, () => {
       this.#cursor = to
+      this.#gap = gap ?? this.#gap
       const known = new Set(this.#parked.map(({ id }) => id))
       this.#parked.push(...park.filter(({ id }) => !known.has(id)))
       this.#parked.sort((a, b) => a.revision - b.revision || a.position - b.position)
@@ -132,6 +141,8 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
       head: this.head,
       parked: this.#parked.length,
       waitingMs: 0,
+      oldest: this.oldest,
+      gap: this.#gap,
     })
   }
 

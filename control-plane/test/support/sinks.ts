@@ -45,7 +45,7 @@ export const createTestSinks = (
   const manager = createSinkManager({
     sinks,
     documents: () => mesh.documents('EventSink'),
-    forget: () => table.forget(),
+    table,
     log: new OutboxLog(database),
     outbox: new OutboxTable(database),
     roles: new RoleTable(database),

@@ -3,10 +3,12 @@ import { stampRead, type RestApp, type RestContext } from '../context.ts'
 import { noBody } from '../schemas/common.ts'
 import { problems } from '../schemas/problem.ts'
 import {
+  Dropped,
   EventSchema,
   EventTypeList,
   EventTypeParams,
   ParkedList,
+  ParkedOfQuery,
   ParkedParams,
   ParkedQuery,
   Replayed,
@@ -14,6 +16,7 @@ import {
   Sink,
   SinkList,
   SinkParams,
+  type DroppedView,
   type ParkedListView,
   type ReplayedView,
   type SinkView,
@@ -26,8 +29,9 @@ const defaultParkedLimit = 100
 const known = ['invalid_request', 'sink_not_found'] as const
 const stored = [...known, 'database_unavailable'] as const
 
-const sinkView = ({ paused, ...state }: SinkState): SinkView => ({
+const sinkView = ({ paused, gap, ...state }: SinkState): SinkView => ({
   ...state,
+  gap: gap === null ? null : { ...gap },
   lagMs: Math.round(state.lagMs),
   paused: paused === null ? null : { ...paused },
 })
@@ -80,6 +84,12 @@ const readRoutes = (app: RestApp, context: RestContext): void => {
   )
 }
 
+/** `instance/payments/payments-1`: the type, and the id after it. */
+const aggregateOf = (text: string): { readonly aggregateType: string; readonly aggregateId: string } => {
+  const slash = text.indexOf('/')
+  return { aggregateType: text.slice(0, slash), aggregateId: text.slice(slash + 1) }
+}
+
 const wishRoutes = (app: RestApp, context: RestContext): void => {
   const { sinks } = context
   const schema = { tags, params: SinkParams, response: { 200: Sink, ...problems(...stored) } }
@@ -101,6 +111,23 @@ const wishRoutes = (app: RestApp, context: RestContext): void => {
       await sinks.resume(sink)
       stampRead(reply, context)
       return sinkView(sinks.get(sink))
+    },
+  )
+  app.delete(
+    '/sinks/:sink',
+    {
+      schema: {
+        tags,
+        summary: 'Forget a sink that no replica has in its configuration any more',
+        params: SinkParams,
+        response: { 204: noBody('it is forgotten'), ...problems(...stored, 'sink_in_use') },
+      },
+    },
+    async (request, reply) => {
+      await sinks.forget(request.params.sink)
+      stampRead(reply, context)
+      void reply.code(204)
+      return null
     },
   )
   app.post(
@@ -161,6 +188,24 @@ const parkedRoutes = (app: RestApp, context: RestContext): void => {
       stampRead(reply, context)
       void reply.code(204)
       return null
+    },
+  )
+  app.delete(
+    '/sinks/:sink/parked',
+    {
+      schema: {
+        tags,
+        summary: 'Give up all parked events of one instance or document',
+        params: SinkParams,
+        querystring: ParkedOfQuery,
+        response: { 200: Dropped, ...problems(...stored) },
+      },
+    },
+    async (request, reply): Promise<DroppedView> => {
+      const { sink } = request.params
+      const dropped = await sinks.dropParkedOf(sink, aggregateOf(request.query.aggregate))
+      stampRead(reply, context)
+      return { dropped }
     },
   )
   app.delete(

@@ -31,8 +31,9 @@ export const statusRoutes = (app: RestApp, context: RestContext, watches: WatchH
         watchers: watches.counts(),
         replicas: report.replicas?.map(replica => ({ ...replica })) ?? null,
         sinks:
-          report.sinks?.map(({ sink, revision, lag, lagMs, parked, paused, error }) => ({
-            ...{ sink, revision, lag, lagMs: Math.round(lagMs), parked, paused: paused !== null, error },
+          report.sinks?.map(({ sink, revision, lag, lagMs, parked, paused, compacted, orphaned, error }) => ({
+            ...{ sink, revision, lag, lagMs: Math.round(lagMs), parked, paused: paused !== null },
+            ...{ compacted, orphaned, error },
           })) ?? null,
         selfPreservation: report.selfPreservation,
       }

@@ -47,12 +47,24 @@ export const ParkedQuery = Type.Object(
   closed,
 )
 
+export const ParkedOfQuery = Type.Object(
+  {
+    aggregate: Type.String({
+      pattern: '^(?:instance|document)/[^/]{1,300}/[^/]{1,300}$',
+      description: 'whose events: instance/{service}/{id} or document/{kind}/{name}',
+    }),
+  },
+  closed,
+)
+export const Dropped = Type.Object({ dropped: { ...count, description: 'events given up' } }, closed)
+export type DroppedView = Static<typeof Dropped>
+
 const SinkSchema = define(
   'Sink',
   Type.Object(
     {
       sink: Type.String(),
-      kind: Type.String({ description: 'webhook, kafka, nats, file, stdout' }),
+      kind: Type.String({ description: 'webhook, kafka, nats, file, stdout; unknown of an orphaned one' }),
       origin: Type.Enum(['configuration', 'document'], { type: 'string' }),
       revision: { ...RevisionNumber, description: 'everything up to here is delivered or parked' },
       head: { ...RevisionNumber, description: 'of the log' },
@@ -60,6 +72,19 @@ const SinkSchema = define(
       lagMs: { ...count, description: 'how long the oldest of them has waited (milliseconds)' },
       parked: { ...count, description: 'events set aside after their last attempt' },
       paused: nullable(Type.Object({ since: Time, by: Type.String() }, closed)),
+      compacted: Type.Boolean({ description: 'the log no longer has what comes next' }),
+      gap: nullable(
+        Type.Object(
+          {
+            deliveredTo: { ...RevisionNumber, description: 'the sink had everything up to here' },
+            resumesAfter: { ...RevisionNumber, description: 'and was never given what follows, up to here' },
+            reason: Type.Enum(['compacted', 'restored'], { type: 'string' }),
+            at: Time,
+          },
+          { ...closed, description: 'the last time that the log did not continue where the sink was' },
+        ),
+      ),
+      orphaned: Type.Boolean({ description: 'no replica has it in its configuration any more' }),
       error: nullable(Type.String({ description: 'why the last delivery failed' })),
       owner: nullable(Type.String({ description: 'the replica that delivers' })),
     },

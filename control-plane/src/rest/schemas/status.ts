@@ -27,6 +27,8 @@ const Sink = Type.Object(
     lagMs: { ...count, description: 'how long the oldest of them has waited (milliseconds)' },
     parked: count,
     paused: Type.Boolean(),
+    compacted: { ...Type.Boolean(), description: 'the log no longer has what comes next' },
+    orphaned: { ...Type.Boolean(), description: 'no replica has it in its configuration any more' },
     error: nullable(Type.String()),
   },
   closed,
