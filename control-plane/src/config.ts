@@ -222,22 +222,18 @@ class Reader {
     }
   }
 
-  /** Of `{prefix}_CERT` and `{prefix}_KEY`. */
-  keyPair(prefix: string): KeyPairFiles | null {
-    const [certificate, key] = [this.text(`${prefix}_CERT`), this.text(`${prefix}_KEY`)]
+  /** Of the variables with these names. */
+  keyPair(certificateName: string, keyName: string): KeyPairFiles | null {
+    const [certificate, key] = [this.text(certificateName), this.text(keyName)]
     if (certificate !== undefined && key !== undefined) return { certificate, key }
-    const [set, missing] = certificate === undefined ? ['KEY', 'CERT'] : ['CERT', 'KEY']
+    const [set, missing] = certificate === undefined ? [keyName, certificateName] : [certificateName, keyName]
     if (certificate !== key)
-      this.wrong(
-        `${prefix}_${missing}`,
-        `is not set, but ${prefix}_${set} is`,
-        'paths of PEM files, both or none',
-      )
+      this.wrong(missing, `is not set, but ${set} is`, 'paths of PEM files, both or none')
     return null
   }
 
   xdsSecurity(listen: ListenAddress): XdsSecurity {
-    const pair = this.keyPair('WAYMARK_XDS_TLS')
+    const pair = this.keyPair('WAYMARK_XDS_TLS_CERT', 'WAYMARK_XDS_TLS_KEY')
     const clientCa = this.text('WAYMARK_XDS_CLIENT_CA') ?? null
     const tokensFile = this.text('WAYMARK_XDS_TOKENS_FILE') ?? null
     const domain = this.text('WAYMARK_TRUST_DOMAIN') ?? null
@@ -322,7 +318,7 @@ export const readConfig = (environment: Environment, unique: string): Config => 
     tracing: reader.tracing(),
     selfPreservation: reader.selfPreservation(),
     checkPolicy: reader.checkPolicy(),
-    checkCertificate: reader.keyPair('WAYMARK_CHECK_TLS'),
+    checkCertificate: reader.keyPair('WAYMARK_CHECK_TLS_CERT', 'WAYMARK_CHECK_TLS_KEY'),
     flapPolicy: reader.flapPolicy(),
     retentionRevisions: reader.optionalNumber('WAYMARK_RETENTION_REVISIONS', {
       min: 1_000,
