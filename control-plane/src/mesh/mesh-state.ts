@@ -93,7 +93,11 @@ export class MeshState implements MeshView {
     this.#services = new Map()
     this.#documents = new Map()
     this.#census = noVerdicts()
-    for (const instance of snapshot.instances) this.#put(instance)
+    for (const instance of snapshot.instances) {
+      const service = this.#open(instance.service)
+      this.#count(service, instance, 1)
+      service.instances.set(instance.id, instance)
+    }
     for (const document of snapshot.documents) {
       this.#documents.set(documentKey(document.kind, document.name), document)
       if (document.kind === 'Service') this.#open(document.name).document = document

@@ -5,8 +5,8 @@ import type { MeshSnapshot } from '../domain/snapshot.ts'
 import { changeChannel } from './batch-sql.ts'
 import type { ConnectionOptions, Database } from './database.ts'
 import { listen } from './listen.ts'
-import { readInstances } from './read-instances.ts'
-import { toChangeSets, toDocument, type ChangeRow } from './rows.ts'
+import { readSnapshot } from './read-snapshot.ts'
+import { toChangeSets, type ChangeRow } from './rows.ts'
 import { reading } from './unavailable.ts'
 
 type MaybeChangeRow = { readonly [column in keyof ChangeRow]: ChangeRow[column] | null }
@@ -62,30 +62,7 @@ export class ChangeLog {
 
   /** Everything at one revision. */
   async readSnapshot(): Promise<MeshSnapshot> {
-    return reading(() =>
-      this.#database
-        .transaction()
-        .setIsolationLevel('repeatable read')
-        .setAccessMode('read only')
-        .execute(async transaction => {
-          const { revision } = await transaction
-            .selectFrom('mesh_revision')
-            .select('revision')
-            .executeTakeFirstOrThrow()
-          const instances = await readInstances(transaction)
-          const documents = await transaction
-            .selectFrom('document')
-            .selectAll()
-            .orderBy('kind')
-            .orderBy('name')
-            .execute()
-          return {
-            revision: Number(revision),
-            instances,
-            documents: documents.map(toDocument),
-          }
-        }),
-    )
+    return reading(() => readSnapshot(this.#connection))
   }
 
   /**

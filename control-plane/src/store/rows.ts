@@ -25,7 +25,7 @@ export interface InstanceRow {
   readonly incarnation: number | string
   readonly spec: InstanceSpec
   readonly verdict: string
-  readonly evidence: Evidence[]
+  readonly evidence: readonly Evidence[]
   readonly override: Override | null
   readonly remove_at: Time | null
   readonly registered_at: Time

@@ -18,6 +18,8 @@ export interface CheckSubject {
   readonly target: ProbeTarget
 }
 
+const noChecks: readonly CheckSpec[] = []
+
 const isCheckSource = (source: EvidenceSource): boolean => /^(?:service-)?check:/.test(source)
 
 /** Which checks an instance is to be given: those of its registration, and those of its service's document. */
@@ -28,6 +30,12 @@ export class AskedChecks {
 
   constructor(mesh: Pick<MeshView, 'service'>) {
     this.#mesh = mesh
+  }
+
+  /** Whether it is to be given any check, or has evidence of one. */
+  concerns({ service, spec, evidence }: Instance): boolean {
+    if (spec.checks.length > 0 || this.#ofService(service).length > 0) return true
+    return evidence.some(({ source }) => isCheckSource(source))
   }
 
   of(instance: Instance): CheckSubject[] {
@@ -61,7 +69,7 @@ export class AskedChecks {
 
   #ofService(name: string): readonly CheckSpec[] {
     const document = this.#mesh.service(name)?.document
-    if (document === undefined) return []
+    if (document === undefined) return noChecks
     let checks = this.#read.get(document)
     if (checks === undefined) {
       checks = serviceChecksOf(document.spec)

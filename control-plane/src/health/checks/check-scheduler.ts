@@ -139,13 +139,15 @@ export class CheckScheduler implements Component {
   }
 
   #followAll(): void {
-    const seen = new Set<string>()
+    const left = new Set(this.#runners.keys())
     for (const instance of this.#options.mesh.instances()) {
+      // Most have no check: nothing is made for them.
+      if (left.size === 0 && !this.#asked.concerns(instance)) continue
       const key = instanceKey(instance.service, instance.id)
-      seen.add(key)
+      left.delete(key)
       this.#follow(key, instance, false)
     }
-    for (const key of this.#runners.keys()) if (!seen.has(key)) this.#stop(key)
+    for (const key of left) this.#stop(key)
   }
 
   #follow(key: string, instance: Instance, fresh: boolean): void {

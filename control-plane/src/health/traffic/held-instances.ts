@@ -50,7 +50,10 @@ export class HeldInstances {
 
   #load(): void {
     this.#services.clear()
-    for (const instance of this.#mesh.instances()) this.#put(instance, holdOf(instance))
+    for (const instance of this.#mesh.instances()) {
+      const hold = holdOf(instance)
+      if (hold !== null) this.#put(instance, hold)
+    }
   }
 
   #take(change: Change): void {
