@@ -1,4 +1,4 @@
-import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient } from '@nats-io/jetstream'
+import { jetstreamManager, JetStreamApiError } from '@nats-io/jetstream'
 import {
   connect,
   credsAuthenticator,
@@ -11,6 +11,7 @@ import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
 import { allowedAddresses, parseHostPort, type AllowsAddress, type HostAndPort } from './guarded-address.ts'
+import { JetStreamPublisher, type JetStreamMessage } from './jetstream-publisher.ts'
 import { natsGreeting } from './nats-greeting.ts'
 import { DeliveryError, toDeliveryError, type Sink } from './sink.ts'
 import { sinkLimits } from './sink-limits.ts'
@@ -42,7 +43,7 @@ const tooLarge = new Set([10_054, 10_142])
 
 interface Connected {
   readonly connection: NatsConnection
-  readonly stream: JetStreamClient
+  readonly publisher: JetStreamPublisher
 }
 
 /**
@@ -69,20 +70,20 @@ export class NatsSink implements Sink {
     const limit = { ms, clock, signal, what: 'the servers' }
     let delivered = 0
     try {
-      const { connection, stream } = await this.#opened(limit)
+      const { connection, publisher } = await this.#opened(limit)
       const largest = connection.info?.max_payload ?? Infinity
       while (delivered < events.length) {
         const wave = nextWave(events, delivered)
-        const answers = await Promise.allSettled(
-          wave.map(event => withinTime(this.#publish(stream, event, largest), limit)),
-        )
-        const failed = answers.findIndex(({ status }) => status === 'rejected')
-        const answer = answers[failed]
-        if (answer?.status === 'rejected') {
-          delivered += failed
-          throw answer.reason
-        }
-        delivered += wave.length
+        const tooLarge = wave.findIndex(({ bytes }) => bytes + headerRoom > largest)
+        if (tooLarge === 0)
+          throw new DeliveryError(`NATS: ${wave[0]?.bytes ?? 0} bytes are more than the server takes`, {
+            kind: 'poison',
+          })
+        const sent = tooLarge === -1 ? wave : wave.slice(0, tooLarge)
+        const messages = sent.map(event => toMessage(event, this.#options.subjectPrefix))
+        const { stored, error } = await withinTime(publisher.publish(messages), limit)
+        delivered += stored
+        if (error !== null) throw error
       }
     } catch (error) {
       const failure = toFailure(error, delivered)
@@ -119,7 +120,7 @@ export class NatsSink implements Sink {
         if (known === null)
           await manager.streams.add({ name: createStream, subjects: [`${subjectPrefix}.>`], num_replicas: 1 })
       }
-      return { connection, stream: jetstream(connection, { timeout: timeoutMs }) }
+      return { connection, publisher: new JetStreamPublisher(connection) }
     } catch (error) {
       await connection.close().catch(() => undefined)
       throw error
@@ -166,23 +167,6 @@ export class NatsSink implements Sink {
       reconnect: false,
     })
   }
-
-  async #publish(
-    stream: JetStreamClient,
-    { event, json, bytes }: EncodedEvent,
-    largest: number,
-  ): Promise<void> {
-    if (bytes + headerRoom > largest)
-      throw new DeliveryError(`NATS: ${bytes} bytes are more than the server takes`, { kind: 'poison' })
-    const content = headers()
-    content.set('content-type', 'application/cloudevents+json; charset=UTF-8')
-    await stream.publish(subjectOf(event, this.#options.subjectPrefix), json, {
-      msgID: event.id,
-      headers: content,
-      timeout: this.#options.timeoutMs,
-      retries: 1,
-    })
-  }
 }
 
 /** The headers count towards the server's limit. */
@@ -192,6 +176,13 @@ const headerRoom = 512
 const subjectOf = ({ partitionkey }: EncodedEvent['event'], prefix: string): string => {
   const [type = '', group] = partitionkey.split('/')
   return [prefix, type, ...(group === undefined ? [] : [group.replaceAll(/[.*>\s]/g, '_')])].join('.')
+}
+
+const toMessage = ({ event, json }: EncodedEvent, prefix: string): JetStreamMessage => {
+  const content = headers()
+  content.set('Nats-Msg-Id', event.id)
+  content.set('content-type', 'application/cloudevents+json; charset=UTF-8')
+  return { subject: subjectOf(event, prefix), payload: json, headers: content }
 }
 
 const toFailure = (error: unknown, delivered: number): DeliveryError => {
