@@ -4,6 +4,7 @@ import { WaymarkError } from '../domain/errors.ts'
 import { beyondLog, type Revision } from '../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { AnswerWave } from './answer-wave.ts'
 import type { RestLimits } from './limits.ts'
 import type { PastReader } from './ports.ts'
 import { touchedTopics, type Topic, type Touches } from './read/topic.ts'
@@ -20,6 +21,7 @@ interface Waiter {
   readonly holds: () => boolean
   /** Ends the wait. */
   readonly leave: () => void
+  readonly response: ServerResponse
 }
 
 interface Wait {
@@ -181,7 +183,7 @@ export class ReadGate {
         this.#byTopic.delete(topic)
       go()
     }
-    const waiter: Waiter = { holds, leave }
+    const waiter: Waiter = { holds, leave, response }
     waiters.add(waiter)
     this.#waiting += 1
     const timer = clock.timer(waitMs, leave)
@@ -212,9 +214,17 @@ export class ReadGate {
 
 /** Who waits looks again, and leaves if it has what it waits for. */
 function* look(waiters: readonly Waiter[]): Generator<undefined> {
-  for (const { holds, leave } of waiters) {
-    if (holds()) leave()
-    yield
+  const wave = new AnswerWave(waiters.length)
+  try {
+    for (const { holds, leave, response } of waiters) {
+      if (holds()) {
+        wave.serve(response)
+        leave()
+      }
+      yield
+    }
+  } finally {
+    wave.end()
   }
 }
 
