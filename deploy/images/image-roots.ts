@@ -5,6 +5,8 @@ import { findEnvoy } from '../local/envoy.ts'
 import { findPostgresUser, findPostgresBinaries } from '../local/postgres-binaries.ts'
 import { copyApplication } from './application.ts'
 import { makeRoot } from './base-root.ts'
+import { bundleControlPlane } from './bundle.ts'
+import { fillCompileCache } from './compile-cache.ts'
 import { copyIn, installProgram, librariesOf } from './programs.ts'
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -33,6 +35,9 @@ const controlPlane = async ({ context }: AssembleOptions): Promise<void> => {
   const target = join(context, 'app')
   await copyApplication({ repository, workspace: '@waymark/control-plane', target })
   await cp(join(repository, 'migrations'), join(target, 'migrations'), { recursive: true })
+  const dist = join(target, 'control-plane', 'dist')
+  const program = await bundleControlPlane({ repository, directory: join(dist, 'program') })
+  await fillCompileCache({ program, directory: join(dist, 'compiled'), uid: users.waymark.id })
 }
 
 const sample = async ({ context }: AssembleOptions): Promise<void> => {

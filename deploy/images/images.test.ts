@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { controlPlaneFlags } from '../local/control-plane-node.ts'
 import { runCommand } from '../local/run-command.ts'
 import { makeRoot } from './base-root.ts'
 import { imageNames, imageRoots } from './image-roots.ts'
@@ -80,13 +81,45 @@ describe.runIf(onLinux)('the control-plane image', () => {
   it('holds everything that the program loads', async () => {
     const { code, stderr } = await runCommand({
       command: process.execPath,
-      args: [join(context, 'app', 'control-plane', 'src', 'main.ts')],
+      args: [join(context, 'app', 'control-plane', 'dist', 'program', 'main.mjs')],
       cwd: tmpdir(),
       env: { NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
     })
     // It has loaded, and says that it wants a database.
     expect(stderr).toContain('DATABASE_URL')
     expect(code).toBe(2)
+  }, 30_000)
+
+  it('finds its migrations by its own place', async () => {
+    const program = join(context, 'app', 'control-plane', 'dist', 'program', 'main.mjs')
+    const found = /new URL\("([^"]*migrations\/)", import\.meta\.url\)/.exec(await readFile(program, 'utf8'))
+    expect(await readdir(new URL(found?.[1] ?? '', pathToFileURL(program)))).toContain('0001_registry.sql')
+  })
+
+  it('has compiled it for its user, wherever it lies', async () => {
+    const dist = join(context, 'app', 'control-plane', 'dist')
+    const [folder = ''] = await readdir(join(dist, 'compiled'))
+    expect(folder).toMatch(/-65532$/)
+    const mine = folder.replace(/65532$/, String(process.getuid?.()))
+    const elsewhere = await mkdtemp(join(tmpdir(), 'waymark-image-'))
+    try {
+      await cp(dist, join(elsewhere, 'dist'), { recursive: true })
+      await cp(join(dist, 'compiled', folder), join(elsewhere, 'dist', 'compiled', mine), { recursive: true })
+      await symlink(join(context, 'app', 'node_modules'), join(elsewhere, 'node_modules'))
+      const { stdout, stderr } = await runCommand({
+        command: process.execPath,
+        args: [...controlPlaneFlags, join(elsewhere, 'dist', 'program', 'main.mjs')],
+        cwd: tmpdir(),
+        env: {
+          NODE_COMPILE_CACHE: join(elsewhere, 'dist', 'compiled'),
+          NODE_COMPILE_CACHE_PORTABLE: '1',
+          NODE_DEBUG_NATIVE: 'COMPILE_CACHE',
+        },
+      })
+      expect(stdout + stderr).toMatch(/main\.mjs was accepted/)
+    } finally {
+      await rm(elsewhere, { recursive: true })
+    }
   }, 30_000)
 
   it('holds no tests, no tools and no types of packages', async () => {

@@ -14,6 +14,8 @@ export interface ControlPlaneOptions {
   readonly http: Listen
   readonly xds: Listen
   readonly dataDir: string
+  /** Path of the program; absent: the sources. */
+  readonly program?: string
   /** More of its environment: `OTEL_*`, `WAYMARK_SINKS`. */
   readonly env?: NodeJS.ProcessEnv
   readonly signal?: AbortSignal | undefined
@@ -49,12 +51,12 @@ export class ControlPlane {
 
   /** Resolves when it is ready: migrated, mesh state loaded. Rejects with its last words when it ends instead. */
   async start({ timeoutMs = 30_000 } = {}): Promise<void> {
-    const { supervisor, databaseUrl, http, xds, dataDir, env = {}, signal } = this.#options
+    const { supervisor, databaseUrl, http, xds, dataDir, program = main, env = {}, signal } = this.#options
     const started = supervisor.start({
       name: this.name,
       group: 'control-plane',
       command: process.execPath,
-      args: [...controlPlaneFlags, main],
+      args: [...controlPlaneFlags, program],
       env: {
         ...controlPlaneEnv,
         ...process.env,

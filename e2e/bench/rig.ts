@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { startPostgres } from '@waymark/deploy/local/postgres.ts'
+import { bundleControlPlane } from '@waymark/deploy/images/bundle.ts'
 import { TestMesh } from '../harness/test-mesh.ts'
 import { progress } from './bench-options.ts'
 import type { Address } from './generator/fleet.ts'
@@ -64,6 +66,12 @@ export class Rig {
   }
 }
 
+const repository = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+
+/** What the image runs, made anew; profiles are of the sources, which tell more. */
+const shippedProgram = (): Promise<string> =>
+  bundleControlPlane({ repository, directory: join(repository, '.cache', 'bundle', 'program') })
+
 const profileGraceMs = 60_000
 
 /** Runs `work` with a fresh Postgres as `npm run up` has it (fsync on) and replicas; stops all of it afterwards. */
@@ -88,6 +96,7 @@ export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promis
       databaseUrl: postgres.url,
       envoy: options.envoy ?? '',
       replicas: options.replicas ?? 1,
+      ...(options.profile === undefined ? { program: await shippedProgram() } : {}),
       ...(options.xdsHost === undefined ? {} : { xdsHost: options.xdsHost }),
       env: {
         WAYMARK_LOG_LEVEL: 'warn',

@@ -19,6 +19,8 @@ export interface TestMeshOptions {
   readonly xdsHost?: string
   /** More of the environment of each replica. */
   readonly env?: NodeJS.ProcessEnv
+  /** Path of the program that replicas run; absent: the sources. */
+  readonly program?: string
 }
 
 export interface Replica {
@@ -85,6 +87,7 @@ export class TestMesh {
         http: { host: '127.0.0.1', port: http },
         xds: { host: options.xdsHost ?? '127.0.0.1', port: xds },
         dataDir: join(directory, name),
+        ...(options.program === undefined ? {} : { program: options.program }),
         env: {
           WAYMARK_REPLICA_ID: name,
           ...(options.xdsHost === undefined ? {} : { WAYMARK_XDS_PLAINTEXT: 'yes' }),
