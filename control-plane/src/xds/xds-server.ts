@@ -304,8 +304,8 @@ export class XdsServer implements Component {
     this.#lastId += 1
     this.counters.opened += 1
     this.counters.streams += 1
-    const inbox = this.#guard.enter(call)
-    const stream = new XdsStream({ id: this.#lastId, call, form, typeUrl, context: this.#context, inbox })
+    const guarded = this.#guard.enter(call)
+    const stream = new XdsStream({ id: this.#lastId, call, form, typeUrl, context: this.#context, guarded })
     if (this.#stopping) {
       stream.close(status.UNAVAILABLE, 'the control plane is stopping')
       return

@@ -25,6 +25,7 @@ export class FanOut<Stream extends Flushable = Flushable> implements Announcer {
   readonly #queue = new Set<Stream>()
   /** In order of their revisions. */
   readonly #announcements: Announcement[] = []
+  #lastAnnouncement = 0
   /** Something has been announced in the revision that is being applied. */
   #announced = false
   #scheduled = false
@@ -43,12 +44,18 @@ export class FanOut<Stream extends Flushable = Flushable> implements Announcer {
     return this.#announcements.length > 0
   }
 
+  /** The number of the last announcement; 0: there has been none. */
+  get lastAnnouncement(): number {
+    return this.#lastAnnouncement
+  }
+
   get takesMore(): boolean {
     return this.#announcements.length < maxAnnouncements
   }
 
   announce(announcement: Announcement): void {
     this.#announced = true
+    this.#lastAnnouncement += 1
     this.#announcements.push(announcement)
   }
 

@@ -46,21 +46,37 @@ export class Pace {
     return { left: burstMs, at: this.#clock.monotonic() }
   }
 
-  /**
-   * Runs what a request asks for, now or in a later turn, and then `done` with the milliseconds after which the stream's next
-   * one may be read; 0: now.
-   */
+  /** A request may be run now, between `enter` and `leave`; else by `run`. */
+  get free(): boolean {
+    return this.#later.size === 0 && this.#spentInTurn < turnMs
+  }
+
+  /** A request begins. Returns when, for `leave`. */
+  enter(): number {
+    return this.#clock.monotonic()
+  }
+
+  /** It has run. Returns the milliseconds after which the stream's next one may be read; 0: now. */
+  leave(account: PaceAccount, since: number): number {
+    const now = this.#clock.monotonic()
+    this.#spentInTurn += now - since
+    if (!this.#scheduled && this.#spentInTurn > 0) this.#schedule()
+    return this.#charge(account, now - since, now)
+  }
+
+  /** Runs a request, now or in a later turn, and then `done` with what `leave` returns. */
   run(account: PaceAccount, request: () => void, done: (waitMs: number) => void): void {
     const job = (): void => {
-      const before = this.#clock.monotonic()
+      const since = this.enter()
       request()
-      const now = this.#clock.monotonic()
-      this.#spentInTurn += now - before
-      done(this.#charge(account, now - before, now))
+      done(this.leave(account, since))
     }
-    if (this.#later.size > 0 || this.#spentInTurn >= turnMs) this.#later.add(job)
-    else job()
-    if (!this.#scheduled && this.#spentInTurn > 0) this.#schedule()
+    if (this.free) {
+      job()
+      return
+    }
+    this.#later.add(job)
+    if (!this.#scheduled) this.#schedule()
   }
 
   #schedule(): void {
@@ -68,13 +84,17 @@ export class Pace {
     this.#clock.soon(() => {
       this.#scheduled = false
       this.#spentInTurn = 0
-      for (const job of this.#later) {
-        if (this.#spentInTurn >= turnMs) break
-        this.#later.delete(job)
-        job()
-      }
-      if (this.#later.size > 0) this.#schedule()
+      this.#runLater()
     })
+  }
+
+  #runLater(): void {
+    for (const job of this.#later) {
+      if (this.#spentInTurn >= turnMs) break
+      this.#later.delete(job)
+      job()
+    }
+    if (this.#later.size > 0 && !this.#scheduled) this.#schedule()
   }
 
   #charge(account: PaceAccount, spentMs: number, now: number): number {

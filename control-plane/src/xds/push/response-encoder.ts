@@ -1,3 +1,4 @@
+import { framedMessage } from '../transport/grpc-frame.ts'
 import type { ResponseWire } from './encode-response.ts'
 import type { XdsResource } from '../port.ts'
 import type { XdsCounters } from '../counters.ts'
@@ -11,7 +12,8 @@ export interface EncodedResponse {
   readonly nonce: string
   /** Grows with each encoding; a stream takes only what is younger than its last response. */
   readonly sequence: number
-  readonly bytes: Buffer
+  /** The message with the head that gRPC puts before it. */
+  readonly framed: Buffer
 }
 
 export interface ResponseContent {
@@ -61,7 +63,7 @@ export class ResponseEncoder {
       removed,
       nonce,
       sequence: this.#sequence,
-      bytes: Buffer.concat(parts),
+      framed: framedMessage(parts),
     }
     this.#keep(response)
     return response
@@ -78,9 +80,9 @@ export class ResponseEncoder {
 
   #keep(response: EncodedResponse): void {
     this.#recent.unshift(response)
-    this.#recentBytes += response.bytes.length
+    this.#recentBytes += response.framed.length
     while (this.#recent.length > recentResponses || this.#recentBytes > recentBytes) {
-      this.#recentBytes -= this.#recent.pop()?.bytes.length ?? 0
+      this.#recentBytes -= this.#recent.pop()?.framed.length ?? 0
     }
   }
 }

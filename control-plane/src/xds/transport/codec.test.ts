@@ -7,6 +7,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { XdsCounters } from '../counters.ts'
 import { decodeDeltaRequest, decodeSotwRequest, maxWords } from './decode-request.ts'
+import { messageOf } from './grpc-frame.ts'
 import type { XdsResource } from '../port.ts'
 import { deltaWire } from '../push/encode-response.ts'
 import { ResponseEncoder } from '../push/response-encoder.ts'
@@ -112,7 +113,7 @@ test('a response is what the generated code reads, and resources are encoded onc
   const resources = [resource('a'), resource('b', 'x'.repeat(300))]
   const content = { typeUrl: clusterType, version: '7' }
   const first = encoder.encode({ ...content, resources, removed: ['gone', 'ünïcode'] }, 0)
-  const decoded = DeltaDiscoveryResponse.decode(first.bytes)
+  const decoded = DeltaDiscoveryResponse.decode(messageOf(first.framed))
   expect(decoded).toMatchObject({
     typeUrl: clusterType,
     nonce: first.nonce,
@@ -159,7 +160,7 @@ test('X7 X22 a resource goes out with its aliases, without a body, and with a TT
       counters: new XdsCounters(),
       wire: deltaWire({ ttl }),
     })
-    return DeltaDiscoveryResponse.decode(encoder.encode(content, 0).bytes)
+    return DeltaDiscoveryResponse.decode(messageOf(encoder.encode(content, 0).framed))
   }
   const expected = { name: 'a', version: 'v-a', resource: undefined, aliases: ['b', 'c'] }
   expect(decode(false)).toMatchObject({

@@ -1,13 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
-import type { ServerDuplexStream, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js'
+import type { UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import type { Clock } from '../../runtime/clock.ts'
 import type { XdsCounters } from '../counters.ts'
 import type { BoundedLog } from './bounded-log.ts'
 import type { ByteBudget } from './byte-budget.ts'
-import { Inbox, type InboxOwner } from './inbox.ts'
+import { GuardedStream, type AnyCall, type GuardedHost } from './guarded-stream.ts'
 import { Keepalive } from './keepalive.ts'
 import type { PeerSocket } from './xds-listener.ts'
 
@@ -26,45 +26,6 @@ interface Http2GuardOptions {
   readonly owns: (socket: PeerSocket) => boolean
 }
 
-type AnyCall = ServerDuplexStream<Buffer, Buffer>
-
-/** What the streams of a guard have in common. */
-interface GuardedHost {
-  partial(guarded: Guarded, begun: boolean): void
-  evicted(guarded: Guarded): void
-}
-
-/** What is known of one HTTP/2 stream. */
-class Guarded implements InboxOwner {
-  readonly stream: ServerHttp2Stream
-  inbox: Inbox | undefined
-  /** It ends with a status of ours, or was reset by us: what it ends with has been counted. */
-  counted = false
-  partialSince = 0
-  readonly #host: GuardedHost
-
-  constructor(stream: ServerHttp2Stream, host: GuardedHost) {
-    this.stream = stream
-    this.#host = host
-  }
-
-  pause(): void {
-    this.stream.pause()
-  }
-
-  resume(): void {
-    this.stream.resume()
-  }
-
-  evicted(): void {
-    this.#host.evicted(this)
-  }
-
-  partial(begun: boolean): void {
-    this.#host.partial(this, begun)
-  }
-}
-
 const okCode: number = status.OK
 const deadlineCode: number = status.DEADLINE_EXCEEDED
 
@@ -81,11 +42,11 @@ export class Http2Guard {
   readonly #options: Http2GuardOptions
   readonly #keepalive: Keepalive
   readonly #sessions = new WeakSet<object>()
-  readonly #streams = new Map<ServerHttp2Stream, Guarded>()
+  readonly #streams = new Map<ServerHttp2Stream, GuardedStream>()
   /** Those with a message that has not come whole, the oldest first. */
-  readonly #partial = new Set<Guarded>()
+  readonly #partial = new Set<GuardedStream>()
   /** That which is being handed to its handler. */
-  #entering: Guarded | undefined
+  #entering: GuardedStream | undefined
 
   readonly #host: GuardedHost = {
     partial: (guarded, begun) => {
@@ -128,21 +89,20 @@ export class Http2Guard {
   }
 
   /** Called by the handler of a call in the turn in which it gets the call; undefined: nothing is known of it. */
-  enter(call: AnyCall): Inbox | undefined {
+  enter(call: AnyCall): GuardedStream | undefined {
     const guarded = this.#entering
     if (guarded === undefined) return undefined
     call.prependOnceListener('error', () => {
       guarded.counted = true
     })
     const { budget, maxMessageBytes } = this.#options
-    const inbox = new Inbox({ owner: guarded, budget, maxMessageBytes })
-    guarded.inbox = inbox
+    guarded.enter(call, { budget, maxMessageBytes })
     const read = call._read.bind(call)
     call._read = size => {
-      inbox.handled()
+      guarded.inbox?.handled()
       read(size)
     }
-    return inbox
+    return guarded
   }
 
   /** The same handlers, whose calls are guarded. */
@@ -170,7 +130,7 @@ export class Http2Guard {
     const { stream } = message as { readonly stream: ServerHttp2Stream }
     const { session } = stream
     if (session?.socket === undefined || !this.#options.owns(session.socket)) return
-    this.#streams.set(stream, new Guarded(stream, this.#host))
+    this.#streams.set(stream, new GuardedStream(stream, this.#host))
     if (this.#sessions.has(session)) return
     this.#sessions.add(session)
     this.#follow(session as ServerHttp2Session)
@@ -182,14 +142,8 @@ export class Http2Guard {
     session.prependListener('stream', stream => {
       this.#entering = this.#streams.get(stream)
     })
-    session.on('stream', stream => {
-      const inbox = this.#entering?.inbox
+    session.on('stream', () => {
       this.#entering = undefined
-      // After the listener of gRPC, so that what is counted here has been taken there.
-      if (inbox !== undefined)
-        stream.on('data', (bytes: Buffer) => {
-          inbox.receive(bytes)
-        })
     })
   }
 
@@ -209,7 +163,7 @@ export class Http2Guard {
     if (!guarded.counted) this.#countEnd(guarded)
   }
 
-  #countEnd(guarded: Guarded): void {
+  #countEnd(guarded: GuardedStream): void {
     const { stream } = guarded
     const { counters, warnings } = this.#options
     const headers = stream.sentHeaders as OutgoingHttpHeaders | undefined
@@ -224,7 +178,7 @@ export class Http2Guard {
     warnings.warn({ code, reason }, 'gRPC refused a call')
   }
 
-  #reset(guarded: Guarded, reason: string): void {
+  #reset(guarded: GuardedStream, reason: string): void {
     if (guarded.counted) return
     const { counters, warnings } = this.#options
     guarded.counted = true

@@ -1,4 +1,5 @@
 import type { BudgetHolder, ByteBudget } from './byte-budget.ts'
+import { headBytes } from './grpc-frame.ts'
 
 /** What fits into the window that HTTP/2 opens to every stream: each may send so much of a message unasked. */
 export const ownBytes = 65_536
@@ -21,9 +22,6 @@ interface InboxOptions {
   readonly maxMessageBytes: number
 }
 
-/** Of a message as gRPC sends it: whether it is compressed, and four bytes of length. */
-const headBytes = 5
-
 /**
  * The messages that one client is sending, counted while they come in: what gRPC keeps of a message that is not whole,
  * or has not been handled. Beyond a stream's own bytes they count against a budget of all streams; while that is used up the
@@ -33,6 +31,9 @@ export class Inbox implements BudgetHolder {
   readonly #owner: InboxOwner
   readonly #budget: ByteBudget
   readonly #maxMessageBytes: number
+  /** Those that have come whole, and the bytes of the last one. */
+  messages = 0
+  lastLength = 0
   #head = 0
   #compressed = false
   #length = 0
@@ -46,6 +47,11 @@ export class Inbox implements BudgetHolder {
     this.#owner = owner
     this.#budget = budget
     this.#maxMessageBytes = maxMessageBytes
+  }
+
+  /** No message has begun that has not come whole. */
+  get between(): boolean {
+    return this.#head === 0
   }
 
   /** Bytes of the body have come; called when gRPC has taken them. */
@@ -118,6 +124,8 @@ export class Inbox implements BudgetHolder {
   }
 
   #end(): void {
+    this.messages += 1
+    this.lastLength = this.#length
     this.#head = 0
     this.#come += this.#coming
     this.#coming = 0

@@ -20,12 +20,12 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
   let first = true
   /** Types that have been asked for; a stream that asks for too many is ended. */
   const known = new Set<string>()
-  /** A later request is taken in parts; the first one of a type says what goes together. */
-  const parts = (message: Request | MalformedRequest): readonly (Request | MalformedRequest)[] => {
-    if ('malformed' in message) return [message]
+  /** A later request is taken in parts; the first one of a type says what goes together. Undefined: it is one part. */
+  const parts = (message: Request | MalformedRequest): readonly Request[] | undefined => {
+    if ('malformed' in message) return undefined
     if (known.has(message.typeUrl)) return requestParts(message)
     known.add(message.typeUrl)
-    return [message]
+    return undefined
   }
   const reader = new RequestReader({
     ...options,
@@ -35,10 +35,13 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
         begin(message)
         return undefined
       }
-      const [part, ...more] = parts(message)
-      if (part !== undefined) onMessage(part)
-      return more.map(later => () => {
-        onMessage(later)
+      const all = parts(message)
+      if (all === undefined) {
+        onMessage(message)
+        return undefined
+      }
+      return all.map(part => () => {
+        onMessage(part)
       })
     },
   })

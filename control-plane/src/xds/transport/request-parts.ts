@@ -9,11 +9,12 @@ const isDelta = (message: XdsRequest): message is DeltaRequest => 'subscribe' in
  * The same request in parts of at most so many names, to be taken one after the other. A name that is in both lists is
  * in both lists of one part, as it means something else alone. Only of a type that is subscribed already: what
  * a first request says goes together. State of the world has no parts: what a list leaves out is a statement too.
+ * Undefined: it is not to be parted.
  */
-export function requestParts<Request extends XdsRequest>(message: Request): readonly Request[] {
-  if (!isDelta(message)) return [message]
+export function requestParts<Request extends XdsRequest>(message: Request): readonly Request[] | undefined {
+  if (!isDelta(message)) return undefined
   const { subscribe, unsubscribe } = message
-  if (subscribe.length + unsubscribe.length <= partSize) return [message]
+  if (subscribe.length + unsubscribe.length <= partSize) return undefined
   const dropped = new Set(unsubscribe)
   const both = subscribe.filter(name => dropped.delete(name))
   const taken = new Set(both)

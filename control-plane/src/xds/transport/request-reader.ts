@@ -1,12 +1,15 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Pace, PaceAccount } from '../push/pace.ts'
+import type { DirectMessages } from './guarded-stream.ts'
 
 /** More than this behind, a stream is not worth waiting for. */
 const longestWaitMs = 60_000
 
 export interface RequestReaderOptions {
   readonly call: ServerDuplexStream<Buffer, Buffer>
+  /** Absent: all messages come by the call. */
+  readonly direct?: DirectMessages | undefined
   readonly pace: Pace
   readonly clock: Pick<Clock, 'monotonic' | 'timer'>
   /** Does what the message asks for, or returns the steps of it that are left; each is run when it is its turn. */
@@ -24,6 +27,10 @@ export class RequestReader {
   readonly #account: PaceAccount
   readonly #ask: (size: number) => void
   #holds = 0
+  /** Direct messages have been paused. */
+  #paused = false
+  /** Messages that came while it held: the call reads one ahead. */
+  #early: Buffer[] = []
   /** How much the call wanted to read while it was held; undefined: it did not. */
   #wanted: number | undefined
 
@@ -40,8 +47,16 @@ export class RequestReader {
 
   /** Reads from now on. */
   start(): void {
-    this.#options.call.on('data', (bytes: Buffer) => {
-      this.run(() => this.#options.onMessage(bytes))
+    const { call, direct } = this.#options
+    call.on('data', (bytes: Buffer) => {
+      direct?.delivered()
+      this.#message(bytes)
+    })
+    direct?.read(bytes => {
+      this.#message(bytes)
+      if (this.#holds === 0) return
+      this.#paused = true
+      direct.pause()
     })
   }
 
@@ -52,38 +67,69 @@ export class RequestReader {
 
   release(): void {
     this.#holds -= 1
+    while (this.#holds === 0) {
+      const early = this.#early.shift()
+      if (early === undefined) break
+      this.#message(early)
+    }
+    if (this.#holds > 0) return
+    if (this.#paused) {
+      this.#paused = false
+      this.#options.direct?.resume()
+    }
     const wanted = this.#wanted
-    if (this.#holds > 0 || wanted === undefined) return
+    if (wanted === undefined) return
     this.#wanted = undefined
     this.#ask(wanted)
   }
 
+  #message(bytes: Buffer): void {
+    if (this.#holds > 0) this.#early.push(bytes)
+    else this.run(() => this.#options.onMessage(bytes))
+  }
+
   /** Runs what a message leads to when it is its turn, step by step, and reads on when the pace allows. */
   run(request: () => readonly (() => void)[] | undefined): void {
+    const { pace } = this.#options
+    if (!pace.free) {
+      this.#later(request)
+      return
+    }
+    const since = pace.enter()
+    const steps = request()
+    const waitMs = pace.leave(this.#account, since)
+    if (waitMs === 0 && steps === undefined) return
     this.hold()
+    this.#wait(waitMs, steps?.values())
+  }
+
+  #later(request: () => readonly (() => void)[] | undefined): void {
     let steps: Iterator<() => void> | undefined
-    this.#step(
+    this.hold()
+    this.#options.pace.run(
+      this.#account,
       () => {
         steps = request()?.values()
       },
-      () => {
-        const next = steps?.next()
-        return next?.done === false ? next.value : undefined
+      waitMs => {
+        this.#wait(waitMs, steps)
       },
     )
   }
 
-  #step(work: () => void, next: () => (() => void) | undefined): void {
-    const { pace, clock, onGreedy } = this.#options
+  /** Goes on with the steps that are left when the pace allows. */
+  #wait(waitMs: number, steps: Iterator<() => void> | undefined): void {
+    const { clock, onGreedy } = this.#options
     const goOn = (): void => {
-      const step = next()
-      if (step === undefined) this.release()
-      else this.#step(step, next)
+      const step = steps?.next()
+      if (step === undefined || step.done === true) this.release()
+      else
+        this.#options.pace.run(this.#account, step.value, waitedMs => {
+          this.#wait(waitedMs, steps)
+        })
     }
-    pace.run(this.#account, work, waitMs => {
-      if (waitMs > longestWaitMs) onGreedy()
-      if (waitMs === 0) goOn()
-      else clock.timer(Math.min(waitMs, longestWaitMs), goOn)
-    })
+    if (waitMs > longestWaitMs) onGreedy()
+    if (waitMs === 0) goOn()
+    else clock.timer(Math.min(waitMs, longestWaitMs), goOn)
   }
 }

@@ -1,6 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Clock } from '../../runtime/clock.ts'
 import type { BudgetHolder, ByteBudget } from './byte-budget.ts'
+import { messageOf } from './grpc-frame.ts'
+import type { DirectMessages, Taken } from './guarded-stream.ts'
 
 /** Responses handed to the transport and not yet taken by it; beyond, changes merge in the session. */
 const maxQueued = 8
@@ -11,6 +13,8 @@ const ownBytes = 64 * 1024
 
 interface ResponseQueueOptions {
   readonly call: ServerDuplexStream<Buffer, Buffer>
+  /** Undefined: everything goes through the call. */
+  readonly direct: Pick<DirectMessages, 'write'> | undefined
   readonly clock: Pick<Clock, 'monotonic'>
   readonly budget: ByteBudget
   /** Others wait for room, and this client takes nothing. */
@@ -25,9 +29,10 @@ interface ResponseQueueOptions {
  */
 export class ResponseQueue implements BudgetHolder {
   readonly #call: ResponseQueueOptions['call']
+  readonly #direct: ResponseQueueOptions['direct']
   readonly #clock: ResponseQueueOptions['clock']
   readonly #budget: ByteBudget
-  readonly #onWritten: () => void
+  readonly #onWritten: Taken
   /** Lengths of what the transport has not taken, in order. */
   readonly #lengths: number[] = []
   #bytes = 0
@@ -37,13 +42,16 @@ export class ResponseQueue implements BudgetHolder {
   readonly resume: () => void
   readonly evict: () => void
 
-  constructor({ call, clock, budget, onTaken, onEvict }: ResponseQueueOptions) {
+  constructor({ call, direct, clock, budget, onTaken, onEvict }: ResponseQueueOptions) {
     this.#call = call
+    this.#direct = direct
     this.#clock = clock
     this.#budget = budget
     this.resume = onTaken
     this.evict = onEvict
-    this.#onWritten = () => {
+    this.#onWritten = error => {
+      // The stream has ended, as its call will say.
+      if (error !== undefined && error !== null) return
       this.#taken(this.#lengths.shift() ?? 0)
       if (this.#lengths.length === 0) this.#large = false
       this.#since = this.#clock.monotonic()
@@ -65,15 +73,17 @@ export class ResponseQueue implements BudgetHolder {
     return this.#lengths.length > 0 ? this.#since : undefined
   }
 
-  write(bytes: Buffer): void {
-    const { length } = bytes
+  /** A message with its gRPC head; it may be shared with other streams. */
+  write(framed: Buffer): void {
+    const { length } = framed
     if (this.#lengths.length === 0) this.#since = this.#clock.monotonic()
     this.#lengths.push(length)
     this.#large ||= length >= largeBytes
     const before = this.#bytes
     this.#bytes += length
     if (this.#bytes > ownBytes) this.#budget.take(this, this.#bytes - Math.max(before, ownBytes))
-    this.#call.write(bytes, this.#onWritten)
+    if (this.#direct !== undefined) this.#direct.write(framed, this.#onWritten)
+    else this.#call.write(messageOf(framed), this.#onWritten)
   }
 
   /** The stream has ended. */

@@ -97,9 +97,9 @@ export class StreamRegistry {
   /** The stream has named its node. */
   named(stream: XdsStream, node: string): void {
     this.#unnamed.delete(stream)
-    const streams = this.#byNode.get(node)
-    if (streams === undefined) this.#byNode.set(node, [stream])
-    else streams.push(stream)
+    const streams = this.#byNode.get(node) ?? []
+    if (streams.push(stream) === 1) this.#byNode.set(node, streams)
+    stream.siblings = streams
     this.#collect(node)
     this.#tell(node)
   }
@@ -111,7 +111,7 @@ export class StreamRegistry {
     const before = stream.shape.last
     const now = stream.shape.read(stream.deliveries)
     // Who shares its node with others may be the one that speaks for it, or a rival.
-    if (this.#byNode.get(node)?.length === 1) {
+    if (stream.siblings.length === 1) {
       for (const nodes of this.#collectors) nodes.reshaped(node, before, now)
     } else this.#collect(node)
     this.#tell(node)

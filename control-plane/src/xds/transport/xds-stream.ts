@@ -14,9 +14,11 @@ import type { FormName, StreamContext, XdsCall, XdsForm } from './stream-context
 import { statusError } from './status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { readWhenAdmitted } from './read-when-admitted.ts'
-import type { Inbox } from './inbox.ts'
+import { headBytes } from './grpc-frame.ts'
+import type { GuardedStream } from './guarded-stream.ts'
 import { ResponseQueue } from './response-queue.ts'
 import { TypeSubscribers } from './type-subscribers.ts'
+import { malformedError, typedRequest } from './typed-request.ts'
 
 /**
  * One stream of a discovery service: a grpc-js call on one side, a session on the other. It opens in mode `new` (waiting for
@@ -28,12 +30,14 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   /** The only type of its service; undefined: all types of its client come by it. */
   readonly typeUrl: string | undefined
   readonly shape = new StreamShape()
+  /** All streams of its node, itself too; kept by the registry from the first message on. */
+  siblings: readonly XdsStream[] = []
   readonly #call: XdsCall
   readonly #form: XdsForm<Request>
   readonly #context: StreamContext<XdsStream>
   readonly #types: TypeSubscribers
   readonly #queue: ResponseQueue
-  readonly #inbox: Inbox | undefined
+  readonly #guarded: GuardedStream | undefined
   /** Since when the first message is waited for. */
   #idleSince: number | undefined
   #node: XdsNode | undefined
@@ -46,6 +50,8 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
   #lastSequence = 0
   #timer: Timer | undefined
   #waking = false
+  /** The last announcement that it has been told of. */
+  #toldOf = 0
 
   constructor(options: {
     id: number
@@ -53,24 +59,26 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     form: XdsForm<Request>
     typeUrl: string | undefined
     context: StreamContext<XdsStream>
-    inbox: Inbox | undefined
+    /** Undefined: nothing is known of the HTTP/2 stream of the call. */
+    guarded: GuardedStream | undefined
   }) {
     this.id = options.id
     this.typeUrl = options.typeUrl
     this.#call = options.call
     this.#form = options.form
     this.#context = options.context
-    this.#inbox = options.inbox
+    this.#guarded = options.guarded
     this.connectedAt = options.context.clock.now()
     this.#heardAt = this.connectedAt
     this.#types = new TypeSubscribers({ ...options.context, owner: this })
     this.#queue = new ResponseQueue({
       call: options.call,
+      direct: options.guarded,
       clock: options.context.clock,
       budget: options.context.queued,
       onEvict: () => {
         // The stream is reset: a status would wait behind what nobody reads.
-        options.inbox?.evict()
+        options.guarded?.evicted()
       },
       onTaken: () => {
         if (this.#session?.deliveries.some(({ hasWork }) => hasWork) === true) this.flush()
@@ -121,7 +129,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   /** The client has been sent the status, as far as the transport knows. */
   get finished(): boolean {
-    return this.#call.writableFinished || this.#call.destroyed
+    return this.#guarded?.finished ?? (this.#call.writableFinished || this.#call.destroyed)
   }
 
   /** Takes requests from now on. Those that came before wait in the transport, bounded by its flow control. */
@@ -131,13 +139,14 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     readWhenAdmitted<Request>({
       ...this.#context,
       call: this.#call,
+      direct: this.#guarded,
       decode: bytes => {
         this.#context.counters.requests += 1
         return this.#form.decode(bytes)
       },
       onFirst: () => {
         this.#idleSince = undefined
-        this.#inbox?.handled()
+        this.#guarded?.inbox?.handled()
       },
       onMessage: message => {
         this.#receive(message)
@@ -163,9 +172,9 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       const { resources, removed } = response
       this.#lastSequence = response.sequence
       session.sent({ ...batch, resources, removed }, response.nonce, now)
-      log.sent(batch, response.bytes.length)
+      log.sent(batch, response.framed.length - headBytes)
       if (steps.traces) this.#trace(batch, response.nonce)
-      this.#queue.write(response.bytes)
+      this.#queue.write(response.framed)
       sent = true
     }
     if (this.#mark?.undecided === true) {
@@ -203,7 +212,7 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   touched(delivery: Delivery, name: string, revision: Revision, record: RevisionRecord | undefined): void {
     const { fanOut, journal } = this.#context
-    if (record === undefined && fanOut.announcing) this.#types.catchUp()
+    if (record === undefined) this.#catchUp()
     delivery.touch(name, revision)
     if (record === undefined) fanOut.touch(this)
     else fanOut.queue(this)
@@ -219,8 +228,15 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   /** Undefined until the first message. It knows of every change: nobody sees that others were told of one before. */
   get #session(): Session<Request> | undefined {
-    if (this.#context.fanOut.announcing) this.#types.catchUp()
+    this.#catchUp()
     return this.#opened
+  }
+
+  #catchUp(): void {
+    const { announcing, lastAnnouncement } = this.#context.fanOut
+    if (!announcing || this.#toldOf === lastAnnouncement) return
+    this.#toldOf = lastAnnouncement
+    this.#types.catchUp()
   }
 
   #receive(message: Request | MalformedRequest): void {
@@ -236,11 +252,10 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
 
   #request(message: Request): void {
     const session = this.#session ?? this.#open(message)
-    const typed = this.#typed(message)
+    const typed = typedRequest(message, this.typeUrl)
     const now = this.#context.clock.monotonic()
-    const sentAt = this.deliveries
-      .find(({ typeUrl }) => typeUrl === typed.typeUrl)
-      ?.unanswered.find(typed.nonce)?.at
+    const asked = session.deliveries.find(({ typeUrl }) => typeUrl === typed.typeUrl)
+    const sentAt = asked?.unanswered.find(typed.nonce)?.at
     const { delivery, actions, answer } = session.request(typed, now)
     const subscriber = this.#types.index(delivery, actions)
     if (answer !== undefined) {
@@ -252,18 +267,6 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
       }
     }
     this.flush()
-  }
-
-  /** A service of one type need not be told the type. */
-  #typed(message: Request): Request {
-    const { typeUrl } = this
-    if (typeUrl === undefined) {
-      if (message.typeUrl === '') throw new SessionError(3, 'type_url is required on ADS')
-      return message
-    }
-    if (message.typeUrl === typeUrl) return message
-    if (message.typeUrl !== '') throw new SessionError(3, `this service has no other type than ${typeUrl}`)
-    return { ...message, typeUrl }
   }
 
   #open({ node }: Request): Session<Request> {
@@ -344,6 +347,3 @@ export class XdsStream<Request extends XdsRequest = XdsRequest> implements Flush
     this.#context.onEnd(this)
   }
 }
-
-const malformedError = ({ malformed, tooLarge }: MalformedRequest): SessionError =>
-  tooLarge ? new SessionError(8, malformed) : new SessionError(3, `malformed request: ${malformed}`)
