@@ -119,6 +119,16 @@ export const createApp = async (options: AppOptions): Promise<App> => {
         },
         traceparent => sequencer.submit({ ...write, traceparent }),
       ),
+    // One span for all: a batch may have thousands.
+    submitAll: writes => {
+      const { actor = '', traceparent: asked = null } = writes[0] ?? {}
+      const attributes = { 'waymark.actor': actor, 'waymark.writes': writes.length }
+      return telemetry.withSpan({ name: 'write', traceparent: asked, attributes }, traceparent =>
+        sequencer.submitAll(
+          traceparent === asked ? writes : writes.map(write => ({ ...write, traceparent })),
+        ),
+      )
+    },
   })
 
   // What sidecars get.

@@ -4,7 +4,7 @@ import type { EvidenceStatus } from '../src/domain/evidence.ts'
 import type { FlapPolicy } from '../src/domain/flapping.ts'
 import type { Instance } from '../src/domain/instance.ts'
 import { sweeperRole } from '../src/health/sweeper.ts'
-import { Registry } from '../src/registry/registry.ts'
+import { Registry, type WriteLog } from '../src/registry/registry.ts'
 import { FencedError } from '../src/store/write.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
@@ -113,8 +113,12 @@ describe('an instance that flaps', () => {
   const policy: FlapPolicy = { holdAt: 4, releaseBelow: 2, halfLifeMs: 1_000, maxHoldMs: 10_000 }
 
   it('is held at its worse verdict, and let go when it has been quiet', async () => {
-    const registry = new Registry({ submit: write => replica.sequencer.submit(write), flapPolicy: policy })
-    const quiet = new Registry({ submit: write => replica.sequencer.submit(write), flapPolicy: null })
+    const log: WriteLog = {
+      submit: write => replica.sequencer.submit(write),
+      submitAll: writes => replica.sequencer.submitAll(writes),
+    }
+    const registry = new Registry({ ...log, flapPolicy: policy })
+    const quiet = new Registry({ ...log, flapPolicy: null })
     await register()
     await observe('passing', registry)
     const revisions: number[] = []

@@ -261,7 +261,10 @@ describe('what Waymark itself cannot do', () => {
   it('without its database', async () => {
     const gone = new WaymarkError('database_unavailable', 'connection refused', { retryAfterMs: 2_500 })
     const away = await other({
-      registry: new Registry({ submit: () => Promise.reject(gone) }),
+      registry: new Registry({
+        submit: () => Promise.reject(gone),
+        submitAll: writes => Promise.resolve(writes.map(() => ({ error: gone }))),
+      }),
       heartbeats: { beat: () => Promise.reject(gone) },
       changes: { readChanges: () => Promise.reject(gone) },
       pulses: { readPulse: () => Promise.reject(gone) },

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
-import { Registry } from '../src/registry/registry.ts'
+import { Registry, type InstanceOutcome, type InstanceRequest } from '../src/registry/registry.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
 import { Sequencer } from '../src/store/sequencer.ts'
-import { FencedError } from '../src/store/write.ts'
+import { FencedError, type Settled } from '../src/store/write.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
 import { ManualClock } from './support/manual-clock.ts'
@@ -388,5 +388,57 @@ describe('the revision log', () => {
       .execute()
       .then(found => ({ rows: found }))
     expect(rows).toMatchObject([{ name: 'change_1', from_revision: '1', to_revision: '1000001' }])
+  })
+})
+
+describe('many writes of one caller', () => {
+  const requests = (service: string): InstanceRequest[] =>
+    Array.from({ length: 600 }, (_, index) => {
+      const id = `i-${index % 150}`
+      // Each instance comes, changes, goes and comes again, in different parts of one transaction.
+      return Math.floor(index / 150) === 2
+        ? { deregister: { service, id, incarnation: null, drainMs: null } }
+        : { register: { service, id, spec: instanceSpec({ port: 1 + index }) } }
+    })
+
+  const settled = (outcomes: readonly Settled<InstanceOutcome>[]) =>
+    outcomes.map(outcome => ('committed' in outcome ? outcome.committed.revision : outcome.error))
+
+  it('happen in their order, each as a revision of its own', async () => {
+    await caughtUp()
+    const before = one.mesh.revision
+    const outcomes = await one.registry.each(requests('parts'), context)
+    expect(settled(outcomes)).toEqual(outcomes.map((_, index) => before + 1 + index))
+    await caughtUp()
+    const instances = [...(two.mesh.service('parts')?.instances.values() ?? [])]
+    expect(instances.map(({ spec }) => spec.port).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 150 }, (_, index) => 451 + index),
+    )
+    const { instances: rows } = await one.log.readSnapshot()
+    expect(rows.filter(({ service }) => service === 'parts')).toEqual(
+      [...instances].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    )
+    const { rows: leases } = await sql<{ stale: number }>`
+      select count(*)::integer as stale from instance i left join lease l using (service, id)
+      where service = 'parts' and l.incarnation is distinct from i.incarnation`.execute(database.database)
+    expect(leases).toEqual([{ stale: 0 }])
+  })
+
+  it('are refused one by one, wherever the database refuses', async () => {
+    await caughtUp()
+    const before = one.mesh.revision
+    const all = requests('refused')
+    // Postgres cannot keep a NUL character: in the first part, in the second, in the last.
+    const wrong = [5, 200, 599]
+    for (const index of wrong) {
+      const spec = instanceSpec({ version: '\u0000' })
+      all[index] = { register: { service: 'refused', id: `i-${index % 150}`, spec } }
+    }
+    const outcomes = await one.registry.each(all, context)
+    const refused = outcomes.flatMap((outcome, index) => ('error' in outcome ? [index] : []))
+    expect(refused).toEqual(wrong)
+    await caughtUp()
+    expect(one.mesh.revision).toBe(before + all.length - wrong.length)
+    expect(two.mesh.service('refused')?.instances.size).toBe(149)
   })
 })

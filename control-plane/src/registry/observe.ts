@@ -42,7 +42,14 @@ export const observeWrite = (
   { actor, traceparent }: WriteContext,
   flapPolicy: FlapPolicy | null,
 ): Write<Instance | null> => ({
-  touches: [{ kind: 'instance', service: observation.service, id: observation.id }],
+  touches: [
+    {
+      kind: 'instance',
+      service: observation.service,
+      id: observation.id,
+      lease: observation.stillTrue !== undefined,
+    },
+  ],
   actor,
   traceparent,
   ...(observation.fence === undefined ? {} : { fence: observation.fence }),

@@ -1,7 +1,7 @@
 import type { Document } from '../domain/document.ts'
 import { defaultFlapPolicy, type FlapPolicy } from '../domain/flapping.ts'
 import type { Instance, InstanceSpec } from '../domain/instance.ts'
-import type { Committed, Write } from '../store/write.ts'
+import type { Committed, Settled, Write } from '../store/write.ts'
 import type { Precondition, WriteContext } from './context.ts'
 import { deregisterWrite, type DeregisterInput } from './deregister.ts'
 import { applyDocumentWrite, deleteDocumentWrite } from './documents.ts'
@@ -15,6 +15,24 @@ import { withdrawWrite, type Withdrawal } from './withdraw.ts'
 /** The part of the store that the registry needs: store/sequencer.ts. */
 export interface WriteLog {
   submit<R>(write: Write<R>): Promise<Committed<R>>
+  /** As `submit` of each, in their order. Never rejects. */
+  submitAll<R>(writes: readonly Write<R>[]): Promise<readonly Settled<R>[]>
+}
+
+export interface RegisterInput extends InstanceRef {
+  readonly spec: InstanceSpec
+}
+
+/** One of many requests that are made together. */
+export type InstanceRequest = { readonly register: RegisterInput } | { readonly deregister: DeregisterInput }
+
+/** What it has done. */
+export interface InstanceOutcome {
+  /** null: it is gone. */
+  readonly instance: Instance | null
+  readonly created: boolean
+  /** Given to a registration; null: it was none. */
+  readonly incarnation: number | null
 }
 
 export interface RegistryOptions extends WriteLog {
@@ -53,16 +71,39 @@ export class Registry {
   }
 
   /** Idempotent: an equal registration changes nothing but the incarnation, which only grows. */
-  register(
-    input: InstanceRef & { readonly spec: InstanceSpec },
-    context: WriteContext,
-  ): Promise<Committed<RegisterResult>> {
+  register(input: RegisterInput, context: WriteContext): Promise<Committed<RegisterResult>> {
     return this.#log.submit(registerWrite(input, context, this.#flapPolicy))
   }
 
   /** Refuses with `instance_not_found`, `incarnation_conflict`. Result: the draining instance, or null: gone. */
   deregister(input: DeregisterInput, context: WriteContext): Promise<Committed<Instance | null>> {
     return this.#log.submit(deregisterWrite(input, context, this.#flapPolicy))
+  }
+
+  /** As `register` and `deregister` one after the other: each is a write of its own and is refused on its own. */
+  each(
+    requests: readonly InstanceRequest[],
+    context: WriteContext,
+  ): Promise<readonly Settled<InstanceOutcome>[]> {
+    return this.#log.submitAll(
+      requests.map((request): Write<InstanceOutcome> => {
+        if ('register' in request) {
+          const write = registerWrite(request.register, context, this.#flapPolicy)
+          return {
+            ...write,
+            decide: draft => {
+              const { instance, created } = write.decide(draft)
+              return { instance, created, incarnation: instance.incarnation }
+            },
+          }
+        }
+        const write = deregisterWrite(request.deregister, context, this.#flapPolicy)
+        return {
+          ...write,
+          decide: draft => ({ instance: write.decide(draft), created: false, incarnation: null }),
+        }
+      }),
+    )
   }
 
   /** Refuses with `instance_not_found`. */

@@ -15,7 +15,7 @@ export const removeDueWrite = (
   { service, id, stillTrue, fence }: Removal,
   { actor, traceparent }: WriteContext,
 ): Write<boolean> => ({
-  touches: [{ kind: 'instance', service, id }],
+  touches: [{ kind: 'instance', service, id, lease: true }],
   actor,
   traceparent,
   fence,

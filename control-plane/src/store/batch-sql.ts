@@ -2,6 +2,7 @@
 import type pg from 'pg'
 import { instanceKey } from '../domain/instance.ts'
 import type { BatchInput } from './batch.ts'
+import { textArray } from './binary-array.ts'
 import { toDocument, toInstance, type DocumentRow, type InstanceRow } from './rows.ts'
 import { PartedStatement } from './statement.ts'
 import type { LeaseRow, Touch } from './write.ts'
@@ -29,17 +30,18 @@ export const probe = async (client: pg.Client): Promise<void> => {
 type Key = readonly [string, string]
 
 /** The two columns of `service/id` or `kind/name` keys. */
-const halves = (keys: Iterable<Key>): [string[], string[]] => {
+const halves = (keys: Iterable<Key>): [Buffer, Buffer] => {
   const all = [...keys]
-  return [all.map(([first]) => first), all.map(([, second]) => second)]
+  return [textArray(all.map(([first]) => first)), textArray(all.map(([, second]) => second))]
 }
 
 const readQuery = (wanted: {
   readonly instances: ReadonlyMap<string, Key>
+  readonly leases: ReadonlyMap<string, Key>
   readonly documents: ReadonlyMap<string, Key>
   readonly roles: readonly string[]
 }) => {
-  const { instances, documents, roles } = wanted
+  const { instances, leases, documents, roles } = wanted
   const statement = new PartedStatement('batch-read')
   if (instances.size > 0) {
     statement.add(
@@ -47,7 +49,14 @@ const readQuery = (wanted: {
       halves(instances.values()),
       (services, ids) => `
         coalesce((select json_agg(i) from unnest(${services}::text[], ${ids}::text[]) k (service, id)
-          join instance i using (service, id)), '[]') as instances,
+          join instance i using (service, id)), '[]') as instances`,
+    )
+  }
+  if (leases.size > 0) {
+    statement.add(
+      'l',
+      halves(leases.values()),
+      (services, ids) => `
         coalesce((select json_agg(json_build_object('service', l.service, 'id', l.id, 'incarnation', l.incarnation,
             'ttlMs', l.ttl_ms, 'seenAt', (extract(epoch from l.seen_at) * 1000)::float8))
           from unnest(${services}::text[], ${ids}::text[]) k (service, id)
@@ -101,15 +110,18 @@ export const beginAndRead = async (
   roles: readonly string[],
 ): Promise<BatchRead> => {
   const instances = new Map<string, Key>()
+  const leases = new Map<string, Key>()
   const documents = new Map<string, Key>()
   for (const touch of touches) {
-    if (touch.kind === 'instance')
-      instances.set(instanceKey(touch.service, touch.id), [touch.service, touch.id])
-    else documents.set(`${touch.documentKind}/${touch.name}`, [touch.documentKind, touch.name])
+    if (touch.kind === 'instance') {
+      const key: Key = [touch.service, touch.id]
+      instances.set(instanceKey(...key), key)
+      if (touch.lease === true) leases.set(instanceKey(...key), key)
+    } else documents.set(`${touch.documentKind}/${touch.name}`, [touch.documentKind, touch.name])
   }
   const [, answer] = await Promise.all([
     client.query(beginLocked),
-    client.query<ReadRow>(readQuery({ instances, documents, roles })),
+    client.query<ReadRow>(readQuery({ instances, leases, documents, roles })),
   ])
   const row = answer.rows[0]
   if (row === undefined) throw new Error('mesh_revision has no row: the database was not migrated')

@@ -1,7 +1,16 @@
-/** The second and last round trip of a batch: its rows, its part of the log, the counters, and the commit. */
+/** The last round trip of a batch: its rows, its part of the log, the counters, and the commit. */
 import pg from 'pg'
 import type { Change } from '../domain/change.ts'
-import type { Batch } from './batch.ts'
+import type { Instance } from '../domain/instance.ts'
+import type { BatchPart } from './batch.ts'
+import {
+  bigintArray,
+  booleanArray,
+  integerArray,
+  jsonbArray,
+  textArray,
+  timestampArray,
+} from './binary-array.ts'
 import { changeChannel } from './batch-sql.ts'
 import { PartedStatement } from './statement.ts'
 import { isUnavailable } from './unavailable.ts'
@@ -11,33 +20,24 @@ const instanceFields = `service text, id text, incarnation bigint, spec jsonb, v
   override jsonb, flapping jsonb, "reviewAt" timestamptz, "removeAt" timestamptz, "registeredAt" timestamptz,
   revision bigint`
 
-/** `source` has the columns of `instanceFields` as `i`. */
+/** `source`: a query of the columns of `instance` in this order. */
 const saveInstances = (source: string): string => `
   insert into instance (service, id, incarnation, spec, verdict, evidence, override, flapping, review_at, remove_at,
     registered_at, revision)
-  select i.service, i.id, i.incarnation, i.spec, i.verdict, i.evidence, i.override, i.flapping, i."reviewAt",
-    i."removeAt", i."registeredAt", i.revision
-  from ${source}
+  ${source}
   on conflict (service, id) do update set incarnation = excluded.incarnation, spec = excluded.spec,
     verdict = excluded.verdict, evidence = excluded.evidence, override = excluded.override,
     flapping = excluded.flapping, review_at = excluded.review_at, remove_at = excluded.remove_at,
     registered_at = excluded.registered_at, revision = excluded.revision`
 
 /** `service/id` or `kind/name`: only the second part may hold a further slash. */
-const halves = (keys: readonly string[]): [string[], string[]] => [
-  keys.map(key => key.slice(0, key.indexOf('/'))),
-  keys.map(key => key.slice(key.indexOf('/') + 1)),
+const halves = (keys: readonly string[]): [Buffer, Buffer] => [
+  textArray(keys.map(key => key.slice(0, key.indexOf('/')))),
+  textArray(keys.map(key => key.slice(key.indexOf('/') + 1))),
 ]
 
-/** `stands`: the row is what this entry says. Text is turned into jsonb once, for the log and for the row. */
-const logEntry = ({ before, after, ...entry }: Change, stands: boolean): object => ({
-  ...entry,
-  payload: { before, after },
-  ...(stands ? { stands } : {}),
-})
-
-const addInstances = (statement: PartedStatement, batch: Batch): void => {
-  const { removedInstances: removed, amendedInstances: amended, endedLeases, beats } = batch
+const addInstances = (statement: PartedStatement, part: BatchPart): void => {
+  const { removedInstances: removed, amendedInstances: amended, endedLeases, beats } = part
   if (removed.length > 0) {
     statement.add(
       'g',
@@ -65,23 +65,27 @@ const addInstances = (statement: PartedStatement, batch: Batch): void => {
     statement.add(
       'a',
       [JSON.stringify(amended)],
-      rows => `amended as (${saveInstances(`jsonb_to_recordset(${rows}::jsonb) i (${instanceFields})`)})`,
+      rows =>
+        `amended as (${saveInstances(`
+        select i.service, i.id, i.incarnation, i.spec, i.verdict, i.evidence, i.override, i.flapping, i."reviewAt",
+          i."removeAt", i."registeredAt", i.revision
+        from jsonb_to_recordset(${rows}::jsonb) i (${instanceFields})`)})`,
     )
   }
   if (beats.length > 0) {
-    const rows = beats.map(({ service, id, incarnation, spec }) => ({
-      service,
-      id,
-      incarnation,
-      ttlMs: spec.lease?.ttlMs,
-    }))
     statement.add(
       'b',
-      [JSON.stringify(rows)],
-      beaten => `beats as (
+      [
+        textArray(beats.map(({ service }) => service)),
+        textArray(beats.map(({ id }) => id)),
+        bigintArray(beats.map(({ incarnation }) => incarnation)),
+        integerArray(beats.map(({ spec }) => spec.lease?.ttlMs ?? null)),
+      ],
+      (services, ids, incarnations, ttls) => `beats as (
         insert into lease (service, id, incarnation, ttl_ms, seen_at)
-        select service, id, incarnation, "ttlMs", clock_timestamp()
-        from jsonb_to_recordset(${beaten}::jsonb) x (service text, id text, incarnation bigint, "ttlMs" integer)
+        select service, id, incarnation, ttl_ms, clock_timestamp()
+        from unnest(${services}::text[], ${ids}::text[], ${incarnations}::bigint[], ${ttls}::integer[])
+          b (service, id, incarnation, ttl_ms)
         on conflict (service, id) do update
           set incarnation = excluded.incarnation, ttl_ms = excluded.ttl_ms, seen_at = excluded.seen_at
       )`,
@@ -89,7 +93,7 @@ const addInstances = (statement: PartedStatement, batch: Batch): void => {
   }
 }
 
-const addDocuments = (statement: PartedStatement, { removedDocuments, savedDocuments }: Batch): void => {
+const addDocuments = (statement: PartedStatement, { removedDocuments, savedDocuments }: BatchPart): void => {
   if (removedDocuments.length > 0) {
     statement.add(
       'gd',
@@ -114,67 +118,140 @@ const addDocuments = (statement: PartedStatement, { removedDocuments, savedDocum
   }
 }
 
-const addLog = (statement: PartedStatement, batch: Batch, changes: readonly Change[]): void => {
-  const entries = changes.map(change => logEntry(change, batch.stands(change)))
+/** Name, type and elements. */
+type Column = readonly [name: string, type: string, values: Buffer]
+
+const logColumns = (changes: readonly Change[]): readonly Column[] => [
+  ['change', 'text', textArray(changes.map(({ id }) => id))],
+  ['aggregatetype', 'text', textArray(changes.map(({ aggregateType }) => aggregateType))],
+  ['aggregateid', 'text', textArray(changes.map(({ aggregateId }) => aggregateId))],
+  ['type', 'text', textArray(changes.map(({ type }) => type))],
+  ['payload', 'jsonb', jsonbArray(changes.map(({ before, after }) => JSON.stringify({ before, after })))],
+  ['revision', 'bigint', bigintArray(changes.map(({ revision }) => revision))],
+  ['position', 'integer', integerArray(changes.map(({ position }) => position))],
+  ['occurred_at', 'timestamptz', timestampArray(changes.map(({ occurredAt }) => occurredAt))],
+  ['actor', 'text', textArray(changes.map(({ actor }) => actor))],
+  ['traceparent', 'text', textArray(changes.map(({ traceparent }) => traceparent))],
+]
+
+/** What the row of an instance needs besides the log; null: this change is not what its row is to be. */
+const rowColumns = (rows: readonly (Instance | null)[]): readonly Column[] => {
+  const of = <T>(value: (instance: Instance) => T): (T | null)[] =>
+    rows.map(instance => (instance === null ? null : value(instance)))
+  return [
+    ['stands', 'boolean', booleanArray(rows.map(instance => instance !== null))],
+    ['service', 'text', textArray(of(({ service }) => service))],
+    ['id', 'text', textArray(of(({ id }) => id))],
+    ['incarnation', 'bigint', bigintArray(of(({ incarnation }) => incarnation))],
+    ['verdict', 'text', textArray(of(({ verdict }) => verdict))],
+    ['review_at', 'timestamptz', timestampArray(of(({ reviewAt }) => reviewAt))],
+    ['remove_at', 'timestamptz', timestampArray(of(({ removeAt }) => removeAt))],
+    ['registered_at', 'timestamptz', timestampArray(of(({ registeredAt }) => registeredAt))],
+  ]
+}
+
+/** An element of a state, from the log's own jsonb: that is parsed once, for the log and for the row. */
+const field = (name: string): string => `nullif(payload #> '{after,${name}}', 'null')`
+
+const addLog = (statement: PartedStatement, part: BatchPart, changes: readonly Change[]): void => {
+  const rows = changes.map(change =>
+    change.aggregateType === 'instance' && part.stands(change) ? change.after : null,
+  )
+  const stand = rows.some(row => row !== null)
+  const columns = [...logColumns(changes), ...(stand ? rowColumns(rows) : [])]
   statement.add(
-    'l',
-    [JSON.stringify(entries)],
-    log => `entry as materialized (
-      select * from jsonb_to_recordset(${log}::jsonb) x (id uuid, "aggregateType" text, "aggregateId" text,
-        type text, payload jsonb, revision bigint, position integer, "occurredAt" timestamptz, actor text,
-        traceparent text, stands boolean)
+    stand ? 'k' : 'l',
+    columns.map(([, , values]) => values),
+    (...arrays) => `entry as materialized (
+      select * from unnest(${columns.map(([, type], index) => `${arrays[index] ?? ''}::${type}[]`).join(', ')})
+        e (${columns.map(([name]) => name).join(', ')})
     ), log as (
       insert into change (id, aggregatetype, aggregateid, type, payload, revision, position, occurred_at, actor,
         traceparent)
-      select id, "aggregateType", "aggregateId", type, payload, revision, position, "occurredAt", actor, traceparent
+      select change::uuid, aggregatetype, aggregateid, type, payload, revision, position, occurred_at, actor,
+        traceparent
       from entry
     )`,
   )
-  if (!changes.some(change => batch.stands(change))) return
-  const rows = `entry e, jsonb_to_record(e.payload -> 'after') i (${instanceFields}) where e.stands`
-  statement.add('k', [], () => `kept as (${saveInstances(rows)})`)
+  if (!stand) return
+  statement.add(
+    '',
+    [],
+    () =>
+      `kept as (${saveInstances(`
+      select service, id, incarnation, ${field('spec')}, verdict, ${field('evidence')}, ${field('override')},
+        ${field('flapping')}, review_at, remove_at, registered_at, revision
+      from entry where stands`)})`,
+  )
 }
 
-const writeQuery = (batch: Batch) => {
+/** Where the log stands after a batch. */
+export interface BatchEnd {
+  readonly revision: number
+  readonly incarnation: number
+  /** Whether the log has grown. */
+  readonly changed: boolean
+}
+
+/** `end`: null while the batch goes on. */
+const writeQuery = (part: BatchPart, end: BatchEnd | null) => {
   const statement = new PartedStatement('batch-write')
-  const changes = batch.sets.flatMap(set => set.changes)
-  addInstances(statement, batch)
-  addDocuments(statement, batch)
-  if (changes.length > 0) addLog(statement, batch, changes)
-  statement.add(
-    'c',
-    [batch.revision, batch.incarnation],
-    (revision, incarnation) => `counter as (
-      update mesh_revision set revision = ${revision}, incarnation = ${incarnation}
-    )`,
-  )
-  const notify = changes.length > 0 ? `pg_notify('${changeChannel}', '')` : ''
+  const changes = part.sets.flatMap(set => set.changes)
+  addInstances(statement, part)
+  addDocuments(statement, part)
+  if (changes.length > 0) addLog(statement, part, changes)
+  if (end !== null) {
+    statement.add(
+      end.changed ? 'n' : 'c',
+      [end.revision, end.incarnation],
+      (revision, incarnation) => `counter as (
+        update mesh_revision set revision = ${revision}, incarnation = ${incarnation}
+      )`,
+    )
+  }
+  const notify = end?.changed === true ? `pg_notify('${changeChannel}', '')` : ''
   return statement.query(`with ${statement.parts.join(', ')} select ${notify}`)
 }
 
+/** Sends the rows of a part, of a batch that goes on. Resolves with what kept them from being written; never rejects. */
+export const writePart = (client: pg.Client, part: BatchPart): Promise<Error | null> =>
+  client.query(writeQuery(part, null)).then(() => null, toError)
+
 /** What kept a batch from being written; both null: it is committed. */
-interface WriteOutcome {
+export interface WriteOutcome {
   /** The server, or this process, refused it: nothing was written. */
   readonly refused: Error | null
   /** The connection ended before the server had confirmed the commit: it may have happened. */
   readonly lost: Error | null
 }
 
-/** One round trip: rows and commit are sent at once; where the rows are refused, the commit is a rollback. */
-export const writeAndCommit = async (client: pg.Client, batch: Batch): Promise<WriteOutcome> => {
-  const written = batch.empty ? null : client.query(writeQuery(batch))
-  const [write, commit] = await Promise.allSettled([written, client.query('commit')])
-  const rows = errorOf(write)
+/**
+ * Sends the last rows and the commit at once; where rows are refused, the commit is a rollback. `end` null: there is
+ * nothing to write. `earlier`: of `writePart`.
+ */
+export const writeAndCommit = async (
+  client: pg.Client,
+  {
+    part,
+    end,
+    earlier = [],
+  }: {
+    readonly part: BatchPart
+    readonly end: BatchEnd | null
+    readonly earlier?: readonly Promise<Error | null>[]
+  },
+): Promise<WriteOutcome> => {
+  const written = end === null ? null : client.query(writeQuery(part, end)).then(() => null, toError)
+  const committed = client.query('commit').then(() => null, toError)
+  const errors = await Promise.all([...earlier, written])
+  const rows = errors.find(error => error !== null) ?? null
+  const commit = await committed
   if (rows !== null) {
     // What the server says of the rows it says before it has seen the commit; a broken connection says nothing.
     const certain = rows instanceof pg.DatabaseError || !isUnavailable(rows)
     return certain ? { refused: rows, lost: null } : { refused: null, lost: rows }
   }
-  const end = errorOf(commit)
-  return isUnavailable(end) ? { refused: null, lost: end } : { refused: end, lost: null }
+  return isUnavailable(commit) ? { refused: null, lost: commit } : { refused: commit, lost: null }
 }
 
-const errorOf = (result: PromiseSettledResult<unknown>): Error | null => {
-  if (result.status === 'fulfilled') return null
-  return result.reason instanceof Error ? result.reason : new Error(String(result.reason))
-}
+const toError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))

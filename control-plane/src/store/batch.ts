@@ -15,51 +15,30 @@ export interface BatchInput {
 }
 
 interface State {
-  revision: number
-  incarnation: number
   /** null: removed. A key that was never touched is absent. */
-  instances: Map<string, Instance | null>
-  documents: Map<string, Document | null>
-  beats: Map<string, Instance>
-  sets: ChangeSet[]
+  readonly instances: Map<string, Instance | null>
+  readonly documents: Map<string, Document | null>
+  readonly beats: Map<string, Instance>
+  readonly sets: ChangeSet[]
 }
 
-/**
- * The writes of one transaction, applied one after the other to the rows that were read. Pure but for the
- * change ids. A write that refuses leaves no trace; the next one sees what the ones before it did.
- */
-export class Batch {
-  readonly #input: BatchInput
-  readonly #ids: ChangeIds
-  readonly #before = new Map<string, Instance>()
-  readonly #documentsBefore = new Map<string, Document>()
-  #state: State
+const nothing = (): State => ({ instances: new Map(), documents: new Map(), beats: new Map(), sets: [] })
 
-  /** `ids`: of the changes; a sequencer has one for all its batches. */
-  constructor(input: BatchInput, ids = new ChangeIds()) {
-    this.#input = input
-    this.#ids = ids
-    for (const instance of input.instances)
-      this.#before.set(instanceKey(instance.service, instance.id), instance)
-    for (const document of input.documents) {
-      this.#documentsBefore.set(documentKey(document.kind, document.name), document)
-    }
-    this.#state = {
-      revision: input.revision,
-      incarnation: input.incarnation,
-      instances: new Map(),
-      documents: new Map(),
-      beats: new Map(),
-      sets: [],
-    }
-  }
+interface Rows {
+  readonly instances: Map<string, Instance>
+  readonly documents: Map<string, Document>
+  readonly leases: Map<string, LeaseRow>
+}
 
-  get revision(): number {
-    return this.#state.revision
-  }
+/** What some writes, one after the other, have made of their rows: each row once, as the last of them left it. */
+export class BatchPart {
+  readonly #state: State
+  /** Instances that have no lease any more. */
+  readonly endedLeases: readonly string[]
 
-  get incarnation(): number {
-    return this.#state.incarnation
+  constructor(state: State, endedLeases: readonly string[]) {
+    this.#state = state
+    this.endedLeases = endedLeases
   }
 
   get sets(): readonly ChangeSet[] {
@@ -76,20 +55,9 @@ export class Batch {
     return this.savedInstances.filter(instance => !changed.has(instance))
   }
 
-  /** Whether the row of an instance is to be what this change says: nothing later in the batch touched it. */
+  /** Whether the row of an instance is to be what this change says: nothing later in the part touched it. */
   stands({ aggregateType, aggregateId, after }: Change): boolean {
     return aggregateType === 'instance' && after !== null && this.#state.instances.get(aggregateId) === after
-  }
-
-  /** Instances that have no lease any more. */
-  get endedLeases(): string[] {
-    return [...this.#state.instances]
-      .filter(([key, instance]) => {
-        if (instance === null) return true
-        if (instance.spec.lease !== null) return false
-        return this.#input.leases.has(key) || this.#before.get(key)?.spec.lease
-      })
-      .map(([key]) => key)
   }
 
   get removedInstances(): string[] {
@@ -108,47 +76,131 @@ export class Batch {
     return [...this.#state.beats.values()]
   }
 
-  /** True when there is nothing to write to the database. */
   get empty(): boolean {
-    const { instances, documents, beats, incarnation } = this.#state
-    const nothing = instances.size === 0 && documents.size === 0 && beats.size === 0
-    return nothing && incarnation === this.#input.incarnation
+    const { instances, documents, beats } = this.#state
+    return instances.size === 0 && documents.size === 0 && beats.size === 0
+  }
+}
+
+/**
+ * The writes of one transaction, applied one after the other to the rows that were read. Pure but for the
+ * change ids. A write that refuses leaves no trace; the next one sees what the ones before it did.
+ */
+export class Batch {
+  readonly #now: number
+  readonly #ids: ChangeIds
+  /** As the writes of this part find them. */
+  readonly #rows: Rows
+  readonly #sets: ChangeSet[] = []
+  #state = nothing()
+  #revision: number
+  #incarnation: number
+
+  /** `ids`: of the changes; a sequencer has one for all its batches. */
+  constructor(input: BatchInput, ids = new ChangeIds()) {
+    this.#now = input.now
+    this.#ids = ids
+    this.#revision = input.revision
+    this.#incarnation = input.incarnation
+    this.#rows = { instances: new Map(), documents: new Map(), leases: new Map(input.leases) }
+    for (const instance of input.instances)
+      this.#rows.instances.set(instanceKey(instance.service, instance.id), instance)
+    for (const document of input.documents)
+      this.#rows.documents.set(documentKey(document.kind, document.name), document)
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  get incarnation(): number {
+    return this.#incarnation
+  }
+
+  /** Of all parts. */
+  get sets(): readonly ChangeSet[] {
+    return this.#sets
+  }
+
+  /** What has been done since the last cut. The writes that follow find it in their rows. */
+  cut(): BatchPart {
+    const state = this.#state
+    const part = new BatchPart(state, this.#endedLeases())
+    const { instances, documents, leases } = this.#rows
+    for (const [key, instance] of state.instances) {
+      if (instance === null) instances.delete(key)
+      else instances.set(key, instance)
+    }
+    for (const key of part.endedLeases) leases.delete(key)
+    for (const [key, beat] of state.beats) {
+      const lease = leaseOf(beat, this.#now)
+      if (lease !== undefined) leases.set(key, lease)
+    }
+    for (const [key, document] of state.documents) {
+      if (document === null) documents.delete(key)
+      else documents.set(key, document)
+    }
+    this.#state = nothing()
+    return part
   }
 
   /** Runs one write. Throws what it throws, having changed nothing. */
   run<R>(write: Write<R>): { result: R; revision: number; changed: boolean } {
     const state = this.#state
     const draft = new WriteDraft({
-      input: this.#input,
+      now: this.#now,
+      revision: this.#revision,
+      incarnation: this.#incarnation,
       ids: this.#ids,
+      rows: this.#rows,
       state,
       write,
-      instances: this.#before,
-      documents: this.#documentsBefore,
     })
     const result = write.decide(draft)
     const changed = draft.changes.length > 0
-    if (changed) state.sets.push({ revision: draft.revision, changes: draft.changes })
-    for (const [key, instance] of draft.instances) {
-      state.instances.set(key, instance)
-      if (instance === null) state.beats.delete(key)
+    if (changed) {
+      const set = { revision: draft.revision, changes: draft.changes }
+      state.sets.push(set)
+      this.#sets.push(set)
     }
-    for (const [key, document] of draft.documents) state.documents.set(key, document)
-    for (const [key, instance] of draft.beats) state.beats.set(key, instance)
-    state.incarnation = draft.incarnation
-    if (changed) state.revision = draft.revision
-    return { result, revision: state.revision, changed }
+    for (const [key, instance] of draft.instances ?? []) {
+      state.instances.set(key, instance)
+      if (instance === null || instance.spec.lease === null) state.beats.delete(key)
+    }
+    for (const [key, document] of draft.documents ?? []) state.documents.set(key, document)
+    for (const [key, instance] of draft.beats ?? []) state.beats.set(key, instance)
+    this.#incarnation = draft.incarnation
+    if (changed) this.#revision = draft.revision
+    return { result, revision: this.#revision, changed }
+  }
+
+  #endedLeases(): string[] {
+    const { instances, leases } = this.#rows
+    const ended: string[] = []
+    for (const [key, instance] of this.#state.instances) {
+      if (instance === null) ended.push(key)
+      else if (instance.spec.lease === null) {
+        const before = instances.get(key)
+        // A beat may have left the lease of one that was removed: a new instance must not have it.
+        if (before?.spec.lease !== null || leases.has(key)) ended.push(key)
+      }
+    }
+    return ended
   }
 }
 
+const leaseOf = ({ incarnation, spec }: Instance, now: number): LeaseRow | undefined =>
+  spec.lease === null ? undefined : { incarnation, ttlMs: spec.lease.ttlMs, seenAt: now }
+
 interface DraftContext {
-  readonly input: BatchInput
+  readonly now: number
+  readonly revision: number
+  readonly incarnation: number
   readonly ids: ChangeIds
+  /** As they were before the part. */
+  readonly rows: Rows
   readonly state: State
   readonly write: Write<unknown>
-  /** As they were before the batch. */
-  readonly instances: ReadonlyMap<string, Instance>
-  readonly documents: ReadonlyMap<string, Document>
 }
 
 /** The overlay of one write over the state of its batch. */
@@ -156,52 +208,45 @@ class WriteDraft implements Draft {
   readonly now: number
   readonly revision: number
   readonly changes: Change[] = []
-  readonly instances = new Map<string, Instance | null>()
-  readonly documents = new Map<string, Document | null>()
-  readonly beats = new Map<string, Instance>()
+  /** Made when they are needed: most writes touch one row. */
+  instances: Map<string, Instance | null> | null = null
+  documents: Map<string, Document | null> | null = null
+  beats: Map<string, Instance> | null = null
   incarnation: number
-  readonly #input: BatchInput
-  readonly #ids: ChangeIds
-  readonly #state: State
-  readonly #write: Write<unknown>
-  readonly #before: Pick<DraftContext, 'instances' | 'documents'>
+  readonly #context: DraftContext
 
-  constructor({ input, ids, state, write, ...before }: DraftContext) {
-    this.now = input.now
-    this.revision = state.revision + 1
-    this.incarnation = state.incarnation
-    this.#input = input
-    this.#ids = ids
-    this.#state = state
-    this.#write = write
-    this.#before = before
+  constructor(context: DraftContext) {
+    this.now = context.now
+    this.revision = context.revision + 1
+    this.incarnation = context.incarnation
+    this.#context = context
   }
 
   instance(service: string, id: string): Instance | undefined {
+    const { state, rows } = this.#context
     const key = instanceKey(service, id)
-    const own = this.instances.get(key)
+    const own = this.instances?.get(key)
     if (own !== undefined) return own ?? undefined
-    const batch = this.#state.instances.get(key)
+    const batch = state.instances.get(key)
     if (batch !== undefined) return batch ?? undefined
-    return this.#before.instances.get(key)
+    return rows.instances.get(key)
   }
 
   lease(service: string, id: string): LeaseRow | undefined {
+    const { state, rows } = this.#context
     const key = instanceKey(service, id)
-    const beat = this.beats.get(key) ?? this.#state.beats.get(key)
-    if (beat?.spec.lease) {
-      return { incarnation: beat.incarnation, ttlMs: beat.spec.lease.ttlMs, seenAt: this.now }
-    }
-    return this.#input.leases.get(key)
+    const beat = this.beats?.get(key) ?? state.beats.get(key)
+    return (beat === undefined ? undefined : leaseOf(beat, this.now)) ?? rows.leases.get(key)
   }
 
   document(kind: string, name: string): Document | undefined {
+    const { state, rows } = this.#context
     const key = documentKey(kind, name)
-    const own = this.documents.get(key)
+    const own = this.documents?.get(key)
     if (own !== undefined) return own ?? undefined
-    const batch = this.#state.documents.get(key)
+    const batch = state.documents.get(key)
     if (batch !== undefined) return batch ?? undefined
-    return this.#before.documents.get(key)
+    return rows.documents.get(key)
   }
 
   nextIncarnation(): number {
@@ -216,7 +261,7 @@ class WriteDraft implements Draft {
   }
 
   amendInstance(instance: Instance): void {
-    this.instances.set(instanceKey(instance.service, instance.id), instance)
+    this.#setInstance(instanceKey(instance.service, instance.id), instance)
   }
 
   removeInstance(instance: Instance): void {
@@ -224,7 +269,9 @@ class WriteDraft implements Draft {
   }
 
   beat(instance: Instance): void {
-    if (instance.spec.lease !== null) this.beats.set(instanceKey(instance.service, instance.id), instance)
+    if (instance.spec.lease === null) return
+    this.beats ??= new Map<string, Instance>()
+    this.beats.set(instanceKey(instance.service, instance.id), instance)
   }
 
   putDocument(document: Document, type: DocumentChangeType): Document {
@@ -237,12 +284,17 @@ class WriteDraft implements Draft {
     this.#changeDocument(document, null, 'document.deleted')
   }
 
+  #setInstance(key: string, instance: Instance | null): void {
+    this.instances ??= new Map<string, Instance | null>()
+    this.instances.set(key, instance)
+  }
+
   #changeInstance(before: Instance | null, after: Instance | null, type: InstanceChangeType): void {
     const subject = after ?? before
     if (subject === null) return
     const key = instanceKey(subject.service, subject.id)
-    this.instances.set(key, after)
-    if (after === null) this.beats.delete(key)
+    this.#setInstance(key, after)
+    if (after === null) this.beats?.delete(key)
     this.changes.push({ ...this.#meta(), aggregateType: 'instance', aggregateId: key, type, before, after })
   }
 
@@ -250,18 +302,20 @@ class WriteDraft implements Draft {
     const subject = after ?? before
     if (subject === null) return
     const key = documentKey(subject.kind, subject.name)
+    this.documents ??= new Map<string, Document | null>()
     this.documents.set(key, after)
     this.changes.push({ ...this.#meta(), aggregateType: 'document', aggregateId: key, type, before, after })
   }
 
   #meta() {
+    const { ids, write } = this.#context
     return {
-      id: this.#ids.next(),
+      id: ids.next(),
       revision: this.revision,
       position: this.changes.length,
       occurredAt: new Date(this.now).toISOString(),
-      actor: this.#write.actor,
-      traceparent: this.#write.traceparent,
+      actor: write.actor,
+      traceparent: write.traceparent,
     }
   }
 }

@@ -2,19 +2,18 @@ import type pg from 'pg'
 import type { ChangeSet } from '../domain/change.ts'
 import { WaymarkError } from '../domain/errors.ts'
 import { Backoff } from '../runtime/backoff.ts'
-import { BoundedQueue } from '../runtime/bounded-queue.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
-import { Batch } from './batch.ts'
-import { beginAndRead, makeRoom, probe } from './batch-sql.ts'
-import { writeAndCommit } from './batch-write.ts'
+import { runBatch } from './batch-run.ts'
+import { makeRoom, probe } from './batch-sql.ts'
 import { ChangeIds } from './change-ids.ts'
 import type { ConnectionOptions } from './database.ts'
 import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailable.ts'
+import { WaitingWrites, type Waiting } from './waiting-writes.ts'
 import { WriteHealth, type WriteState } from './write-health.ts'
-import { FencedError, type Committed, type Write } from './write.ts'
+import type { Committed, Settled, Write } from './write.ts'
 import { openWriter } from './writer.ts'
 
 export interface SequencerOptions {
@@ -40,14 +39,6 @@ const silentMs = 5_000
 /** While writes are refused, how often the database is asked whether it takes them again. */
 const probeMs = 1_000
 
-interface Waiting {
-  readonly write: Write<unknown>
-  readonly resolve: (committed: Committed<unknown>) => void
-  readonly reject: (error: unknown) => void
-}
-
-type Outcome = { readonly committed: Committed<unknown> } | { readonly error: unknown }
-
 /**
  * The only writer of the log in this replica (registry.md, "The revision log"). Writes that arrive while a
  * commit is in flight go into the next transaction together; an idle sequencer starts at once. Across
@@ -61,7 +52,7 @@ type Outcome = { readonly committed: Committed<unknown> } | { readonly error: un
 export class Sequencer implements Component {
   readonly name = 'sequencer'
   readonly #options: SequencerOptions
-  readonly #queue: BoundedQueue<Waiting>
+  readonly #queue: WaitingWrites
   readonly #batchLimit: number
   readonly #backoff: Backoff
   readonly #ids = new ChangeIds()
@@ -78,7 +69,7 @@ export class Sequencer implements Component {
 
   constructor(options: SequencerOptions) {
     this.#options = options
-    this.#queue = new BoundedQueue(options.capacity ?? 10_000)
+    this.#queue = new WaitingWrites(options.capacity ?? 10_000)
     this.#batchLimit = options.batchLimit ?? 512
     this.#health = new WriteHealth(options.clock)
     this.#backoff = new Backoff({ baseMs: 100, maxMs: 1_000, random: options.random })
@@ -107,25 +98,20 @@ export class Sequencer implements Component {
    * `database_unavailable` (nothing was written, unless the detail says otherwise) or with FencedError.
    */
   async submit<R>(write: Write<R>): Promise<Committed<R>> {
-    if (this.#stopped || this.#silent || this.#options.clock.monotonic() < this.#refuseUntil) {
-      throw databaseUnavailable(undefined)
-    }
-    return new Promise<Committed<R>>((resolve, reject) => {
-      const waiting: Waiting = {
-        write,
-        // The result is what this very write's decide returned.
-        resolve: committed => {
-          resolve(committed as Committed<R>)
-        },
-        reject,
-      }
-      if (!this.#queue.push(waiting)) {
-        const detail = `${this.#queue.capacity} writes are waiting`
-        reject(new WaymarkError('overloaded', detail, { retryAfterMs: 1_000 }))
-        return
-      }
-      this.#wakeup.call()
-    })
+    const refusal = this.#refusal()
+    if (refusal !== null) throw refusal
+    const committed = this.#queue.add(write)
+    this.#wakeup.call()
+    return committed
+  }
+
+  /** As `submit` of each, in their order. Never rejects. */
+  async submitAll<R>(writes: readonly Write<R>[]): Promise<readonly Settled<R>[]> {
+    const error = this.#refusal()
+    if (error !== null) return writes.map(() => ({ error }))
+    const settled = this.#queue.addAll(writes)
+    this.#wakeup.call()
+    return settled
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -136,10 +122,7 @@ export class Sequencer implements Component {
       else if (this.#health.refusing) await this.#patiently(() => this.#probe(signal))
     }
     this.#stopped = true
-    this.#refuse(
-      this.#queue.take(this.#queue.capacity),
-      databaseUnavailable(undefined, 'this replica is stopping'),
-    )
+    this.#refuse(this.#queue.take(), databaseUnavailable(undefined, 'this replica is stopping'))
     await this.#disconnect()
   }
 
@@ -194,61 +177,49 @@ export class Sequencer implements Component {
   async #commit(waiting: readonly Waiting[]): Promise<void> {
     this.#health.began()
     const client = await this.#connect()
-    const { batch, outcomes } = await this.#decide(client, waiting)
-    await this.#write(client, batch)
+    const { sets, outcomes, refused, lost } = await this.#run(client, waiting)
+    if (refused !== null) {
+      if (isUnavailable(refused)) await this.#disconnect()
+      throw refused
+    }
+    if (lost !== null) {
+      await this.#disconnect()
+      throw databaseUnavailable(
+        lost,
+        'the database went away during the commit: the write may or may not have been applied; repeat it',
+      )
+    }
     this.#batches += 1
     this.#health.committed()
-    if (batch.sets.length > 0) this.#options.onCommitted(batch.sets)
-    waiting.forEach(({ resolve, reject }, index) => {
-      const outcome = outcomes[index]
-      if (outcome === undefined) return
-      if ('error' in outcome) reject(outcome.error)
-      else resolve(outcome.committed)
-    })
+    if (sets.length > 0) this.#options.onCommitted(sets)
+    for (const [index, outcome] of outcomes.entries()) waiting[index]?.settle(outcome)
   }
 
-  /** Begins a transaction, with the mesh's lock, and runs the writes on what they find in it. */
-  async #decide(client: pg.Client, waiting: readonly Waiting[]) {
-    const touches = waiting.flatMap(({ write }) => write.touches)
-    const roles = [...new Set(waiting.flatMap(({ write }) => write.fence?.role ?? []))]
+  /** All but the end of a transaction that could not be written. */
+  async #run(client: pg.Client, waiting: readonly Waiting[]) {
+    const { clock } = this.#options
     try {
-      const { input, fences } = await beginAndRead(client, touches, roles)
-      const batch = new Batch(input, this.#ids)
-      const outcomes = waiting.map(({ write }): Outcome => {
-        const fence = write.fence
-        if (fence !== undefined && fences.get(fence.role) !== fence.fence) {
-          return { error: new FencedError(fence.role, fence.fence) }
-        }
-        try {
-          return { committed: batch.run(write) }
-        } catch (error) {
-          return { error: error instanceof WaymarkError ? error : this.#unexpected(error) }
-        }
-      })
-      if (!batch.empty && batch.revision + 1 >= this.#roomUpTo)
-        this.#roomUpTo = await makeRoom(client, batch.revision + 1)
-      return { batch, outcomes }
+      return await runBatch(
+        client,
+        waiting.map(({ write }) => write),
+        {
+          ids: this.#ids,
+          room: async revision => {
+            if (revision >= this.#roomUpTo) this.#roomUpTo = await makeRoom(client, revision)
+          },
+          refusal: thrown => (thrown instanceof WaymarkError ? thrown : this.#unexpected(thrown)),
+          turn: () =>
+            new Promise(resolve => {
+              clock.soon(resolve)
+            }),
+        },
+      )
     } catch (error) {
       // A server that does not answer would not answer a rollback either; it rolls back when the connection ends.
       if (isUnavailable(error)) await this.#disconnect()
       else await this.#rollback(client)
       throw error
     }
-  }
-
-  /** Writes the batch and commits, in one round trip. */
-  async #write(client: pg.Client, batch: Batch): Promise<void> {
-    const { refused, lost } = await writeAndCommit(client, batch)
-    if (refused !== null) {
-      if (isUnavailable(refused)) await this.#disconnect()
-      throw refused
-    }
-    if (lost === null) return
-    await this.#disconnect()
-    throw databaseUnavailable(
-      lost,
-      'the database went away during the commit: the write may or may not have been applied; repeat it',
-    )
   }
 
   async #oneByOne(batch: readonly Waiting[]): Promise<void> {
@@ -260,7 +231,7 @@ export class Sequencer implements Component {
           await this.#unavailable(batch.slice(index), error)
           return
         }
-        waiting.reject(this.#unexpected(error))
+        waiting.settle({ error: this.#unexpected(error) })
       }
     }
   }
@@ -307,20 +278,26 @@ export class Sequencer implements Component {
     )
     const answer = error instanceof WaymarkError ? error : databaseUnavailable(error)
     this.#refuse(batch, answer)
-    this.#refuse(this.#queue.take(this.#queue.capacity), databaseUnavailable(error))
+    this.#refuse(this.#queue.take(), databaseUnavailable(error))
   }
 
   /** What waits has not been sent, so nothing of it was written. */
   #fallSilent(): void {
     this.#silent = true
     this.#health.refused(`no answer for ${silentMs / 1_000} s`)
-    const waiting = this.#queue.take(this.#queue.capacity)
+    const waiting = this.#queue.take()
     this.#options.logger.warn({ writes: waiting.length }, 'writes refused: the database does not answer')
     this.#refuse(waiting, databaseUnavailable(undefined, 'the database does not answer; nothing was written'))
   }
 
-  #refuse(batch: readonly Waiting[], error: unknown): void {
-    for (const { reject } of batch) reject(error)
+  /** Why no write can be taken now; null: it can. */
+  #refusal(): WaymarkError | null {
+    const refusing = this.#stopped || this.#silent || this.#options.clock.monotonic() < this.#refuseUntil
+    return refusing ? databaseUnavailable(undefined) : null
+  }
+
+  #refuse(batch: readonly Waiting[], error: Error): void {
+    for (const waiting of batch) waiting.settle({ error })
   }
 
   #unexpected(error: unknown): WaymarkError {

@@ -5,7 +5,13 @@ import type { Revision } from '../domain/revision.ts'
 
 /** Rows that a write wants to see before it decides; named up front so that a batch reads them all at once. */
 export type Touch =
-  | { readonly kind: 'instance'; readonly service: string; readonly id: string }
+  | {
+      readonly kind: 'instance'
+      readonly service: string
+      readonly id: string
+      /** Its lease as well. */
+      readonly lease?: boolean
+    }
   | { readonly kind: 'document'; readonly documentKind: string; readonly name: string }
 
 /** What a lease row says, by Postgres's clock. */
@@ -23,7 +29,7 @@ export interface Draft {
   /** The revision that this write gets if it changes something. */
   readonly revision: Revision
   instance(service: string, id: string): Instance | undefined
-  /** The lease of a touched instance; undefined also after a crash of Postgres. */
+  /** The lease of an instance that was touched with it; undefined also after a crash of Postgres. */
   lease(service: string, id: string): LeaseRow | undefined
   document(kind: string, name: string): Document | undefined
   /** A number greater than every incarnation given out before. */
@@ -54,6 +60,9 @@ export interface Write<R> {
    */
   decide(draft: Draft): R
 }
+
+/** What has become of a write. */
+export type Settled<R> = { readonly committed: Committed<R> } | { readonly error: Error }
 
 /** A write that has been committed. */
 export interface Committed<R> {

@@ -3,7 +3,7 @@ import { instanceKey, type Instance } from '../../src/domain/instance.ts'
 import { MeshState } from '../../src/mesh/mesh-state.ts'
 import { Registry } from '../../src/registry/registry.ts'
 import { Batch } from '../../src/store/batch.ts'
-import type { Committed, Write } from '../../src/store/write.ts'
+import type { Committed, Settled, Write } from '../../src/store/write.ts'
 
 /**
  * The registry's decisions applied straight to a mesh state, for tests of what lies above: the same pure Batch
@@ -33,15 +33,27 @@ export class PureMesh {
     })
     const committed = batch.run(write)
     this.#incarnation = batch.incarnation
-    for (const key of batch.removedInstances) this.#instances.delete(key)
-    for (const instance of batch.savedInstances) {
+    const part = batch.cut()
+    for (const key of part.removedInstances) this.#instances.delete(key)
+    for (const instance of part.savedInstances) {
       this.#instances.set(instanceKey(instance.service, instance.id), instance)
     }
-    for (const key of batch.removedDocuments) this.#documents.delete(key)
-    for (const document of batch.savedDocuments) {
+    for (const key of part.removedDocuments) this.#documents.delete(key)
+    for (const document of part.savedDocuments) {
       this.#documents.set(documentKey(document.kind, document.name), document)
     }
     this.mesh.apply(batch.sets)
     return Promise.resolve(committed)
+  }
+
+  submitAll<R>(writes: readonly Write<R>[]): Promise<readonly Settled<R>[]> {
+    return Promise.all(
+      writes.map(write =>
+        this.submit(write).then(
+          committed => ({ committed }),
+          (error: unknown) => ({ error: error as Error }),
+        ),
+      ),
+    )
   }
 }

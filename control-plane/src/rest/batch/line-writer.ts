@@ -1,7 +1,8 @@
 import { parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import type { FastifySchemaCompiler } from 'fastify'
 import { WaymarkError } from '../../domain/errors.ts'
-import type { Registry, WriteContext } from '../../registry/registry.ts'
+import type { InstanceOutcome, InstanceRequest, Registry, WriteContext } from '../../registry/registry.ts'
+import type { Committed } from '../../store/write.ts'
 import { toInstanceSpec } from '../instance-spec.ts'
 import { toProblem, toWaymarkError } from '../problem.ts'
 import { DeregisterLine, RegisterLine, type BatchResultView } from '../schemas/batch.ts'
@@ -17,14 +18,14 @@ const wrong = (detail: string, field: { pointer: string; detail: string; accepte
   new WaymarkError('invalid_request', detail, { fields: [field] })
 
 interface LineWriterOptions {
-  readonly registry: Pick<Registry, 'register' | 'deregister'>
+  readonly registry: Pick<Registry, 'each'>
   /** Of validation.ts. */
   readonly compile: FastifySchemaCompiler<object>
 }
 
 /** Does what the lines of a batch say, each on its own: a line that is wrong, or refused, leaves the others alone. */
 export class LineWriter {
-  readonly #registry: Pick<Registry, 'register' | 'deregister'>
+  readonly #registry: Pick<Registry, 'each'>
   readonly #checkRegister: Check
   readonly #checkDeregister: Check
 
@@ -34,16 +35,32 @@ export class LineWriter {
     this.#checkDeregister = checkOf(DeregisterLine, compile)
   }
 
-  /** Never rejects. `request` names the batch in problems. */
-  async write(line: NdjsonLine, context: WriteContext, request: string): Promise<BatchResultView> {
-    try {
-      return { line: line.number, ...(await this.#do(line, context)) }
-    } catch (thrown) {
-      return problemResult(line.number, thrown, request)
-    }
+  /** Results in the order of the lines. Never rejects. `request` names the batch in problems. */
+  async write(
+    lines: readonly NdjsonLine[],
+    context: WriteContext,
+    request: string,
+  ): Promise<BatchResultView[]> {
+    const read = lines.map((line): InstanceRequest | BatchResultView => {
+      try {
+        return this.#read(line)
+      } catch (thrown) {
+        return problemResult(line.number, thrown, request)
+      }
+    })
+    const outcomes = await this.#registry.each(read.filter(isRequest), context)
+    let next = 0
+    return lines.map(({ number }, index) => {
+      const result = read[index]
+      if (result !== undefined && !isRequest(result)) return result
+      const outcome = outcomes[next++]
+      return outcome !== undefined && 'committed' in outcome
+        ? done(number, outcome.committed)
+        : problemResult(number, outcome?.error, request)
+    })
   }
 
-  #do({ text }: NdjsonLine, context: WriteContext): Promise<Omit<BatchResultView, 'line'>> {
+  #read({ text }: NdjsonLine): InstanceRequest {
     if (text === null) throw new WaymarkError('body_too_large', 'the line is longer than a line may be')
     const value = parseLine(text)
     const unstorable = findUnstorable(value)
@@ -55,34 +72,41 @@ export class LineWriter {
       })
     }
     return isDeregister(value)
-      ? this.#deregister(this.#checkDeregister(value) as DeregisterLine, context)
-      : this.#register(this.#checkRegister(value) as RegisterLine, context)
+      ? deregistration(this.#checkDeregister(value) as DeregisterLine)
+      : registration(this.#checkRegister(value) as RegisterLine)
   }
+}
 
-  async #register({ service, id, op: _op, ...body }: RegisterLine, context: WriteContext) {
-    const parsed = toInstanceSpec(body)
-    if (!parsed.ok) {
-      throw new WaymarkError('invalid_request', 'the registration says something impossible', {
-        fields: parsed.errors,
-      })
-    }
-    const { result, changed } = await this.#registry.register({ service, id, spec: parsed.spec }, context)
-    const { revision, incarnation } = result.instance
-    return { status: result.created ? 201 : 200, changed, revision, incarnation }
-  }
+const isRequest = (read: InstanceRequest | BatchResultView): read is InstanceRequest => !('line' in read)
 
-  async #deregister({ service, id, incarnation, drain }: DeregisterLine, context: WriteContext) {
-    const drainMs = drain === undefined ? 0 : parseDuration(drain)
-    if (drainMs === undefined || drainMs > drainMax) {
-      const accepted = 'a duration from 0s to 24h'
-      throw wrong('/drain is out of range', { pointer: '/drain', detail: 'is out of range', accepted })
-    }
-    const { result, revision, changed } = await this.#registry.deregister(
-      { service, id, incarnation: incarnation ?? null, drainMs: drainMs === 0 ? null : drainMs },
-      context,
-    )
-    return { status: result === null ? 204 : 200, changed, revision: result?.revision ?? revision }
+const registration = ({ service, id, op: _op, ...body }: RegisterLine): InstanceRequest => {
+  const parsed = toInstanceSpec(body)
+  if (!parsed.ok) {
+    throw new WaymarkError('invalid_request', 'the registration says something impossible', {
+      fields: parsed.errors,
+    })
   }
+  return { register: { service, id, spec: parsed.spec } }
+}
+
+const deregistration = ({ service, id, incarnation, drain }: DeregisterLine): InstanceRequest => {
+  const drainMs = drain === undefined ? 0 : parseDuration(drain)
+  if (drainMs === undefined || drainMs > drainMax) {
+    const accepted = 'a duration from 0s to 24h'
+    throw wrong('/drain is out of range', { pointer: '/drain', detail: 'is out of range', accepted })
+  }
+  return {
+    deregister: { service, id, incarnation: incarnation ?? null, drainMs: drainMs === 0 ? null : drainMs },
+  }
+}
+
+const done = (line: number, { result, revision, changed }: Committed<InstanceOutcome>): BatchResultView => {
+  const { instance, incarnation } = result
+  if (instance === null) return { line, status: 204, changed, revision }
+  const status = result.created ? 201 : 200
+  return incarnation === null
+    ? { line, status, changed, revision: instance.revision }
+    : { line, status, changed, revision: instance.revision, incarnation }
 }
 
 /** The result of a line that was not done. */

@@ -7,28 +7,29 @@ describe('a window', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),
-        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 20 }),
         fc.integer({ min: 1, max: 5 }),
-        async (scheduler, count, capacity) => {
+        async (scheduler, sizes, capacity) => {
           const window = new OrderedWindow<number>(capacity)
-          let added = 0
+          let held = 0
           const taken: number[] = []
           const write = async (): Promise<void> => {
-            for (; added < count;) {
-              added += 1
-              const room = window.add(scheduler.schedule(Promise.resolve(added)))
-              expect(added - taken.length).toBeLessThanOrEqual(capacity)
-              await room
+            for (const [index, size] of sizes.entries()) {
+              expect(held).toBeLessThan(capacity)
+              held += size
+              await window.add(scheduler.schedule(Promise.resolve(index)), size)
             }
             window.end()
           }
           const read = async (): Promise<void> => {
-            for (let some = await window.take(); some !== null; some = await window.take())
+            for (let some = await window.take(); some !== null; some = await window.take()) {
+              for (const index of some) held -= sizes[index] ?? Number.NaN
               taken.push(...some)
+            }
           }
           const both = Promise.all([write(), read()])
           await scheduler.waitFor(both)
-          expect(taken).toEqual(Array.from({ length: count }, (_, index) => index + 1))
+          expect(taken).toEqual(sizes.map((_, index) => index))
         },
       ),
     )

@@ -1,15 +1,18 @@
 interface Slot<T> {
+  readonly size: number
   done: boolean
   value: T | undefined
 }
 
 /**
- * Work that goes on at once and is told in order: no more than `capacity` results are under way or wait to be taken.
- * One writer, one reader.
+ * Work that goes on at once and is told in order: no more is added while what is under way or waits to be taken has
+ * reached `capacity`. One writer, one reader.
  */
 export class OrderedWindow<T> {
   readonly #capacity: number
   #slots: Slot<T>[] = []
+  /** Of all slots. */
+  #size = 0
   #ended = false
   #abandoned = false
   #onRoom: (() => void) | null = null
@@ -25,15 +28,16 @@ export class OrderedWindow<T> {
   }
 
   /** `result` must not reject. Resolves when there is room for the next one, or the reader has gone. */
-  async add(result: Promise<T>): Promise<void> {
-    const slot: Slot<T> = { done: false, value: undefined }
+  async add(result: Promise<T>, size = 1): Promise<void> {
+    const slot: Slot<T> = { size, done: false, value: undefined }
     this.#slots.push(slot)
+    this.#size += size
     void result.then(value => {
       slot.done = true
       slot.value = value
       if (slot === this.#slots[0]) this.#onResult?.()
     })
-    if (this.#slots.length < this.#capacity || this.#abandoned) return
+    if (this.#size < this.#capacity || this.#abandoned) return
     await new Promise<void>(resolve => {
       this.#onRoom = resolve
     })
@@ -57,11 +61,13 @@ export class OrderedWindow<T> {
       const open = this.#slots.findIndex(({ done }) => !done)
       const ready = open < 0 ? this.#slots.length : open
       if (ready > 0) {
-        const taken = this.#slots.slice(0, ready).map(({ value }) => value as T)
-        this.#slots = this.#slots.slice(ready)
-        this.#onRoom?.()
-        this.#onRoom = null
-        return taken
+        const taken = this.#slots.splice(0, ready)
+        for (const { size } of taken) this.#size -= size
+        if (this.#size < this.#capacity) {
+          this.#onRoom?.()
+          this.#onRoom = null
+        }
+        return taken.map(({ value }) => value as T)
       }
       if (this.#slots.length === 0 && this.#ended) return null
       await new Promise<void>(resolve => {

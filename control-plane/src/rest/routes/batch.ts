@@ -14,8 +14,10 @@ import { writeContext } from '../write-context.ts'
 const ndjson = 'application/x-ndjson'
 
 export interface BatchLimits extends NdjsonLimits {
-  /** Lines of one request that are under way or whose results have not been read. */
+  /** While so many lines of one request are under way, or their results have not been read, no more are read. */
   readonly window: number
+  /** Lines that are checked in one turn and written together. */
+  readonly group: number
   /** Requests at the same time. */
   readonly requests: number
 }
@@ -25,6 +27,7 @@ const defaultBatchLimits: BatchLimits = {
   bytes: 16 * 1_024 * 1_024,
   lines: 10_000,
   window: 1_024,
+  group: 128,
   requests: 4,
 }
 
@@ -49,13 +52,14 @@ export const batchRoutes = (app: RestApp, context: RestContext, limits = default
   ): AsyncGenerator<string> {
     const { registry } = context
     const lineWriter = (writer ??= new LineWriter({ registry, compile }))
-    const window = new OrderedWindow<BatchResultView>(limits.window)
+    const window = new OrderedWindow<readonly BatchResultView[]>(limits.window)
     const reading = async (): Promise<void> => {
       try {
         for await (const lines of ndjsonLines(body, limits)) {
-          for (const line of lines) {
+          for (let from = 0; from < lines.length; from += limits.group) {
             if (window.abandoned) return
-            await window.add(lineWriter.write(line, write, request))
+            const group = lines.slice(from, from + limits.group)
+            await window.add(lineWriter.write(group, write, request), group.length)
           }
         }
       } catch (error) {
@@ -65,7 +69,7 @@ export const batchRoutes = (app: RestApp, context: RestContext, limits = default
           'body_too_large',
           `${error.message}: send the rest in another request`,
         )
-        await window.add(Promise.resolve(problemResult(error.line, refusal, request)))
+        await window.add(Promise.resolve([problemResult(error.line, refusal, request)]))
       } finally {
         window.end()
       }
@@ -73,7 +77,7 @@ export const batchRoutes = (app: RestApp, context: RestContext, limits = default
     try {
       void reading()
       for (let ready = await window.take(); ready !== null; ready = await window.take())
-        yield ready.map(result => `${JSON.stringify(result)}\n`).join('')
+        yield ready.map(group => group.map(result => `${JSON.stringify(result)}\n`).join('')).join('')
     } finally {
       window.abandon()
     }
