@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ChangeSet } from '../src/domain/change.ts'
 import { WaymarkError } from '../src/domain/errors.ts'
+import type { Instance } from '../src/domain/instance.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
 import { Registry, type InstanceOutcome, type InstanceRequest } from '../src/registry/registry.ts'
 import { systemClock } from '../src/runtime/clock.ts'
@@ -393,10 +394,10 @@ describe('the revision log', () => {
 
 describe('many writes of one caller', () => {
   const requests = (service: string): InstanceRequest[] =>
-    Array.from({ length: 600 }, (_, index) => {
-      const id = `i-${index % 150}`
+    Array.from({ length: 300 }, (_, index) => {
+      const id = `i-${index % 75}`
       // Each instance comes, changes, goes and comes again, in different parts of one transaction.
-      return Math.floor(index / 150) === 2
+      return Math.floor(index / 75) === 2
         ? { deregister: { service, id, incarnation: null, drainMs: null } }
         : { register: { service, id, spec: instanceSpec({ port: 1 + index }) } }
     })
@@ -412,12 +413,11 @@ describe('many writes of one caller', () => {
     await caughtUp()
     const instances = [...(two.mesh.service('parts')?.instances.values() ?? [])]
     expect(instances.map(({ spec }) => spec.port).sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 150 }, (_, index) => 451 + index),
+      Array.from({ length: 75 }, (_, index) => 226 + index),
     )
-    const { instances: rows } = await one.log.readSnapshot()
-    expect(rows.filter(({ service }) => service === 'parts')).toEqual(
-      [...instances].sort((a, b) => (a.id < b.id ? -1 : 1)),
-    )
+    const snapshot = await one.log.readSnapshot()
+    const byId = (all: readonly Instance[]) => new Map(all.map(instance => [instance.id, instance]))
+    expect(byId(snapshot.instances.filter(({ service }) => service === 'parts'))).toEqual(byId(instances))
     const { rows: leases } = await sql<{ stale: number }>`
       select count(*)::integer as stale from instance i left join lease l using (service, id)
       where service = 'parts' and l.incarnation is distinct from i.incarnation`.execute(database.database)
@@ -429,16 +429,32 @@ describe('many writes of one caller', () => {
     const before = one.mesh.revision
     const all = requests('refused')
     // Postgres cannot keep a NUL character: in the first part, in the second, in the last.
-    const wrong = [5, 200, 599]
+    const wrong = [5, 140, 299]
     for (const index of wrong) {
       const spec = instanceSpec({ version: '\u0000' })
-      all[index] = { register: { service: 'refused', id: `i-${index % 150}`, spec } }
+      all[index] = { register: { service: 'refused', id: `i-${index % 75}`, spec } }
     }
     const outcomes = await one.registry.each(all, context)
-    const refused = outcomes.flatMap((outcome, index) => ('error' in outcome ? [index] : []))
-    expect(refused).toEqual(wrong)
+    const refused = outcomes.flatMap((outcome, index) => ('error' in outcome ? [[index, outcome.error]] : []))
+    expect(refused).toMatchObject(wrong.map(index => [index, { code: 'internal' }]))
     await caughtUp()
     expect(one.mesh.revision).toBe(before + all.length - wrong.length)
-    expect(two.mesh.service('refused')?.instances.size).toBe(149)
+    expect(two.mesh.service('refused')?.instances.size).toBe(74)
+  })
+})
+
+describe('a first batch that the database refuses', () => {
+  it('takes the room that it has made in the log with it, not that of the next one', async () => {
+    const fresh = await createTestDatabase()
+    const replica = startReplica(fresh)
+    const register = (version: string | null) =>
+      replica.registry.register({ service: 'first', id: 'a', spec: instanceSpec({ version }) }, context)
+    try {
+      await expect(register('\u0000')).rejects.toMatchObject({ code: 'internal' })
+      expect((await register(null)).revision).toBe(1)
+    } finally {
+      await replica.stop()
+      await fresh.destroy()
+    }
   })
 })

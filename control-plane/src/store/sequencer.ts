@@ -58,6 +58,7 @@ export class Sequencer implements Component {
   readonly #ids = new ChangeIds()
   #client: pg.Client | null = null
   #backend: number | null = null
+  /** The first revision that may have no partition. Forgotten with a transaction that has been rolled back. */
   #roomUpTo = 0
   readonly #wakeup = new Wakeup()
   readonly #health: WriteHealth
@@ -179,6 +180,7 @@ export class Sequencer implements Component {
     const client = await this.#connect()
     const { sets, outcomes, refused, lost } = await this.#run(client, waiting)
     if (refused !== null) {
+      this.#roomUpTo = 0
       if (isUnavailable(refused)) await this.#disconnect()
       throw refused
     }
@@ -215,6 +217,7 @@ export class Sequencer implements Component {
         },
       )
     } catch (error) {
+      this.#roomUpTo = 0
       // A server that does not answer would not answer a rollback either; it rolls back when the connection ends.
       if (isUnavailable(error)) await this.#disconnect()
       else await this.#rollback(client)
