@@ -6,6 +6,7 @@ import { peerOf } from '../transport/peer.ts'
 import { statusError } from '../transport/status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { decodeLoadNode, decodeLoadReport } from './decode-load-report.ts'
+import { forgetMessage } from './forget-message.ts'
 import type { BoundedLog } from '../transport/bounded-log.ts'
 import { RequestReader } from '../transport/request-reader.ts'
 import type { Pace } from '../push/pace.ts'
@@ -99,6 +100,7 @@ export class LoadReportStream {
       counters.absurd += report.absurd
       book.add(reporter, report)
       if (this.#clustersChanged) this.#ask()
+      forgetMessage(this.#call)
     } catch (error) {
       this.#refuse(error)
     }
@@ -120,6 +122,7 @@ export class LoadReportStream {
       throw new XdsRefusedError(3, 'the first message of a stream must have a node with an id')
     }
     this.#timer?.cancel()
+    this.#timer = undefined
     // Opening says too whether this peer may speak for the node (X25).
     const view = this.#context.source.open(node, peerOf(this.#call))
     view.onRefused?.(error => {
