@@ -74,6 +74,16 @@ describe('the NDJSON file sink', () => {
     expect(await linesOf(path)).toEqual([whole[0], whole[1]?.slice(0, 30), whole[1]])
   })
 
+  it('keeps what another owner has left torn meanwhile apart, too', async () => {
+    const events = encodedEvents(1, 3)
+    const whole = events.map(({ json }) => json)
+    await sink.deliver(events.slice(0, 1), signal)
+    await appendFile(path, 'torn')
+    await sink.deliver(events.slice(1, 2), signal)
+    await sink.deliver(events.slice(2), signal)
+    expect(await linesOf(path)).toEqual([whole[0], 'torn', whole[1], whole[2]])
+  })
+
   it('changes nothing of a file that was there before', async () => {
     await writeFile(path, 'somebody else wrote this')
     await sink.deliver(encodedEvents(1, 1), signal)

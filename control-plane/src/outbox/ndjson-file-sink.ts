@@ -11,9 +11,14 @@ export interface NdjsonFileSinkOptions {
 
 const newline = 0x0a
 
-/** Whether the file ends in the middle of a line: a write that a crash or a full disk has cut. */
-const endsTorn = async (file: FileHandle): Promise<boolean> => {
-  const { size } = await file.stat()
+interface OpenFile {
+  readonly handle: FileHandle
+  readonly inode: number
+  readonly device: number
+}
+
+/** Whether a file of this size ends in the middle of a line: a write that a crash or a full disk has cut. */
+const endsTorn = async (file: FileHandle, size: number): Promise<boolean> => {
   if (size === 0) return false
   const { buffer } = await file.read({ buffer: Buffer.alloc(1), position: size - 1 })
   return buffer[0] !== newline
@@ -31,7 +36,9 @@ export class NdjsonFileSink implements Sink {
   readonly maxBatch = sinkLimits.file.maxBatch
   readonly maxBatchBytes = sinkLimits.file.maxBatchBytes
   readonly #path: string
-  #file: FileHandle | null = null
+  #file: OpenFile | null = null
+  /** The size after the last delivery. A file that still has it ends with a whole line. */
+  #end = 0
 
   constructor(options: NdjsonFileSinkOptions) {
     this.name = options.name
@@ -42,10 +49,12 @@ export class NdjsonFileSink implements Sink {
     signal.throwIfAborted()
     if (events.length === 0) return
     try {
-      const file = await this.#opened()
-      const lines = events.map(({ json }) => `${json}\n`).join('')
-      await file.appendFile((await endsTorn(file)) ? `\n${lines}` : lines)
-      await file.sync()
+      const { file, size } = await this.#opened()
+      const torn = size !== this.#end && (await endsTorn(file.handle, size))
+      const lines = Buffer.from(`${torn ? '\n' : ''}${events.map(({ json }) => `${json}\n`).join('')}`)
+      await file.handle.appendFile(lines)
+      await file.handle.sync()
+      this.#end = size + lines.length
     } catch (error) {
       await this.close()
       throw error
@@ -55,23 +64,22 @@ export class NdjsonFileSink implements Sink {
   async close(): Promise<void> {
     const file = this.#file
     this.#file = null
-    await file?.close()
+    this.#end = 0
+    await file?.handle.close()
   }
 
-  async #opened(): Promise<FileHandle> {
-    if (this.#file !== null && !(await this.#isCurrent(this.#file))) await this.close()
-    // Readable too, for the last byte; only the owner and its group, since events hold metadata of the mesh.
-    this.#file ??= await open(this.#path, 'a+', 0o640)
-    return this.#file
-  }
-
-  /** Whether the path still leads to the open file. */
-  async #isCurrent(file: FileHandle): Promise<boolean> {
-    try {
-      const [there, here] = await Promise.all([stat(this.#path), file.stat()])
-      return there.ino === here.ino && there.dev === here.dev
-    } catch {
-      return false
+  /** The file that the path leads to now, and its size: one look at the disk where nothing has changed. */
+  async #opened(): Promise<{ readonly file: OpenFile; readonly size: number }> {
+    if (this.#file !== null) {
+      const there = await stat(this.#path).catch(() => null)
+      if (there?.ino === this.#file.inode && there.dev === this.#file.device)
+        return { file: this.#file, size: there.size }
+      await this.close()
     }
+    // Readable too, for the last byte; only the owner and its group, since events hold metadata of the mesh.
+    const handle = await open(this.#path, 'a+', 0o640)
+    const { ino, dev, size } = await handle.stat()
+    this.#file = { handle, inode: ino, device: dev }
+    return { file: this.#file, size }
   }
 }
