@@ -2,7 +2,7 @@ import { createHistogram } from 'node:perf_hooks'
 
 /** What was seen of a failed request. */
 export interface Failure {
-  /** A code such as ECONNRESET, `timeout` or `overrun`; null where there was an answer. */
+  /** A code such as ECONNRESET or `timeout`; null where there was an answer. */
   readonly error: string | null
   readonly status: number | null
   /** The beginning of the answer's body. */

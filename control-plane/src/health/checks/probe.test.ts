@@ -122,7 +122,10 @@ describe('an HTTP probe', () => {
     const port = await serve((_, response) => {
       response.write('some')
     })
-    expect(await run(http({ timeoutMs: 50 }), port)).toMatchObject({ ok: true, output: 'GET /healthz: 200' })
+    expect(await run(http({ timeoutMs: 1_000 }), port)).toMatchObject({
+      ok: true,
+      output: 'GET /healthz: 200',
+    })
   })
 
   it('reads no more than a little of a huge body', async () => {
