@@ -95,23 +95,31 @@ export class LeaseTable {
     })
   }
 
-  /** One look at all leases. The registration of an instance gives its row the TTL; one without a lease has no row. */
+  /**
+   * One look at all leases. The registration of an instance gives its row the TTL; one without a lease has no row. Of
+   * instances only those are looked up whose lease has lapsed or that leave (`offset 0` keeps the planner from reading
+   * the evidence of all of them instead).
+   */
   async survey(): Promise<LeaseSurvey> {
     const { rows } = await sql<LeaseSurvey>`
       with clock as materialized (select clock_timestamp() as now), lapsed as (
         select l.service, l.id, l.incarnation, l.ttl_ms as "ttlMs",
           (i.spec #>> '{lease,deregisterAfterMs}')::bigint as "deregisterAfterMs",
           (extract(epoch from l.seen_at) * 1000)::float8 as "seenAt"
-        from lease l join instance i using (service, id), clock t
-        where l.seen_at + l.ttl_ms * interval '1 ms' < t.now and i.remove_at is null
-          and not i.evidence @> '[{"source": "lease", "status": "critical"}]'
+        from clock t join lease l on l.seen_at + l.ttl_ms * interval '1 ms' < t.now
+        cross join lateral (
+          select spec, evidence, remove_at from instance where service = l.service and id = l.id offset 0
+        ) i
+        where i.remove_at is null and not i.evidence @> '[{"source": "lease", "status": "critical"}]'
+      ), leaving as (
+        select count(*) as rows from (select service, id from instance where remove_at is not null offset 0) i
+        cross join lateral (select from lease where service = i.service and id = i.id offset 0) l
       )
       select (extract(epoch from t.now) * 1000)::float8 as now,
-        (l.rows - (select count(*) from instance i join lease using (service, id)
-          where i.remove_at is not null))::integer as leased,
+        (l.rows - leaving.rows)::integer as leased,
         l."maxTtlMs",
         coalesce((select json_agg(lapsed) from lapsed), '[]') as lapsed
-      from clock t, (select count(*) as rows, coalesce(max(ttl_ms), 0) as "maxTtlMs" from lease) l`.execute(
+      from clock t, leaving, (select count(*) as rows, coalesce(max(ttl_ms), 0) as "maxTtlMs" from lease) l`.execute(
       this.#database,
     )
     const row = rows[0]
@@ -124,9 +132,14 @@ export class LeaseTable {
     await sql`
       insert into lease (service, id, incarnation, ttl_ms, seen_at)
       select i.service, i.id, i.incarnation, (i.spec #>> '{lease,ttlMs}')::integer, clock_timestamp()
-      from instance i
-      where jsonb_typeof(i.spec -> 'lease') = 'object' and i.remove_at is null
-        and not exists (select from lease l where l.service = i.service and l.id = i.id)
+      from (
+        -- What they have promised is looked at only where there is no row.
+        select service, id, incarnation, spec from instance
+        where remove_at is null
+          and not exists (select from lease l where l.service = instance.service and l.id = instance.id)
+        offset 0
+      ) i
+      where jsonb_typeof(i.spec -> 'lease') = 'object'
       order by i.service, i.id
       on conflict do nothing`.execute(this.#database)
   }
