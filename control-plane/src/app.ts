@@ -288,6 +288,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     replicas: () => membership.live,
     acks,
     status,
+    tracing,
     sinks: new SinkControl({ manager: sinks, table: sinkTable }),
     replicaId: replica,
     ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),

@@ -14,6 +14,14 @@ export interface MeshDelta {
   readonly resynchronised: boolean
 }
 
+/** What those need of a mesh who follow it. */
+export interface FollowedMesh extends MeshView {
+  /** It has been read; before, it is empty. */
+  readonly loaded: boolean
+  serviceNames(): Iterable<string>
+  onDelta(listener: (delta: MeshDelta) => void): () => void
+}
+
 interface MutableService {
   name: string
   instances: Map<string, Instance>
@@ -26,7 +34,7 @@ interface MutableService {
  * return. Listeners are called in order of registration, once per step of the feed, after the step is
  * complete: none sees half a write.
  */
-export class MeshState implements MeshView {
+export class MeshState implements FollowedMesh {
   #revision: Revision = 0
   #loaded = false
   #services = new Map<string, MutableService>()

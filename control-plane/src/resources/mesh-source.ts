@@ -3,7 +3,7 @@ import { packCluster } from '@waymark/sidecar-config/envoy/resource.ts'
 import type { Change } from '../domain/change.ts'
 import { instanceKey } from '../domain/instance.ts'
 import type { Revision } from '../domain/revision.ts'
-import type { MeshDelta, MeshState } from '../mesh/mesh-state.ts'
+import type { FollowedMesh, MeshDelta } from '../mesh/mesh-state.ts'
 import { SmallSet } from '../runtime/small-set.ts'
 import {
   XdsRefusedError,
@@ -27,7 +27,7 @@ import { parseSidecarNode, type SidecarNode } from './sidecar-node.ts'
 import { SidecarView } from './sidecar-view.ts'
 
 export interface MeshSourceOptions {
-  readonly mesh: MeshState
+  readonly mesh: FollowedMesh
   /** null: sidecars do not trace. */
   readonly tracing: { readonly target: OtlpTarget; readonly samplePercent: number } | null
   /** Hosts that are no service for which a sidecar on demand may ask before it gets every service. */
@@ -52,7 +52,7 @@ interface Touched {
  * the change: its service, and the sidecars that call it.
  */
 export class MeshSource implements XdsSource {
-  readonly #mesh: MeshState
+  readonly #mesh: FollowedMesh
   readonly #tracing: MeshSourceOptions['tracing']
   readonly #policies = new Policies()
   readonly #services: ServiceResources

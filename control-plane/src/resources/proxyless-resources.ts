@@ -19,7 +19,7 @@ import {
 } from '@waymark/sidecar-config/envoy/resource.ts'
 import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
 import { isServiceName } from '../domain/service-name.ts'
-import type { MeshState } from '../mesh/mesh-state.ts'
+import type { FollowedMesh } from '../mesh/mesh-state.ts'
 import type { XdsResource } from '../xds/port.ts'
 import { serviceOfListener } from './api-listener-name.ts'
 import { parseBoundAddress } from './bound-address.ts'
@@ -48,14 +48,14 @@ const limits = { listeners: 20_000, services: 20_000 }
  * before, and uses a new configuration when all of it is there.
  */
 export class ProxylessResources {
-  readonly #mesh: MeshState
+  readonly #mesh: FollowedMesh
   readonly #policies: Policies
   /** Only of services that somebody has asked for. */
   readonly #entries = new BoundedMap<Entry>(limits.services)
   /** They never change. */
   readonly #listeners = new BoundedMap<XdsResource>(limits.listeners)
 
-  constructor(options: { readonly mesh: MeshState; readonly policies: Policies }) {
+  constructor(options: { readonly mesh: FollowedMesh; readonly policies: Policies }) {
     this.#mesh = options.mesh
     this.#policies = options.policies
   }

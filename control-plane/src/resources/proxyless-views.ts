@@ -1,5 +1,5 @@
 import type { Revision } from '../domain/revision.ts'
-import type { MeshState } from '../mesh/mesh-state.ts'
+import type { FollowedMesh } from '../mesh/mesh-state.ts'
 import type { ResourceSetChange, XdsNode, XdsView } from '../xds/port.ts'
 import { clusterType, endpointType, listenerType, routeType } from '../xds/type-urls.ts'
 import { LiveSet } from './live-set.ts'
@@ -37,7 +37,7 @@ export class ProxylessViews {
   readonly #listeners: LiveSet
   readonly #endpoints: LiveSet
 
-  constructor(options: { readonly mesh: MeshState; readonly policies: Policies }) {
+  constructor(options: { readonly mesh: FollowedMesh; readonly policies: Policies }) {
     const resources = new ProxylessResources(options)
     this.#resources = resources
     this.#listeners = new LiveSet({ get: name => resources.listener(name) })

@@ -4,7 +4,7 @@ import { packCluster, packEndpoints, packVirtualHost } from '@waymark/sidecar-co
 import { buildVirtualHost } from '@waymark/sidecar-config/envoy/routes.ts'
 import type { Protocol, ServiceSpec } from '@waymark/sidecar-config/model/service.ts'
 import { clusterPolicyOf, routePolicyOf } from '@waymark/sidecar-config/model/traffic-settings.ts'
-import type { MeshState } from '../mesh/mesh-state.ts'
+import type { FollowedMesh } from '../mesh/mesh-state.ts'
 import type { ServiceState } from '../mesh/mesh-view.ts'
 import type { XdsResource } from '../xds/port.ts'
 import { clusterType, endpointType } from '../xds/type-urls.ts'
@@ -32,11 +32,11 @@ interface Entry {
  * asks, at most once per version.
  */
 export class ServiceResources {
-  readonly #mesh: MeshState
+  readonly #mesh: FollowedMesh
   readonly #policies: Policies
   readonly #entries = new Map<string, Entry>()
 
-  constructor(options: { readonly mesh: MeshState; readonly policies: Policies }) {
+  constructor(options: { readonly mesh: FollowedMesh; readonly policies: Policies }) {
     this.#mesh = options.mesh
     this.#policies = options.policies
   }

@@ -1,6 +1,6 @@
 import type { TracingInput } from '@waymark/sidecar-config/envoy/tracing.ts'
 import type { Revision } from '../domain/revision.ts'
-import type { MeshState } from '../mesh/mesh-state.ts'
+import type { FollowedMesh } from '../mesh/mesh-state.ts'
 import type { XdsResource } from '../xds/port.ts'
 import type { CallScope } from './call-scope.ts'
 import { LiveSet } from './live-set.ts'
@@ -32,7 +32,7 @@ const named = (resources: readonly XdsResource[], name: string): XdsResource | u
 
 export interface SidecarViewOptions {
   readonly node: SidecarNode
-  readonly mesh: MeshState
+  readonly mesh: FollowedMesh
   readonly services: ServiceResources
   readonly scope: CallScope
   readonly own: OwnResources

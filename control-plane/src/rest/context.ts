@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify'
 import type { MeshState } from '../mesh/mesh-state.ts'
+import type { MeshSourceOptions } from '../resources/mesh-source.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -47,6 +48,8 @@ export interface RestParts {
   readonly acks: RevisionAcks
   readonly status: StatusReader
   readonly sinks: SinkPort
+  /** What sidecars are told of traces; absent: nothing. */
+  readonly tracing?: MeshSourceOptions['tracing']
   readonly logger: Logger
   readonly clock: Clock
 }

@@ -1,5 +1,6 @@
 import compress from '@fastify/compress'
-import fastify from 'fastify'
+import fastify, { type RouteOptions } from 'fastify'
+import { Type } from 'typebox'
 import type { RestApp, RestContext, RestParts } from './context.ts'
 import { installEdge, sendProblem } from './edge.ts'
 import { boundClose, refuseConnection } from './http-server.ts'
@@ -28,6 +29,8 @@ import { sinkRoutes } from './routes/sinks.ts'
 import { statusRoutes } from './routes/status.ts'
 import { watchRoutes } from './routes/watch.ts'
 import { Turns } from './turns.ts'
+import { closed } from './schemas/common.ts'
+import { problems } from './schemas/problem.ts'
 import { createValidatorCompiler } from './validation.ts'
 import { WatchHub } from './watch/watch-hub.ts'
 
@@ -54,6 +57,14 @@ export interface RestAnswer {
   readonly route: string
   readonly status: number
   readonly seconds: number
+}
+
+/** Who reads with a parameter that the path does not have (`at`, for instance) would take the answer for another. */
+const takeNoOtherQuery = (route: RouteOptions): void => {
+  const { schema } = route
+  if (route.method !== 'GET' || schema === undefined || schema.querystring !== undefined) return
+  const response = { ...problems('invalid_request'), ...(schema.response as object | undefined) }
+  route.schema = { ...schema, querystring: Type.Object({}, closed), response }
 }
 
 /**
@@ -139,6 +150,7 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   probeRoutes(app, context, { metrics })
   await app.register(
     (scope: RestApp, _options, done) => {
+      scope.addHook('onRoute', takeNoOtherQuery)
       const handlers = instanceHandlers(context)
       instanceRoutes(scope, context, handlers)
       instanceReadRoutes(scope, context)

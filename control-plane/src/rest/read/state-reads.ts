@@ -135,7 +135,7 @@ export class StateReads {
       if (gate.changedAt(question.topic) <= revision) this.#present(question, after, reply, revision)
       else await this.#past(question, { revision, after }, reply)
     } else if (at !== undefined) {
-      const revision = await this.#moment(at, waitMs, response)
+      const revision = await this.moment(at, waitMs, response)
       await this.#past(question, { revision, after: null }, reply)
     } else {
       if (index !== undefined) {
@@ -147,7 +147,11 @@ export class StateReads {
     }
   }
 
-  async #moment(at: string, waitMs: number, response: ServerResponse): Promise<Revision> {
+  /**
+   * The revision that `?at=` means, once this replica has reached it. Rejects with `invalid_request` for the future,
+   * `compacted`, `revision_not_reached`, `overloaded`.
+   */
+  async moment(at: string, waitMs: number, response: ServerResponse): Promise<Revision> {
     const { gate, mesh, past } = this.#options
     const moment = parseMoment(at)
     const revision = 'revision' in moment ? moment.revision : await this.#revisionAt(moment.time)
@@ -157,6 +161,11 @@ export class StateReads {
       await gate.reach(revision, waitMs, response)
     }
     return revision
+  }
+
+  /** See `PastStates.at`. */
+  past<T>(revision: Revision, scope: MeshScope, work: (mesh: MeshView) => T): Promise<T> {
+    return this.#pasts.at(revision, scope, work)
   }
 
   async #revisionAt(time: string): Promise<Revision> {
@@ -227,7 +236,7 @@ const complete = (question: Question, { body, next }: Rendered, revision: Revisi
   return Buffer.concat([Buffer.from(`{"revision":${revision},${more}`), body.subarray(1)])
 }
 
-const pastDoesNotChange = (): WaymarkError =>
+export const pastDoesNotChange = (): WaymarkError =>
   new WaymarkError('invalid_request', '?index asks for a change of what does not change', {
     fields: [{ pointer: '?index', detail: 'is given', accepted: 'nothing together with at or continue' }],
   })

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
-import { closed, define, nullable, readQuery, RevisionNumber, Time } from './common.ts'
+import { closed, define, nullable, RevisionNumber, Time } from './common.ts'
+import { stateQuery } from './read.ts'
 
 /** The names of `?type=`, and the types that they mean. */
 export const configTypes = {
@@ -19,7 +20,7 @@ const ConfigResource = Type.Object(
     version: nullable({ ...Type.String(), description: 'null: it has none' }),
     revision: nullable({
       ...RevisionNumber,
-      description: 'at which this replica last saw it change; null: unknown',
+      description: 'at which this replica last saw it change; null: unknown, as with at',
     }),
     config: Type.Unsafe<Record<string, unknown> | null>({
       type: ['object', 'null'],
@@ -39,7 +40,7 @@ const SidecarConfigSchema = define(
     {
       node: Type.String(),
       replica: Type.String({ description: 'the replica that serves it' }),
-      revision: { ...RevisionNumber, description: 'of the mesh state of that replica' },
+      revision: { ...RevisionNumber, description: 'of the mesh state of that replica, or the one of at' },
       at: Time,
       state: Type.Enum(['acked', 'wanted'], { type: 'string' }),
       resources: Type.Array(ConfigResource),
@@ -52,7 +53,7 @@ export const SidecarConfig = SidecarConfigSchema.ref
 
 export const SidecarConfigQuery = Type.Object(
   {
-    ...readQuery,
+    ...stateQuery,
     type: Type.Optional(
       Type.Enum(Object.keys(configTypes) as ConfigType[], {
         type: 'string',
@@ -69,7 +70,7 @@ export const SidecarConfigQuery = Type.Object(
     state: Type.Optional(
       Type.Enum(['acked', 'wanted'], {
         type: 'string',
-        description: 'acked (the default): what it has; wanted: what it should have',
+        description: 'acked (the default): what it has; wanted (the default with at): what it should have',
       }),
     ),
   },
