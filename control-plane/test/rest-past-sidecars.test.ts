@@ -68,7 +68,8 @@ const present = (view: XdsView, node: string): string[] => {
   const add = (typeUrl: string, names: Iterable<string>): void => {
     for (const name of names) {
       const resource = view.set(typeUrl)?.get(name)
-      if (resource !== undefined && resource.body !== null) lines.add(`${typeUrl} ${resource.name} ${resource.version}`)
+      if (resource !== undefined && resource.body !== null)
+        lines.add(`${typeUrl} ${resource.name} ${resource.version}`)
     }
   }
   const heldOf = (typeUrl: string): string[] =>
