@@ -27,12 +27,13 @@ export interface Assessment {
 
 /** Evidence by traffic does not count as flapping: it comes back step by step and later each time, by its own rules. */
 const damped = (evidence: readonly Evidence[]): readonly Evidence[] =>
-  evidence.filter(({ source }) => source !== 'traffic')
+  evidence.some(({ source }) => source === 'traffic')
+    ? evidence.filter(({ source }) => source !== 'traffic')
+    : evidence
 
-const earliest = (times: readonly (string | null | undefined)[], now: number): string | null => {
-  const ahead = times.filter(time => typeof time === 'string').filter(time => Date.parse(time) > now)
-  return ahead.reduce<string | null>((first, time) => (first === null || time < first ? time : first), null)
-}
+/** The earlier one of those that are ahead. */
+const earlier = (one: string | null, other: string | null, now: number): string | null =>
+  other !== null && Date.parse(other) > now && (one === null || other < one) ? other : one
 
 /**
  * The verdict on an instance: the override, or the worst valid evidence, but while the instance is held for flapping
@@ -53,6 +54,8 @@ export const assess = ({ evidence, override, before, now, flapPolicy }: AssessIn
         })
   const held = flapping?.held ?? null
   const verdict = override?.status ?? (held === null ? said : worse(held.verdict, said))
-  const ends = evidence.map(({ validUntil }) => validUntil)
-  return { verdict, flapping, reviewAt: earliest([override?.expiresAt, held?.until, ...ends], now) }
+  let reviewAt = earlier(null, override?.expiresAt ?? null, now)
+  reviewAt = earlier(reviewAt, held?.until ?? null, now)
+  for (const { validUntil } of evidence) reviewAt = earlier(reviewAt, validUntil, now)
+  return { verdict, flapping, reviewAt }
 }

@@ -36,15 +36,21 @@ class Problems {
 const sorted = (record: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
+const defaultLease: LeaseSpec = { ttlMs: 15 * second, deregisterAfterMs: 10 * minute }
+
 const leaseSpec = (lease: RegistrationBody['lease'], problems: Problems): LeaseSpec | null => {
+  if (lease === undefined) return defaultLease
   if (lease === null) return null
-  const { ttl = '15s', deregisterAfter = '10m' } = lease ?? {}
+  const { ttl, deregisterAfter } = lease
+  const { ttlMs, deregisterAfterMs } = defaultLease
   return {
-    ttlMs: problems.duration('/lease/ttl', ttl, { min: second, max: 24 * hour }),
+    ttlMs: ttl === undefined ? ttlMs : problems.duration('/lease/ttl', ttl, { min: second, max: 24 * hour }),
     deregisterAfterMs:
-      deregisterAfter === null
-        ? null
-        : problems.duration('/lease/deregisterAfter', deregisterAfter, { min: 0, max: 720 * hour }),
+      deregisterAfter === undefined
+        ? deregisterAfterMs
+        : deregisterAfter === null
+          ? null
+          : problems.duration('/lease/deregisterAfter', deregisterAfter, { min: 0, max: 720 * hour }),
   }
 }
 

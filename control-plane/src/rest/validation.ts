@@ -41,8 +41,10 @@ const isStorable = (value: unknown, depth: number): boolean => {
   if (typeof value === 'string') return value.isWellFormed() && !value.includes('\u0000')
   if (typeof value !== 'object' || value === null) return true
   if (depth === 0) return false
-  for (const [key, child] of Object.entries(value))
+  for (const key of Object.keys(value)) {
+    const child = (value as Readonly<Record<string, unknown>>)[key]
     if (!isStorable(key, 1) || !isStorable(child, depth - 1)) return false
+  }
   return true
 }
 

@@ -53,8 +53,8 @@ export const runBatch = async (
 
   const outcomes: Settled<unknown>[] = []
   const earlier: Promise<Error | null>[] = []
-  for (const [index, write] of writes.entries()) {
-    if (index > 0 && index % partSize === 0) {
+  for (const write of writes) {
+    if (outcomes.length > 0 && outcomes.length % partSize === 0) {
       const part = batch.cut()
       if (!part.empty) earlier.push(writePart(client, part))
       await turn()

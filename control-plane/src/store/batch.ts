@@ -30,6 +30,17 @@ interface Rows {
   readonly leases: Map<string, LeaseRow>
 }
 
+/** What the writes of one part share. */
+interface PartContext {
+  /** Milliseconds since the epoch, and as ISO 8601. */
+  readonly now: number
+  readonly time: string
+  readonly ids: ChangeIds
+  /** As the writes of this part find them. */
+  readonly rows: Rows
+  readonly state: State
+}
+
 /** What some writes, one after the other, have made of their rows: each row once, as the last of them left it. */
 export class BatchPart {
   readonly #state: State
@@ -87,26 +98,22 @@ export class BatchPart {
  * change ids. A write that refuses leaves no trace; the next one sees what the ones before it did.
  */
 export class Batch {
-  readonly #now: number
-  readonly #ids: ChangeIds
-  /** As the writes of this part find them. */
-  readonly #rows: Rows
   readonly #sets: ChangeSet[] = []
-  #state = nothing()
+  #context: PartContext
   #revision: number
   #incarnation: number
 
   /** `ids`: of the changes; a sequencer has one for all its batches. */
   constructor(input: BatchInput, ids = new ChangeIds()) {
-    this.#now = input.now
-    this.#ids = ids
     this.#revision = input.revision
     this.#incarnation = input.incarnation
-    this.#rows = { instances: new Map(), documents: new Map(), leases: new Map(input.leases) }
+    const rows: Rows = { instances: new Map(), documents: new Map(), leases: new Map(input.leases) }
     for (const instance of input.instances)
-      this.#rows.instances.set(instanceKey(instance.service, instance.id), instance)
+      rows.instances.set(instanceKey(instance.service, instance.id), instance)
     for (const document of input.documents)
-      this.#rows.documents.set(documentKey(document.kind, document.name), document)
+      rows.documents.set(documentKey(document.kind, document.name), document)
+    const { now } = input
+    this.#context = { now, time: new Date(now).toISOString(), ids, rows, state: nothing() }
   }
 
   get revision(): number {
@@ -124,37 +131,32 @@ export class Batch {
 
   /** What has been done since the last cut. The writes that follow find it in their rows. */
   cut(): BatchPart {
-    const state = this.#state
+    const { now, rows, state } = this.#context
     const part = new BatchPart(state, this.#endedLeases())
-    const { instances, documents, leases } = this.#rows
+    const { instances, documents, leases } = rows
     for (const [key, instance] of state.instances) {
       if (instance === null) instances.delete(key)
       else instances.set(key, instance)
     }
     for (const key of part.endedLeases) leases.delete(key)
     for (const [key, beat] of state.beats) {
-      const lease = leaseOf(beat, this.#now)
+      const lease = leaseOf(beat, now)
       if (lease !== undefined) leases.set(key, lease)
     }
     for (const [key, document] of state.documents) {
       if (document === null) documents.delete(key)
       else documents.set(key, document)
     }
-    this.#state = nothing()
+    this.#context = { ...this.#context, state: nothing() }
     return part
   }
 
   /** Runs one write. Throws what it throws, having changed nothing. */
   run<R>(write: Write<R>): { result: R; revision: number; changed: boolean } {
-    const state = this.#state
-    const draft = new WriteDraft({
-      now: this.#now,
-      revision: this.#revision,
+    const { state } = this.#context
+    const draft = new WriteDraft(this.#context, write, {
+      revision: this.#revision + 1,
       incarnation: this.#incarnation,
-      ids: this.#ids,
-      rows: this.#rows,
-      state,
-      write,
     })
     const result = write.decide(draft)
     const changed = draft.changes.length > 0
@@ -163,21 +165,22 @@ export class Batch {
       state.sets.push(set)
       this.#sets.push(set)
     }
-    for (const [key, instance] of draft.instances ?? []) {
+    draft.instances?.forEach((instance, key) => {
       state.instances.set(key, instance)
       if (instance === null || instance.spec.lease === null) state.beats.delete(key)
-    }
-    for (const [key, document] of draft.documents ?? []) state.documents.set(key, document)
-    for (const [key, instance] of draft.beats ?? []) state.beats.set(key, instance)
+    })
+    draft.documents?.forEach((document, key) => state.documents.set(key, document))
+    draft.beats?.forEach((instance, key) => state.beats.set(key, instance))
     this.#incarnation = draft.incarnation
     if (changed) this.#revision = draft.revision
     return { result, revision: this.#revision, changed }
   }
 
   #endedLeases(): string[] {
-    const { instances, leases } = this.#rows
+    const { rows, state } = this.#context
+    const { instances, leases } = rows
     const ended: string[] = []
-    for (const [key, instance] of this.#state.instances) {
+    for (const [key, instance] of state.instances) {
       if (instance === null) ended.push(key)
       else if (instance.spec.lease === null) {
         const before = instances.get(key)
@@ -192,20 +195,8 @@ export class Batch {
 const leaseOf = ({ incarnation, spec }: Instance, now: number): LeaseRow | undefined =>
   spec.lease === null ? undefined : { incarnation, ttlMs: spec.lease.ttlMs, seenAt: now }
 
-interface DraftContext {
-  readonly now: number
-  readonly revision: number
-  readonly incarnation: number
-  readonly ids: ChangeIds
-  /** As they were before the part. */
-  readonly rows: Rows
-  readonly state: State
-  readonly write: Write<unknown>
-}
-
 /** The overlay of one write over the state of its batch. */
 class WriteDraft implements Draft {
-  readonly now: number
   readonly revision: number
   readonly changes: Change[] = []
   /** Made when they are needed: most writes touch one row. */
@@ -213,13 +204,26 @@ class WriteDraft implements Draft {
   documents: Map<string, Document | null> | null = null
   beats: Map<string, Instance> | null = null
   incarnation: number
-  readonly #context: DraftContext
+  readonly #context: PartContext
+  readonly #write: Write<unknown>
 
-  constructor(context: DraftContext) {
-    this.now = context.now
-    this.revision = context.revision + 1
-    this.incarnation = context.incarnation
+  constructor(
+    context: PartContext,
+    write: Write<unknown>,
+    { revision, incarnation }: { readonly revision: number; readonly incarnation: number },
+  ) {
+    this.revision = revision
+    this.incarnation = incarnation
     this.#context = context
+    this.#write = write
+  }
+
+  get now(): number {
+    return this.#context.now
+  }
+
+  get time(): string {
+    return this.#context.time
   }
 
   instance(service: string, id: string): Instance | undefined {
@@ -255,7 +259,7 @@ class WriteDraft implements Draft {
   }
 
   putInstance(instance: Instance, type: InstanceChangeType): Instance {
-    const after = { ...instance, revision: this.revision }
+    const after = instance.revision === this.revision ? instance : { ...instance, revision: this.revision }
     this.#changeInstance(this.instance(instance.service, instance.id) ?? null, after, type)
     return after
   }
@@ -295,7 +299,19 @@ class WriteDraft implements Draft {
     const key = instanceKey(subject.service, subject.id)
     this.#setInstance(key, after)
     if (after === null) this.beats?.delete(key)
-    this.changes.push({ ...this.#meta(), aggregateType: 'instance', aggregateId: key, type, before, after })
+    this.changes.push({
+      id: this.#context.ids.next(),
+      revision: this.revision,
+      position: this.changes.length,
+      occurredAt: this.time,
+      actor: this.#write.actor,
+      traceparent: this.#write.traceparent,
+      aggregateType: 'instance',
+      aggregateId: key,
+      type,
+      before,
+      after,
+    })
   }
 
   #changeDocument(before: Document | null, after: Document | null, type: DocumentChangeType): void {
@@ -304,18 +320,18 @@ class WriteDraft implements Draft {
     const key = documentKey(subject.kind, subject.name)
     this.documents ??= new Map<string, Document | null>()
     this.documents.set(key, after)
-    this.changes.push({ ...this.#meta(), aggregateType: 'document', aggregateId: key, type, before, after })
-  }
-
-  #meta() {
-    const { ids, write } = this.#context
-    return {
-      id: ids.next(),
+    this.changes.push({
+      id: this.#context.ids.next(),
       revision: this.revision,
       position: this.changes.length,
-      occurredAt: new Date(this.now).toISOString(),
-      actor: write.actor,
-      traceparent: write.traceparent,
-    }
+      occurredAt: this.time,
+      actor: this.#write.actor,
+      traceparent: this.#write.traceparent,
+      aggregateType: 'document',
+      aggregateId: key,
+      type,
+      before,
+      after,
+    })
   }
 }

@@ -26,6 +26,8 @@ export interface LeaseRow {
 export interface Draft {
   /** Postgres time, milliseconds since the epoch. */
   readonly now: number
+  /** The same as ISO 8601. */
+  readonly time: string
   /** The revision that this write gets if it changes something. */
   readonly revision: Revision
   instance(service: string, id: string): Instance | undefined

@@ -79,8 +79,9 @@ export class LineWriter {
 
 const isRequest = (read: InstanceRequest | BatchResultView): read is InstanceRequest => !('line' in read)
 
-const registration = ({ service, id, op: _op, ...body }: RegisterLine): InstanceRequest => {
-  const parsed = toInstanceSpec(body)
+const registration = (line: RegisterLine): InstanceRequest => {
+  const { service, id } = line
+  const parsed = toInstanceSpec(line)
   if (!parsed.ok) {
     throw new WaymarkError('invalid_request', 'the registration says something impossible', {
       fields: parsed.errors,
