@@ -98,11 +98,22 @@ const steady = async (
 const targetsOf = async (rig: Rig, directory: string): Promise<Target[]> => {
   const { supervisor } = rig.mesh
   const file = join(directory, 'events.ndjson')
+  const output = join(rig.mesh.directory, 'logs', `${rig.mesh.replica(0).process.name}.log`)
   const targets: Target[] = [
     {
       name: 'file',
       spec: { type: 'file', file: { name: 'events.ndjson' } },
       listen: async () => EventLag.ofFile(file, (await stat(file)).size),
+    },
+    {
+      // Who starts the replica reads a pipe, and writes each line to its log.
+      name: 'stdout',
+      spec: { type: 'stdout' },
+      listen: async () => {
+        // What is still in the pipe is older.
+        await delay(500)
+        return EventLag.ofFile(output, (await stat(output)).size)
+      },
     },
   ]
   const [kafka, nats] = [await findKafka(), await findNats()]

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '@nats-io/transport-node'
 import { Consumer, stringDeserializers } from '@platformatic/kafka'
@@ -22,26 +22,35 @@ export class EventLag {
     })
   }
 
-  /** Of a file with one event a line, from an offset on. */
+  /** Of a file with one event a line, and perhaps others, from an offset on; and of those that take its place. */
   static ofFile(path: string, from: number): EventLag {
     return new EventLag(hear => {
       const ended = new AbortController()
       const reading = (async () => {
-        const file = await open(path, 'r')
+        let file = await open(path, 'r')
         const buffer = Buffer.alloc(1_024 * 1_024)
         let position = from
         let rest = ''
+        let replaced = false
         for (;;) {
           const { bytesRead } = await file.read(buffer, 0, buffer.length, position)
           if (bytesRead === 0) {
             if (ended.signal.aborted) break
-            await delay(pollMs)
+            const there = await stat(path).catch(() => null)
+            // Seen only after the last byte of the old one.
+            if (replaced) {
+              await file.close()
+              file = await open(path, 'r')
+              position = 0
+            }
+            replaced = there !== null && there.ino !== (await file.stat()).ino
+            if (!replaced) await delay(pollMs)
             continue
           }
           position += bytesRead
           const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n')
           rest = lines.pop() ?? ''
-          for (const line of lines) hear(line)
+          for (const line of lines) if (line.startsWith('{"specversion"')) hear(line)
         }
         await file.close()
       })()
