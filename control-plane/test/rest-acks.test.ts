@@ -77,6 +77,11 @@ afterEach(async () => {
   await test.destroy()
 })
 
+/** Takes whatever comes from now on; the end of the stream ends it. */
+const takeAll = async (): Promise<never> => {
+  for (;;) await client.take()
+}
+
 type Written = { readonly sidecars?: RevisionSidecarsView; readonly revision?: number }
 
 describe('a write that waits for the sidecars it touches', () => {
@@ -97,11 +102,7 @@ describe('a write that waits for the sidecars it touches', () => {
       ],
       ['DELETE', '/deregister/orders/orders-1?wait=acked&timeout=20s'],
     ]
-    // Takes whatever comes from now on; the end of the stream ends it.
-    const taking = async (): Promise<never> => {
-      for (;;) await client.take()
-    }
-    void taking()
+    void takeAll()
     for (const [method, url, request] of writes) {
       const { status, revision, body } = await rest.call<Written>(method, url, request)
       expect([200, 201]).toContain(status)
@@ -161,7 +162,7 @@ describe('a write that waits for the sidecars it touches', () => {
     const again = rest.call<Written>('PUT', `${path}?wait=acked&timeout=20s`, {
       body: { ...orders, port: 81 },
     })
-    await client.take()
+    void takeAll()
     expect((await again).body.sidecars).toMatchObject({ revision, complete: true, touched: 1, acked: 1 })
   })
 

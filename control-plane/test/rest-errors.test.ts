@@ -373,6 +373,9 @@ describe('sinks', () => {
     const started = await other({ sinks: control })
     const id = '00000000-0000-7000-8000-000000000000'
     expect(await codeOf('DELETE', `/sinks/out/parked/${id}`, {}, started)).toBe('parked_event_not_found')
+    await eventually(async () => {
+      expect(await codeOf('DELETE', '/sinks/out', {}, started)).toBe('sink_in_use')
+    })
     abort.abort()
     await ended
   })

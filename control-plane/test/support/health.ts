@@ -17,7 +17,7 @@ export const createHeartbeats = ({ database }: TestDatabase, { mesh, registry }:
 
 export const createRole = (
   { database }: TestDatabase,
-  { owner, name = sweeperRole, ttlMs = 600 }: { owner: string; name?: string; ttlMs?: number },
+  { owner, name = sweeperRole, ttlMs = 2_000 }: { owner: string; name?: string; ttlMs?: number },
 ): OwnedRole => new OwnedRole({ ...common, roles: new RoleTable(database), name, owner, ttlMs, retryMs: 50 })
 
 export const createSweeper = (

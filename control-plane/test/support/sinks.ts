@@ -14,7 +14,7 @@ import type { TestDatabase } from './database.ts'
 import type { TestReplica } from './replica.ts'
 
 const quick: PublisherTuning = {
-  ttlMs: 600,
+  ttlMs: 2_000,
   retryMs: 50,
   pollMs: 50,
   maxBackoffMs: 50,
