@@ -121,6 +121,7 @@ export const instruments: Instruments = {
       ),
     ),
   ],
+  requests: [durations('http_server_request_duration_seconds', 'Duration of HTTP requests', r => r)],
   process: [
     gauge('process_resident_memory_bytes', 'By', 'Resident memory', p => p.rssBytes),
     gauge('nodejs_heap_used_bytes', 'By', 'JavaScript heap in use', p => p.heapUsedBytes),

@@ -1,5 +1,6 @@
 import type { ModeState } from '../domain/mode.ts'
 import type { Verdict } from '../domain/verdict.ts'
+import type { HistogramSample } from './instrument.ts'
 import type { HistogramReading, XdsObserved } from './xds-observed.ts'
 
 /** What the parts of a replica tell about themselves. Totals count from the start of the process. */
@@ -74,6 +75,7 @@ export interface Observed {
     readonly error: string | null
   }[]
   readonly modes: readonly ModeState[]
+  readonly requests: readonly HistogramSample[]
   readonly process: {
     readonly rssBytes: number
     readonly heapUsedBytes: number

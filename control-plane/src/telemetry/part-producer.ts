@@ -46,6 +46,7 @@ export class PartProducer implements MetricProducer {
       heartbeats,
       outbox,
       modes,
+      requests,
       process,
     } = this.#observers
     const parts = await Promise.allSettled([
@@ -60,6 +61,7 @@ export class PartProducer implements MetricProducer {
       this.#read(heartbeats, instruments.heartbeats),
       this.#read(outbox, instruments.outbox),
       this.#read(modes, instruments.modes),
+      this.#read(requests, instruments.requests),
       this.#read(process, instruments.process),
     ])
     const metrics = parts.flatMap(part => (part.status === 'fulfilled' ? part.value : []))

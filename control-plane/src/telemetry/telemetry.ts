@@ -3,9 +3,10 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { FeedTracing } from './feed-tracing.ts'
-import { Metrics, type HttpRequestRecord } from './metrics.ts'
+import { Metrics } from './metrics.ts'
 import type { Observers } from './observed.ts'
 import { ProcessObserver } from './process-observer.ts'
+import type { HttpRequestRecord } from './request-times.ts'
 import { Tracing, type RequestSpan, type SpanRequest } from './tracing.ts'
 
 export interface TelemetryOptions {
@@ -13,7 +14,7 @@ export interface TelemetryOptions {
   readonly clock: Clock
   readonly logger: Logger
   /** What the parts tell about themselves; the process is observed without being asked. */
-  readonly observers: Omit<Observers, 'process'>
+  readonly observers: Omit<Observers, 'process' | 'requests'>
   /** Makes spans (`createTraceProvider`); null: nobody wants any. */
   readonly traces: TracerProvider | null
 }
