@@ -6,7 +6,6 @@ import { peerOf } from '../transport/peer.ts'
 import { statusError } from '../transport/status-error.ts'
 import { clusterType } from '../type-urls.ts'
 import { decodeLoadNode, decodeLoadReport } from './decode-load-report.ts'
-import { forgetMessage } from './forget-message.ts'
 import type { BoundedLog } from '../transport/bounded-log.ts'
 import { RequestReader } from '../transport/request-reader.ts'
 import type { Pace } from '../push/pace.ts'
@@ -100,7 +99,6 @@ export class LoadReportStream {
       counters.absurd += report.absurd
       book.add(reporter, report)
       if (this.#clustersChanged) this.#ask()
-      forgetMessage(this.#call)
     } catch (error) {
       this.#refuse(error)
     }

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Pace, PaceAccount } from '../push/pace.ts'
+import { forgetMessage } from './forget-message.ts'
 import type { DirectMessages } from './guarded-stream.ts'
 
 /** More than this behind, a stream is not worth waiting for. */
@@ -50,6 +51,7 @@ export class RequestReader {
     const { call, direct } = this.#options
     call.on('data', (bytes: Buffer) => {
       direct?.delivered()
+      forgetMessage(call)
       this.#message(bytes)
     })
     direct?.read(bytes => {
