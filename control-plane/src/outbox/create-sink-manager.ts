@@ -18,6 +18,7 @@ export type PublisherTuning = Partial<
     | 'suspectAfter'
     | 'parkedRetryMs'
     | 'parkedLimit'
+    | 'parkedBytesLimit'
     | 'pageChanges'
     | 'pageBytes'
     | 'pollMs'
@@ -49,6 +50,7 @@ const production = {
   suspectAfter: 10,
   parkedRetryMs: 300_000,
   parkedLimit: 10_000,
+  parkedBytesLimit: 256 * 1_024 * 1_024,
   // A delivery's worth: what waits longer than that is only copied by the garbage collector.
   pageChanges: 1_000,
   pageBytes: 4 * 1_024 * 1_024,

@@ -45,6 +45,12 @@ export interface OutboxLog {
   read(request: PageRequest): Promise<OutboxPage>
 }
 
+export interface ParkedSize {
+  readonly events: number
+  /** As stored, which may be compressed. */
+  readonly bytes: number
+}
+
 /** An event that a sink refuses, or that waits behind one. */
 export interface ParkedEvent {
   /** The change's id. */
@@ -136,8 +142,8 @@ export interface OutboxStore {
       readonly gap?: SinkGap
     },
   ): Promise<boolean>
-  /** `aggregateType/aggregateId` of all that is parked, and how many events that is. */
-  parkedAggregates(sink: string): Promise<{ readonly aggregates: readonly string[]; readonly events: number }>
+  /** `aggregateType/aggregateId` of all that is parked, how many events that is, and how much of a disk. */
+  parkedAggregates(sink: string): Promise<ParkedSize & { readonly aggregates: readonly string[] }>
   /** The oldest parked event of each aggregate, those tried least first. */
   parkedHeads(query: { readonly sink: string; readonly limit: number }): Promise<readonly ParkedEvent[]>
   /** The parked events of one aggregate in order. */

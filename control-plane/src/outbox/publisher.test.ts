@@ -60,6 +60,7 @@ const setUp = () => {
     suspectAfter: 1_000,
     parkedRetryMs: 60_000,
     parkedLimit: 10,
+    parkedBytesLimit: 10_000,
     pageChanges: 10,
     pageBytes: 100_000,
     origin: 'configuration',

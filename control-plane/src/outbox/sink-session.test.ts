@@ -90,6 +90,7 @@ const setUp = ({
     suspectAfter: 4,
     parkedRetryMs: 1_000,
     parkedLimit: 1_000,
+    parkedBytesLimit: 1_000_000,
     pageChanges: 3,
     pageBytes: 100_000,
     origin: 'configuration',
@@ -280,13 +281,16 @@ describe('a refused event', () => {
     expect(sink.firstArrivals()).toEqual([second])
   })
 
-  it('makes the sink wait, not lose, when too many are parked', async () => {
-    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d']], parkedLimit: 2 })
+  it.each([
+    [{ parkedLimit: 2 }, '2 events are parked, the limit is 2: delivery waits'],
+    [{ parkedBytesLimit: 1_100 }, /^\d+ bytes of events are parked, the limit is 1100: delivery waits$/],
+  ])('makes the sink wait, not lose, when too many are parked: %j', async (limit, words) => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d']], ...limit })
     for (const id of idsOf(outbox.sets).slice(0, 3)) sink.poison.add(id)
     const session = await open(1)
     await expect(drain(session)).rejects.toThrow('not idle')
     expect(outbox.parked).toHaveLength(2)
-    await expect(session.step()).rejects.toThrow('2 events are parked, the limit is 2')
+    await expect(session.step()).rejects.toThrow(words)
     sink.poison.clear()
     await clock.advance(1_000)
     await drain(session)

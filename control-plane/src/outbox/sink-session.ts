@@ -19,6 +19,7 @@ import type {
   OutboxPage,
   OutboxStore,
   ParkedEvent,
+  ParkedSize,
   SinkGap,
   SinkIdentity,
 } from './outbox-store.ts'
@@ -45,6 +46,7 @@ export interface SessionOptions {
   readonly parkedRetryMs: number
   /** The most events that may be parked; beyond, the sink waits. */
   readonly parkedLimit: number
+  readonly parkedBytesLimit: number
   /** Changes read at a time, and their payloads together (characters). */
   readonly pageChanges: number
   readonly pageBytes: number
@@ -78,7 +80,7 @@ export class SinkSession {
   readonly #ownership: Ownership
   readonly #parked = new Set<string>()
   readonly #retry: ParkedRetry
-  #parkedEvents = 0
+  #parkedSize: ParkedSize = { events: 0, bytes: 0 }
   #cursor: OutboxCursor
   #entries: readonly LogEntry[] = []
   /** The page after `#entries`, read while those are delivered. */
@@ -126,7 +128,7 @@ export class SinkSession {
   }
 
   get parked(): number {
-    return this.#parkedEvents
+    return this.#parkedSize.events
   }
 
   /**
@@ -135,7 +137,7 @@ export class SinkSession {
    */
   async step(): Promise<'idle' | 'progress'> {
     if (this.paused) return 'idle'
-    if (this.#parkedEvents > 0 && this.#retry.due()) {
+    if (this.parked > 0 && this.#retry.due()) {
       await this.#retry.run()
       await this.#readParked()
     }
@@ -148,7 +150,7 @@ export class SinkSession {
         : { events: sink.maxBatch, bytes: sink.maxBatchBytes }
     const slice = nextSlice(this.#entries, { parked: this.#parked, limits })
     const events = slice.map(entry => deliverable(entry, this.#parked)).filter(event => event !== null)
-    this.#requireRoom(this.#behind(slice).length)
+    this.#requireRoom(this.#behind(slice))
     try {
       if (events.length > 0) await sink.deliver(events, this.#ownership.signal)
     } catch (error) {
@@ -201,9 +203,9 @@ export class SinkSession {
 
   async #park(culprit: LogEntry, failure: DeliveryError): Promise<void> {
     if (culprit.encoded === null) return
-    this.#requireRoom(1)
     const attempts = this.#suspicion.attempts
     const parked = toParked(culprit, culprit.encoded, { error: failure.message, attempts })
+    this.#requireRoom([parked])
     await this.#advance([culprit], [parked])
     this.#parked.add(culprit.aggregate)
     this.#suspicion.clear()
@@ -231,7 +233,7 @@ export class SinkSession {
   async #advance(done: readonly LogEntry[], park: readonly ParkedEvent[]): Promise<void> {
     const to = done.at(-1)?.after ?? this.#cursor
     await this.#moveTo(to, park)
-    this.#parkedEvents += park.length
+    this.#parkedSize = this.#with(park)
     this.#entries = this.#entries.slice(done.length)
   }
 
@@ -299,15 +301,30 @@ export class SinkSession {
   /** Also what an operator has removed by hand. */
   async #readParked(): Promise<void> {
     const { outbox, sink } = this.#options
-    const { aggregates, events } = await outbox.parkedAggregates(sink.name)
+    const { aggregates, ...size } = await outbox.parkedAggregates(sink.name)
     this.#parked.clear()
     for (const aggregate of aggregates) this.#parked.add(aggregate)
-    this.#parkedEvents = events
+    this.#parkedSize = size
   }
 
-  #requireRoom(events: number): void {
-    const { parkedLimit } = this.#options
-    if (events === 0 || this.#parkedEvents + events <= parkedLimit) return
-    throw new Error(`${this.#parkedEvents} events are parked, the limit is ${parkedLimit}: delivery waits`)
+  #with(park: readonly ParkedEvent[]): ParkedSize {
+    const { events, bytes } = this.#parkedSize
+    return {
+      events: events + park.length,
+      bytes: park.reduce((sum, { event }) => sum + event.length, bytes),
+    }
+  }
+
+  #requireRoom(park: readonly ParkedEvent[]): void {
+    if (park.length === 0) return
+    const { parkedLimit, parkedBytesLimit } = this.#options
+    const { events, bytes } = this.#with(park)
+    const parked = this.#parkedSize
+    if (events > parkedLimit)
+      throw new Error(`${parked.events} events are parked, the limit is ${parkedLimit}: delivery waits`)
+    if (bytes > parkedBytesLimit)
+      throw new Error(
+        `${parked.bytes} bytes of events are parked, the limit is ${parkedBytesLimit}: delivery waits`,
+      )
   }
 }

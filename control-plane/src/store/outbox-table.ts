@@ -131,18 +131,20 @@ export class OutboxTable {
     })
   }
 
-  async parkedAggregates(sink: string): Promise<{ aggregates: string[]; events: number }> {
+  async parkedAggregates(sink: string): Promise<{ aggregates: string[]; events: number; bytes: number }> {
     return reading(async () => {
       const rows = await this.#database
         .selectFrom('outbox_parked')
         .select(['aggregatetype', 'aggregateid'])
         .select(({ fn }) => fn.countAll<string>().as('events'))
+        .select(sql<string>`sum(pg_column_size(event))`.as('bytes'))
         .where('sink', '=', sink)
         .groupBy(['aggregatetype', 'aggregateid'])
         .execute()
       return {
         aggregates: rows.map(({ aggregatetype, aggregateid }) => `${aggregatetype}/${aggregateid}`),
         events: rows.reduce((sum, { events }) => sum + Number(events), 0),
+        bytes: rows.reduce((sum, { bytes }) => sum + Number(bytes), 0),
       }
     })
   }

@@ -96,9 +96,13 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     })
   }
 
-  parkedAggregates(): Promise<{ aggregates: string[]; events: number }> {
+  parkedAggregates(): Promise<{ aggregates: string[]; events: number; bytes: number }> {
     const aggregates = new Set(this.#parked.map(event => `${event.aggregateType}/${event.aggregateId}`))
-    return Promise.resolve({ aggregates: [...aggregates], events: this.#parked.length })
+    return Promise.resolve({
+      aggregates: [...aggregates],
+      events: this.#parked.length,
+      bytes: this.#parked.reduce((sum, { event }) => sum + event.length, 0),
+    })
   }
 
   parkedHeads({ limit }: { limit: number }): Promise<ParkedEvent[]> {
