@@ -212,4 +212,34 @@ describe('checkHistory', () => {
     })
     expect(checkHistory(withOperation(old))).toEqual([])
   })
+
+  describe('of the lines of a batch', () => {
+    const other = 'alpha/i1'
+    const lines = (second: Partial<WriteOperation> = {}): readonly Operation[] => [
+      write({ id: `b/${key}`, invokedAt: 0, status: 201, revision: 1 }),
+      write({ id: `b/${other}`, invokedAt: 0, key: other, status: 201, revision: 2, ...second }),
+    ]
+    const of = (at: string, revision: number, actor = 'rest:b'): LogRevision => ({
+      revision,
+      changes: [entry({ key: at, actor, before: null, after: state(revision, `b/${at}`) })],
+    })
+    const batch = (all: readonly Operation[], sets = [of(key, 1), of(other, 2)]): History => ({
+      ...withLog(sets),
+      operations: all,
+    })
+
+    it('takes each for a write of its own', () => {
+      expect(checkHistory(batch(lines()))).toEqual([])
+      expect(checkHistory(batch(lines({ status: null, revision: null })))).toEqual([])
+    })
+
+    it.each<[string, Rule, History]>([
+      ['a line that is not there', 'lost', batch(lines(), [of(key, 1)])],
+      ['a line at another place', 'lost', batch(lines({ revision: 1 }))],
+      ['a line that was refused and happened', 'refused', batch(lines({ status: 404 }))],
+      ['a line that nobody sent', 'attribution', batch(lines().slice(0, 1))],
+    ])('finds %s', (_, rule, broken) => {
+      expect(violated(broken)).toContain(rule)
+    })
+  })
 })

@@ -51,10 +51,13 @@ class Bounds {
 
 const effectsOf = (history: History): Map<string, Effect[]> => {
   const effects = new Map<string, Effect[]>()
+  const known = new Set(history.operations.map(({ id }) => id))
   for (const { revision, changes } of history.logs[0]?.sets ?? []) {
     for (const change of changes) {
       if (!change.actor.startsWith('rest:')) continue
-      const id = change.actor.slice('rest:'.length)
+      const actor = change.actor.slice('rest:'.length)
+      const line = `${actor}/${change.key}`
+      const id = known.has(line) ? line : actor
       const list = effects.get(id) ?? []
       effects.set(id, list)
       list.push({ revision, change })

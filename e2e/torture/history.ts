@@ -32,7 +32,7 @@ interface Answered {
 }
 
 interface Invoked {
-  /** Unique; also the actor of the request. */
+  /** Unique; also the actor of the request. Of a line of a batch: its actor and its key, `{actor}/{key}`. */
   readonly id: string
   readonly client: string
   /** Milliseconds on one clock. */

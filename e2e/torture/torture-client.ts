@@ -12,10 +12,31 @@ export interface Question {
   /** Below `/api/v1`. */
   readonly path: string
   readonly body?: unknown
+  /** Instead of a body: newline-delimited JSON, as is its answer (`body`: a list). */
+  readonly lines?: readonly unknown[]
   /** `X-Waymark-Actor` */
   readonly actor: string
   /** After this it hangs up, whether or not it was heard (ms). */
   readonly patienceMs: number
+}
+
+const ndjson = 'application/x-ndjson'
+
+const contentOf = ({
+  body,
+  lines,
+}: Question): readonly [type: string | null, content: string | undefined] => {
+  if (lines !== undefined) return [ndjson, lines.map(line => `${JSON.stringify(line)}\n`).join('')]
+  return body === undefined ? [null, undefined] : ['application/json', JSON.stringify(body)]
+}
+
+const bodyOf = (all: string, type: string | undefined): unknown => {
+  if (all === '') return null
+  if (type !== ndjson) return JSON.parse(all)
+  return all
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line) as unknown)
 }
 
 /** One client of the REST interface that hangs up when it pleases, and then knows nothing. */
@@ -23,12 +44,10 @@ export class TortureClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
   /** null: there was no whole answer. */
-  async ask(url: string, { method, path, body, actor, patienceMs }: Question): Promise<Answer | null> {
-    const content = body === undefined ? undefined : JSON.stringify(body)
-    const headers = {
-      'x-waymark-actor': actor,
-      ...(content === undefined ? {} : { 'content-type': 'application/json' }),
-    }
+  async ask(url: string, question: Question): Promise<Answer | null> {
+    const { method, path, actor, patienceMs } = question
+    const [type, content] = contentOf(question)
+    const headers = { 'x-waymark-actor': actor, ...(type === null ? {} : { 'content-type': type }) }
     const signal = AbortSignal.timeout(patienceMs)
     try {
       return await new Promise<Answer>((resolve, reject) => {
@@ -36,14 +55,16 @@ export class TortureClient {
           `${url}/api/v1${path}`,
           { method, headers, agent: this.#agent, signal },
           response => {
-            text(response).then(all => {
-              const revision = response.headers['x-waymark-revision']
-              resolve({
-                status: response.statusCode ?? 0,
-                revision: revision === undefined ? null : Number(revision),
-                body: all === '' ? null : (JSON.parse(all) as unknown),
+            text(response)
+              .then(all => {
+                const revision = response.headers['x-waymark-revision']
+                resolve({
+                  status: response.statusCode ?? 0,
+                  revision: revision === undefined ? null : Number(revision),
+                  body: bodyOf(all, response.headers['content-type']),
+                })
               })
-            }, reject)
+              .catch(reject)
           },
         )
         call.once('error', reject)

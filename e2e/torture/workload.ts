@@ -1,3 +1,4 @@
+import type { BatchResultView } from '@waymark/control-plane/rest/schemas/batch.ts'
 import type { InstanceView } from '@waymark/control-plane/rest/schemas/instance.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { randomFrom } from '../harness/random.ts'
@@ -19,6 +20,8 @@ export interface WorkloadOptions {
 /** Few, so that clients get in each other's way. */
 const services = ['alpha', 'beta', 'gamma']
 const instancesOfService = 4
+/** Lines of a batch, at most. */
+const linesOfBatch = 8
 /** A replica that is gone refuses at once: do not fill the history with that. */
 const afterFailureMs = 50
 
@@ -47,7 +50,7 @@ export const runClient = async (options: WorkloadOptions): Promise<void> => {
     const hangsUp = random() < 0.03
     const patienceMs = hangsUp ? 1 + Math.round(random() * 10) : 5_000
     const url = pinned ? home : pick(urls)
-    const ask = async (question: Pick<Question, 'method' | 'path' | 'body'>) => {
+    const ask = async (question: Omit<Question, 'actor' | 'patienceMs'>) => {
       const invokedAt = performance.now()
       const answer = await client.ask(url, { ...question, actor: id, patienceMs })
       const completedAt = performance.now()
@@ -64,6 +67,31 @@ export const runClient = async (options: WorkloadOptions): Promise<void> => {
       record({ ...common, kind: what, key })
       return failed
     }
+    /** Of several instances, each at most once. A line without a result is one that nobody knows of. */
+    const batch = async (): Promise<boolean> => {
+      const keys = new Set(
+        Array.from(
+          { length: 1 + Math.floor(random() * linesOfBatch) },
+          () => `${pick(services)}/i${Math.floor(random() * instancesOfService)}`,
+        ),
+      )
+      const lines = [...keys].map(of => {
+        const [to, name] = of.split('/')
+        const ref = { service: to, id: name }
+        const body = { address: '127.0.0.1', port: 9, lease: null, metadata: { mark: `${id}/${of}` } }
+        return random() < 0.7 ? { ...ref, ...body } : { op: 'deregister', ...ref }
+      })
+      const { common, body, failed } = await ask({ method: 'POST', path: '/instances:batch', lines })
+      const results = common.status === 200 ? (body as readonly BatchResultView[]) : []
+      for (const [index, of] of [...keys].entries()) {
+        const { status = common.status === 200 ? null : common.status, revision = null } =
+          results[index] ?? {}
+        const what = 'op' in (lines[index] ?? {}) ? 'deregister' : 'register'
+        record({ ...common, id: `${id}/${of}`, kind: what, key: of, status, revision })
+        seen = Math.max(seen, revision ?? 0)
+      }
+      return failed || results.some(({ status }) => status >= 500)
+    }
     const read = async (whole: boolean, query: string, minRevision: number | null): Promise<boolean> => {
       const at = whole ? `/services/${service}/instances` : path
       const { common, body, failed } = await ask({ method: 'GET', path: `${at}${query}` })
@@ -73,8 +101,20 @@ export const runClient = async (options: WorkloadOptions): Promise<void> => {
       record({ ...common, kind: 'read', service, key: of, minRevision, monotonic, seen: shown })
       return failed
     }
+    /** Of what it has been told once, from wherever; it may be any age. */
+    const past = async (at: number): Promise<boolean> => {
+      const { common, body, failed } = await ask({
+        method: 'GET',
+        path: `/services/${service}/instances?at=${at}`,
+      })
+      const shown = common.status === 200 ? statesIn(body) : {}
+      const of = { service, key: null, minRevision: null, monotonic: false, seen: shown }
+      record({ ...common, kind: 'read', ...of, revision: common.revision === null ? null : at })
+      return failed
+    }
     let failed: boolean
-    if (kind < 0.3) {
+    if (kind < 0.08) failed = await batch()
+    else if (kind < 0.3) {
       const lease = random() < 0.5 ? null : { ttl: '1h' }
       const body = { address: '127.0.0.1', port: 9, lease, metadata: { mark: id } }
       failed = await write('register', { method: 'PUT', path, body })
@@ -92,6 +132,7 @@ export const runClient = async (options: WorkloadOptions): Promise<void> => {
       const min = least === null ? '' : `?minRevision=${least}`
       // A blocking query waits for something newer than what its client has seen.
       if (kind < 0.7) failed = await read(true, `?index=${seen}&wait=300ms`, seen)
+      else if (kind < 0.74) failed = await past(1 + Math.floor(random() * seen))
       else failed = await read(kind < 0.8, min, least)
     }
     if (failed) await delay(afterFailureMs)
