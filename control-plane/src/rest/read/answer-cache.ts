@@ -27,8 +27,9 @@ interface Entry extends Answer {
   used: boolean
 }
 
+/** About: the bytes as they were made, as they are sent, and compressed. */
 const sizeOf = ({ rendered }: Answer): number =>
-  256 + (rendered instanceof WaymarkError ? 0 : 2 * rendered.body.length)
+  256 + (rendered instanceof WaymarkError ? 0 : 3 * rendered.body.length)
 
 const equal = (a: Answer['rendered'], b: Answer['rendered']): boolean => {
   if (a instanceof WaymarkError || b instanceof WaymarkError)

@@ -14,7 +14,7 @@ import { AnswerCache, type Rendered } from './answer-cache.ts'
 import { notYet, parseMoment } from './moment.ts'
 import { continueToken, placeOf, type PageQuery } from './page.ts'
 import { compactedPast, PastStates } from './past-states.ts'
-import { jsonType, prepare, sendPrepared, takesPrepared, type Prepared } from './send-prepared.ts'
+import { jsonType, prepare, sendPrepared, type Prepared } from './send-prepared.ts'
 import type { Topic } from './topic.ts'
 
 export interface StateQuery extends ReadQuery, PageQuery {
@@ -193,13 +193,11 @@ export class StateReads {
     if (rendered instanceof WaymarkError) throw rendered
     const { request } = reply
     const held = heldSince(request.headers['if-none-match'], { since, revision })
-    if (!held && !this.#closing && takesPrepared(request)) {
-      sendPrepared(reply, prepared(question, rendered, revision, since))
-      return
-    }
+    const answer = held ? null : prepared(question, rendered, revision, since)
+    if (answer !== null && !this.#closing && sendPrepared(reply, answer)) return
     void reply.header(revisionHeader, revision).header('etag', weakTag(since))
-    if (held) void reply.code(304).send()
-    else void reply.type(jsonType).send(prepared(question, rendered, revision, since).bytes)
+    if (answer === null) void reply.code(304).send()
+    else void reply.type(jsonType).send(answer.bytes)
   }
 
   async #past(
