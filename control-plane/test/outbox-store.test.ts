@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeEvent, toAttributes } from '../src/outbox/cloud-event.ts'
-import type { OutboxStore, ParkedEvent } from '../src/outbox/outbox-store.ts'
+import type { ParkedEvent } from '../src/domain/outbox.ts'
+import type { OutboxStore } from '../src/outbox/outbox-store.ts'
 import { OutboxTable } from '../src/store/outbox-table.ts'
 import { loggedChange } from './support/changes.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loggedChange } from '../../test/support/changes.ts'
 import { decodeEvent, discontinuityEvent, encodeEvent, toAttributes } from './cloud-event.ts'
-import type { LoggedChange } from './outbox-store.ts'
+import type { LoggedChange } from '../domain/outbox.ts'
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 

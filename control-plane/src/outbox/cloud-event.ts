@@ -1,5 +1,6 @@
 import { schemaUrn } from './event-schemas.ts'
-import type { LoggedChange, SinkGap } from './outbox-store.ts'
+import type { LoggedChange } from '../domain/outbox.ts'
+import type { SinkGap } from './outbox-store.ts'
 
 /**
  * The attributes of a CloudEvents 1.0 event in its JSON format; `data` comes on top. Attribute names are lower-case

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loggedChange } from '../../test/support/changes.ts'
 import { eventFilter } from './event-filter.ts'
-import type { LoggedChange } from './outbox-store.ts'
+import type { LoggedChange } from '../domain/outbox.ts'
 
 const document = loggedChange({ revision: 1, name: 'payments' })
 const instance: LoggedChange = {

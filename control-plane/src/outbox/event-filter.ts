@@ -1,6 +1,6 @@
 import type { EventSinkSpec } from '@waymark/sidecar-config/model/event-sink.ts'
 import type { Wants } from './log-window.ts'
-import type { LoggedChange } from './outbox-store.ts'
+import type { LoggedChange } from '../domain/outbox.ts'
 
 /** A document bears the name of a service or has one as its destination; as the watch sees it. */
 const destinationOf = ({ payload }: LoggedChange): string | null => {

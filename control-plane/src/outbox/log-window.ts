@@ -1,5 +1,5 @@
 import { aggregateKey, encodeEvent, toAttributes, type EncodedEvent } from './cloud-event.ts'
-import type { LoggedChange, OutboxCursor, ParkedEvent } from './outbox-store.ts'
+import type { LoggedChange, OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
 
 /** One change that waits for a sink, and where the cursor is once it has been dealt with. */
 export interface LogEntry {

@@ -2,7 +2,8 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Ownership } from '../store/owned-role.ts'
 import { decodeEvent } from './cloud-event.ts'
-import type { OutboxStore, ParkedEvent } from './outbox-store.ts'
+import type { ParkedEvent } from '../domain/outbox.ts'
+import type { OutboxStore } from './outbox-store.ts'
 import { toDeliveryError, type Sink } from './sink.ts'
 
 export interface ParkedRetryOptions {

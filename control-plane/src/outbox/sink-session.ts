@@ -12,13 +12,12 @@ import {
   type LogEntry,
   type Wants,
 } from './log-window.ts'
+import type { OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
 import type {
   Claim,
-  OutboxCursor,
   OutboxLog,
   OutboxPage,
   OutboxStore,
-  ParkedEvent,
   ParkedSize,
   SinkGap,
   SinkIdentity,

@@ -1,3 +1,4 @@
+import type { ParkedEntry } from '../domain/outbox.ts'
 import type { Revision } from '../domain/revision.ts'
 
 /** How a sink is doing, as this replica knows it. */
@@ -27,21 +28,6 @@ export interface SinkState {
   readonly error: string | null
   /** The replica that delivers; null: nobody, or not known. */
   readonly owner: string | null
-}
-
-export interface ParkedEntry {
-  /** Of the change, and of its event. */
-  readonly id: string
-  readonly revision: Revision
-  readonly position: number
-  readonly aggregateType: string
-  readonly aggregateId: string
-  /** The CloudEvent. */
-  readonly event: unknown
-  readonly error: string
-  readonly attempts: number
-  /** ISO 8601. */
-  readonly parkedAt: string
 }
 
 /**

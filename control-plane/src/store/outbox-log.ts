@@ -1,26 +1,8 @@
 import { sql } from 'kysely'
+import type { LoggedChange, OutboxCursor } from '../domain/outbox.ts'
 import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { Database } from './database.ts'
 import { reading } from './unavailable.ts'
-
-interface Cursor {
-  readonly revision: Revision
-  readonly position: number
-}
-
-interface Logged {
-  readonly id: string
-  readonly revision: Revision
-  readonly position: number
-  readonly last: boolean
-  readonly aggregateType: string
-  readonly aggregateId: string
-  readonly type: string
-  readonly occurredAt: number
-  readonly actor: string
-  readonly traceparent: string | null
-  readonly payload: string
-}
 
 interface Row {
   readonly head: string
@@ -57,10 +39,10 @@ export class OutboxLog {
     limit,
     maxBytes,
   }: {
-    readonly after: Cursor
+    readonly after: OutboxCursor
     readonly limit: number
     readonly maxBytes: number
-  }): Promise<{ changes: Logged[]; head: Revision }> {
+  }): Promise<{ changes: LoggedChange[]; head: Revision }> {
     const next = after.revision + 1
     return reading(async () => {
       // One statement, so that head and rows are of one snapshot. One row more than wanted says whether the last
@@ -103,7 +85,7 @@ export class OutboxLog {
   }
 }
 
-const toLogged = (row: Row, id: string): Logged => ({
+const toLogged = (row: Row, id: string): LoggedChange => ({
   id,
   revision: Number(row.revision),
   position: row.position,

@@ -1,29 +1,13 @@
 import { sql } from 'kysely'
+import type { OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { Database, Transaction } from './database.ts'
 import { beginning, mayHaveCursor, type SinkIdentity } from './sink-cursor.ts'
 import { reading } from './unavailable.ts'
 
-interface Cursor {
-  readonly revision: Revision
-  readonly position: number
-}
-
 interface Fenced {
   readonly sink: string
   readonly fence: number
-}
-
-interface Parked {
-  readonly id: string
-  readonly revision: Revision
-  readonly position: number
-  readonly aggregateType: string
-  readonly aggregateId: string
-  /** JSON. */
-  readonly event: string
-  readonly error: string
-  readonly attempts: number
 }
 
 interface ParkedRow {
@@ -38,7 +22,7 @@ interface ParkedRow {
 }
 
 interface Progress {
-  readonly cursor: Cursor | null
+  readonly cursor: OutboxCursor | null
   readonly epoch: number
   readonly paused: { readonly since: string; readonly by: string } | null
   readonly head: Revision
@@ -70,7 +54,7 @@ export class OutboxTable {
   }
 
   async claim({ fence, ...identity }: SinkIdentity & { readonly fence: number }): Promise<{
-    cursor: Cursor
+    cursor: OutboxCursor
     epoch: number
     paused: boolean
   } | null> {
@@ -104,8 +88,8 @@ export class OutboxTable {
     gap = null,
   }: Fenced & {
     readonly epoch: number
-    readonly to: Cursor
-    readonly park: readonly Parked[]
+    readonly to: OutboxCursor
+    readonly park: readonly ParkedEvent[]
     readonly gap?: Gap | null
   }): Promise<boolean> {
     const rows = park.map(({ event, ...rest }) => ({ ...rest, event: JSON.parse(event) as unknown }))
@@ -149,7 +133,13 @@ export class OutboxTable {
     })
   }
 
-  async parkedHeads({ sink, limit }: { readonly sink: string; readonly limit: number }): Promise<Parked[]> {
+  async parkedHeads({
+    sink,
+    limit,
+  }: {
+    readonly sink: string
+    readonly limit: number
+  }): Promise<ParkedEvent[]> {
     return reading(async () => {
       const { rows } = await sql<ParkedRow>`
         select ${parkedColumns} from (
@@ -168,9 +158,9 @@ export class OutboxTable {
     aggregateId,
     limit,
   }: { readonly sink: string; readonly limit: number } & Pick<
-    Parked,
+    ParkedEvent,
     'aggregateType' | 'aggregateId'
-  >): Promise<Parked[]> {
+  >): Promise<ParkedEvent[]> {
     return reading(async () => {
       const { rows } = await sql<ParkedRow>`
         select ${parkedColumns} from outbox_parked
@@ -264,7 +254,7 @@ export class OutboxTable {
   }
 }
 
-const toParked = (row: ParkedRow): Parked => ({
+const toParked = (row: ParkedRow): ParkedEvent => ({
   id: row.change_id,
   revision: Number(row.revision),
   position: row.position,

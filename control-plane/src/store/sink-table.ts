@@ -1,20 +1,9 @@
 import { sql } from 'kysely'
+import type { ParkedEntry } from '../domain/outbox.ts'
 import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { Database } from './database.ts'
 import { beginning, mayHaveCursor, type SinkIdentity } from './sink-cursor.ts'
 import { reading } from './unavailable.ts'
-
-interface ParkedEntry {
-  readonly id: string
-  readonly revision: Revision
-  readonly position: number
-  readonly aggregateType: string
-  readonly aggregateId: string
-  readonly event: unknown
-  readonly error: string
-  readonly attempts: number
-  readonly parkedAt: string
-}
 
 interface ParkedRow {
   readonly change_id: string

@@ -1,5 +1,5 @@
 import type { ChangeSet, DocumentChange } from '../../src/domain/change.ts'
-import type { LoggedChange } from '../../src/outbox/outbox-store.ts'
+import type { LoggedChange } from '../../src/domain/outbox.ts'
 
 /** A change of the document `Service/{name}`; its id is made of its place in the log. */
 export const documentChange = (

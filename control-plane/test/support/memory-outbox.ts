@@ -1,14 +1,13 @@
 import type { ChangeSet } from '../../src/domain/change.ts'
 import { CompactedError } from '../../src/domain/revision.ts'
+import type { OutboxCursor, ParkedEvent } from '../../src/domain/outbox.ts'
 import type {
   Claim,
   FencedSink,
-  OutboxCursor,
   OutboxLog,
   OutboxPage,
   OutboxStore,
   PageRequest,
-  ParkedEvent,
   SinkGap,
   SinkProgress,
 } from '../../src/outbox/outbox-store.ts'
