@@ -242,7 +242,7 @@ describe('the streams of a replica', () => {
   })
 
   it('are closed and counted when they do not read, and others go on', async () => {
-    await start({ limits: { watchStallMs: 100, watchHeartbeatMs: 50 } })
+    await start({ limits: { watchStallMs: 1_000, watchHeartbeatMs: 50 } })
     const reading = await watch('?from=0')
     const { port } = new URL(url)
     const silent = connect(Number(port), '127.0.0.1')
