@@ -31,6 +31,7 @@ import { glanceAt, type StreamGlance } from './status/stream-glance.ts'
 import { streamFigures, type StreamFigures } from './status/stream-figures.ts'
 import { resourceStatuses, streamStatus } from './status/stream-status.ts'
 import { OverdueStreams } from './transport/overdue-streams.ts'
+import { pendingInput } from './transport/pending-input.ts'
 import { StreamLog } from './transport/stream-log.ts'
 import { StreamRegistry, type CollectedNodes, type StatusListener } from './transport/stream-registry.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
@@ -174,6 +175,7 @@ export class XdsServer implements Component {
     void this.#guard.run(signal)
     const { stuckMs, firstMessageMs, messageMs } = this.#timings
     while (!signal.aborted) {
+      await pendingInput(clock)
       this.closeStuck()
       await clock.sleep(Math.max(10, Math.min(stuckMs, firstMessageMs, messageMs) / 10), signal)
     }
@@ -218,8 +220,7 @@ export class XdsServer implements Component {
   /** What there is at the moment; costs a look at every stream. */
   async figures(): Promise<XdsFigures> {
     const { counters } = this
-    const { clock } = this.#options
-    const figures = await streamFigures(this.#registry.streams, { counters, clock })
+    const figures = await streamFigures(this.#registry.streams, { counters, clock: this.#options.clock })
     return { ...figures, fanOut: this.#context.fanOut.size, ...this.kept }
   }
 

@@ -1,5 +1,6 @@
 import type { ServerHttp2Session } from 'node:http2'
 import type { Clock } from '../../runtime/clock.ts'
+import { pendingInput } from './pending-input.ts'
 
 interface KeepaliveOptions {
   readonly clock: Pick<Clock, 'monotonic' | 'sleep' | 'soon'>
@@ -48,6 +49,7 @@ export class Keepalive {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, keepaliveTimeoutMs } = this.#options
     while (!signal.aborted) {
+      await pendingInput(this.#options.clock)
       await this.step()
       await clock.sleep(Math.max(10, keepaliveTimeoutMs / looks), signal)
     }

@@ -20,53 +20,47 @@ export function readWhenAdmitted<Request extends XdsRequest>(options: AdmittedRe
   let first = true
   /** Types that have been asked for; a stream that asks for too many is ended. */
   const known = new Set<string>()
-  /** A later request is taken in parts; the first one of a type says what goes together. Undefined: it is one part. */
+  /** What a request amounts to, in parts; undefined: it is one. */
   const parts = (message: Request | MalformedRequest): readonly Request[] | undefined => {
     if ('malformed' in message) return undefined
-    if (known.has(message.typeUrl)) return requestParts(message)
-    known.add(message.typeUrl)
-    return undefined
+    const isKnown = known.has(message.typeUrl)
+    if (!isKnown) known.add(message.typeUrl)
+    return requestParts(message, { first: !isKnown })
+  }
+  const take = (message: Request | MalformedRequest): readonly (() => void)[] | undefined => {
+    const all = parts(message)
+    if (all === undefined) onMessage(message)
+    return all?.map(part => () => {
+      onMessage(part)
+    })
   }
   const reader = new RequestReader({
     ...options,
     onMessage: bytes => {
       const message = decode(bytes)
-      if (first) {
-        begin(message)
-        return undefined
-      }
-      const all = parts(message)
-      if (all === undefined) {
-        onMessage(message)
-        return undefined
-      }
-      return all.map(part => () => {
-        onMessage(part)
-      })
+      return first ? begin(message) : take(message)
     },
   })
-  const begin = (message: Request | MalformedRequest): void => {
+  const begin = (message: Request | MalformedRequest): readonly (() => void)[] | undefined => {
     first = false
-    parts(message)
     reader.hold()
     onFirst()
     let later = false
+    let steps: readonly (() => void)[] | undefined
     const leave = admission.enter({
       returning: isReturning(message),
       admit: () => {
+        if (later) reader.run(() => take(message))
+        else steps = take(message)
+        // Only now: what has come meanwhile is second.
         reader.release()
-        if (!later) onMessage(message)
-        else
-          reader.run(() => {
-            onMessage(message)
-            return undefined
-          })
       },
     })
     later = true
-    if (leave === undefined) return
+    if (leave === undefined) return steps
     call.once('close', leave)
     call.once('cancelled', leave)
+    return undefined
   }
   reader.start()
 }

@@ -16,18 +16,21 @@ const request = (lists: Partial<DeltaRequest>): DeltaRequest => ({
   ...lists,
 })
 
+const later = { first: false }
+const firstOne = { first: true }
+
 const many = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, index) => `name-${from + index}`)
 
 test('a small request, and one of state of the world, stays whole', () => {
   const small = request({ subscribe: many(600), unsubscribe: many(400) })
-  expect(requestParts(small)).toBeUndefined()
+  expect(requestParts(small, later)).toBeUndefined()
   const sotw: SotwRequest = { ...request({}), names: many(5_000), version: '' }
-  expect(requestParts(sotw)).toBeUndefined()
+  expect(requestParts(sotw, later)).toBeUndefined()
 })
 
 test('a large request comes in parts, of which the first one answers', () => {
-  const parts = requestParts(request({ subscribe: many(2_500) })) ?? []
+  const parts = requestParts(request({ subscribe: many(2_500) }), later) ?? []
   expect(parts.map(part => part.subscribe.length)).toEqual([1_000, 1_000, 500])
   expect(parts.map(({ nonce, error }) => [nonce, error])).toEqual([
     ['n1', 'no'],
@@ -58,7 +61,7 @@ test('parts lead to the same subscription, say of each name once what the reques
       const [expected, found] = [open(), open()]
       const { added, again, dropped } = subscribe(expected, whole)
       const said = { added: [] as string[], again: [] as string[], dropped: [] as string[] }
-      for (const part of requestParts(whole) ?? [whole]) {
+      for (const part of requestParts(whole, later) ?? [whole]) {
         expect(part.subscribe.length).toBeLessThanOrEqual(1_000)
         expect(part.unsubscribe.length).toBeLessThanOrEqual(1_000)
         const actions = subscribe(found, part)
@@ -78,4 +81,15 @@ test('parts lead to the same subscription, say of each name once what the reques
     }),
     { numRuns: 50 },
   )
+})
+
+test('the first request of a type stays whole, unless it only asks for very many', () => {
+  const names = many(10_001)
+  const asks = request({ subscribe: names })
+  expect(requestParts(asks, firstOne)).toHaveLength(11)
+  expect(requestParts(asks, firstOne)?.flatMap(({ subscribe: part }) => part)).toEqual(names)
+  expect(requestParts(request({ subscribe: many(10_000) }), firstOne)).toBeUndefined()
+  const holds = { subscribe: names, initialVersions: new Map([['name-1', '1']]) }
+  expect(requestParts(request(holds), firstOne)).toBeUndefined()
+  expect(requestParts(request({ subscribe: names, unsubscribe: ['x'] }), firstOne)).toBeUndefined()
 })
