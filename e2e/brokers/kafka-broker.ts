@@ -33,6 +33,9 @@ export const kafkaStranger = { username: 'stranger', password: 'stranger-secret'
 
 const startMs = 60_000
 
+/** 16 bytes. The first character must be none that begins an option. */
+const clusterId = (): string => `A${randomBytes(16).toString('base64url').slice(1)}`
+
 /** Apache Kafka in KRaft mode, broker and controller in one process. */
 export class KafkaBroker {
   readonly address: string
@@ -140,15 +143,7 @@ export class KafkaBroker {
     const { code, stdout, stderr } = await runCommand(
       this.#java(
         'kafka.tools.StorageTool',
-        ...[
-          'format',
-          '-t',
-          randomBytes(16).toString('base64url'),
-          '-c',
-          this.#properties,
-          '--add-scram',
-          scram,
-        ],
+        ...['format', '-t', clusterId(), '-c', this.#properties, '--add-scram', scram],
       ),
     )
     if (code !== 0) throw new Error(`Kafka's storage could not be formatted: ${stderr || stdout}`)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/transport-node'
 import { DeliveryError } from '@waymark/control-plane/outbox/sink.ts'
-import { encodeEvent } from '@waymark/control-plane/outbox/cloud-event.ts'
+import { discontinuityEvent, encodeEvent } from '@waymark/control-plane/outbox/cloud-event.ts'
 import { KafkaSink, type KafkaSinkOptions } from '@waymark/control-plane/outbox/kafka-sink.ts'
 import { NatsSink, type NatsSinkOptions } from '@waymark/control-plane/outbox/nats-sink.ts'
 import { describeSink, encodedEvents } from '@waymark/control-plane/outbox/sink-contract.ts'
@@ -140,6 +140,12 @@ describe.skipIf(kafka.missing !== null)(
       const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
       expect(failure.kind).toBe('retryable')
       expect(failure.message).toContain('Unknown topic')
+      // What tells of a gap in the log has a topic of its own, which may be missing.
+      const at = '2026-01-01T00:00:00.000Z'
+      const gap = { deliveredTo: 1, resumesAfter: 4, reason: 'compacted', at } as const
+      const untold = await failureOf(sink.deliver([discontinuityEvent(gap, '/waymark')], never))
+      expect(untold.kind).toBe('poison')
+      expect(untold.message).toMatch(/no topic .*\.log for us$/)
       await sink.close()
     })
 
@@ -201,6 +207,14 @@ describe.skipIf(kafka.missing !== null)(
       const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
       expect(failure.kind).toBe('retryable')
       expect(failure.message).toMatch(/authoriz/i)
+      const gap = {
+        deliveredTo: 1,
+        resumesAfter: 4,
+        reason: 'compacted',
+        at: '2026-01-01T00:00:00.000Z',
+      } as const
+      const untold = await failureOf(sink.deliver([discontinuityEvent(gap, '/waymark')], never))
+      expect(untold.kind).toBe('poison')
       await sink.close()
     })
 

@@ -1,4 +1,4 @@
-import { ProduceAcks, stringSerializers, type SASLOptions } from '@platformatic/kafka'
+import { ProduceAcks, stringSerializers, UserError, type SASLOptions } from '@platformatic/kafka'
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
@@ -85,10 +85,25 @@ export class KafkaSink implements Sink {
       const retries = createTopics ? creationRetries : 0
       // Who cannot be reached is said at once, not after the attempts that a new topic needs.
       if (this.#topics.size === 0) await producer.metadata({ topics: [], retries: 0 })
-      await producer.metadata({ topics, autocreateTopics: createTopics, retries })
+      await producer.metadata({ topics, autocreateTopics: createTopics, retries }).catch((error: unknown) => {
+        throw this.#ofMissingTopic(topics, error)
+      })
       for (const topic of topics) this.#topics.add(topic)
     }
     await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL })
+  }
+
+  /** Only a gap in the log goes to the topic of the log: without that topic the sink must not wait there for ever. */
+  #ofMissingTopic(topics: readonly string[], error: unknown): unknown {
+    const { topicPrefix } = this.#options
+    // Of an unknown topic the library makes an error of its own; without rights it is not even known to exist.
+    const missing =
+      error instanceof UserError || leaves(error).some(({ apiId }) => apiId === 'TOPIC_AUTHORIZATION_FAILED')
+    if (!missing || topics.some(topic => topic !== `${topicPrefix}.log`)) return error
+    return new DeliveryError(`Kafka: there is no topic ${topicPrefix}.log for us`, {
+      kind: 'poison',
+      cause: error,
+    })
   }
 
   #connect(): GuardedProducer {
@@ -117,9 +132,9 @@ const toMessage = (
   { topicPrefix, format }: Pick<KafkaSinkOptions, 'topicPrefix' | 'format'>,
 ): Message => {
   const { datacontenttype, ...attributes } = event
-  const aggregateType = event.partitionkey.slice(0, event.partitionkey.indexOf('/'))
+  const [aggregateType = ''] = event.partitionkey.split('/', 1)
   const common = {
-    topic: `${topicPrefix}.${aggregateType === '' ? event.partitionkey : aggregateType}`,
+    topic: `${topicPrefix}.${aggregateType}`,
     key: event.subject,
     timestamp: BigInt(Date.parse(event.time)),
   }
