@@ -75,7 +75,7 @@ describe.runIf(onLinux)('the control-plane image', () => {
   beforeAll(async () => {
     context = await mkdtemp(join(tmpdir(), 'waymark-image-'))
     await imageRoots['control-plane']({ context, onProgress: () => undefined })
-  }, 60_000)
+  }, 180_000)
   afterAll(() => rm(context, { recursive: true }))
 
   it('holds everything that the program loads', async () => {
