@@ -33,6 +33,12 @@ export class PendingBeats {
 
   /** Removes and returns up to `limit` beats. */
   take(limit: number): PendingBeat[] {
+    if (limit >= this.#beats.size) {
+      const all = [...this.#beats.values()]
+      // A map that is emptied one by one is made smaller again and again.
+      this.#beats = new Map()
+      return all
+    }
     const taken: PendingBeat[] = []
     for (const [key, beat] of this.#beats) {
       if (taken.length === limit) break
