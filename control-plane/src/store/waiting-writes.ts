@@ -44,26 +44,34 @@ class GroupWaiting implements Waiting {
   }
 }
 
-/** The writes that wait, oldest first; never more than `capacity`. */
+/**
+ * The writes that wait, never more than `capacity`. Those that came alone go before those of groups, so that an import
+ * does not make everybody wait, but leave these a quarter of what is taken. Otherwise oldest first.
+ */
 export class WaitingWrites {
-  readonly #queue: BoundedQueue<Waiting>
+  readonly #capacity: number
+  readonly #alone: BoundedQueue<Waiting>
+  readonly #grouped: BoundedQueue<Waiting>
 
   constructor(capacity: number) {
-    this.#queue = new BoundedQueue(capacity)
+    this.#capacity = capacity
+    this.#alone = new BoundedQueue(capacity)
+    this.#grouped = new BoundedQueue(capacity)
   }
 
   get size(): number {
-    return this.#queue.size
+    return this.#alone.size + this.#grouped.size
   }
 
-  take(limit = this.#queue.capacity): Waiting[] {
-    return this.#queue.take(limit)
+  take(limit = this.#capacity): Waiting[] {
+    const alone = this.#alone.take(limit - Math.min(this.#grouped.size, Math.ceil(limit / 4)))
+    return [...alone, ...this.#grouped.take(limit - alone.length)]
   }
 
   /** Rejects with what the write is refused with, `overloaded` where there is no room. */
   add<R>(write: Write<R>): Promise<Committed<R>> {
     return new Promise((resolve, reject) => {
-      this.#push({
+      this.#push(this.#alone, {
         write,
         settle: outcome => {
           // The result is what this very write's decide returned.
@@ -82,13 +90,14 @@ export class WaitingWrites {
         // As above.
         resolve(outcomes as readonly Settled<R>[])
       })
-      for (const [index, write] of writes.entries()) this.#push(new GroupWaiting(write, group, index))
+      for (const [index, write] of writes.entries())
+        this.#push(this.#grouped, new GroupWaiting(write, group, index))
     })
   }
 
-  #push(waiting: Waiting): void {
-    if (this.#queue.push(waiting)) return
-    const detail = `${this.#queue.capacity} writes are waiting`
+  #push(queue: BoundedQueue<Waiting>, waiting: Waiting): void {
+    if (this.size < this.#capacity && queue.push(waiting)) return
+    const detail = `${this.#capacity} writes are waiting`
     waiting.settle({ error: new WaymarkError('overloaded', detail, { retryAfterMs: 1_000 }) })
   }
 }
