@@ -4,8 +4,8 @@ import { LongestFirst } from './e2e/harness/longest-first.ts'
 
 export default defineConfig({
   test: {
-    // Most tests wait, for processes of their own or for time to pass: two for each processor keep it busy.
-    maxWorkers: Math.min(2 * availableParallelism(), 8),
+    // Most tests wait, for processes of their own or for time to pass: one more than there are processors keeps these busy.
+    maxWorkers: Math.min(availableParallelism() + 1, 8),
     // Ends of processes that were started for all tests.
     teardownTimeout: 60_000,
     sequence: { sequencer: LongestFirst },
