@@ -3,6 +3,7 @@ import { Registry } from './registry/registry.ts'
 import { Retention } from './registry/retention.ts'
 import { openCheckIdentity } from './check-identity.ts'
 import type { Config, ListenAddress } from './config.ts'
+import { createEvents } from './create-events.ts'
 import type { ModeState } from './domain/mode.ts'
 import { Feed } from './feed/feed.ts'
 import { createHealth } from './health/create-health.ts'
@@ -10,9 +11,6 @@ import { MeshState } from './mesh/mesh-state.ts'
 import { MeshSource } from './resources/mesh-source.ts'
 import { AckExchange } from './resources/ack-exchange.ts'
 import { SidecarReporter } from './resources/sidecar-reporter.ts'
-import { createSinkManager } from './outbox/create-sink-manager.ts'
-import { SinkControl } from './outbox/sink-control.ts'
-import { Secrets } from './outbox/secrets.ts'
 import { createRest } from './rest/server.ts'
 import { Backoff } from './runtime/backoff.ts'
 import { AlignedClock } from './runtime/aligned-clock.ts'
@@ -26,17 +24,15 @@ import { AckTable } from './store/ack-table.ts'
 import { ChangeLog } from './store/change-log.ts'
 import { openDatabase } from './store/database.ts'
 import { migrate } from './store/migrate.ts'
-import { OutboxLog } from './store/outbox-log.ts'
-import { OutboxTable } from './store/outbox-table.ts'
 import { PastLog } from './store/past-log.ts'
 import { Pulses } from './store/pulses.ts'
 import { RoleTable } from './store/role-table.ts'
 import { Sequencer } from './store/sequencer.ts'
 import { SidecarTable } from './store/sidecar-table.ts'
-import { SinkTable } from './store/sink-table.ts'
 import { openTraces } from './telemetry/open-traces.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import { tracedFollower } from './telemetry/traced-follower.ts'
+import { tracedLog } from './traced-log.ts'
 import type { RevisionReport } from './xds/acks/revision-watch.ts'
 import { ClientStatusService } from './xds/client-status/client-status-service.ts'
 import { LoadBook } from './xds/load-reports/load-book.ts'
@@ -106,29 +102,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   })
   const registry = new Registry({
     flapPolicy: config.flapPolicy,
-    submit: write =>
-      telemetry.withSpan(
-        {
-          name: 'write',
-          traceparent: write.traceparent,
-          attributes: { 'waymark.actor': write.actor },
-          resultAttributes: ({ revision, changed }) => ({
-            'waymark.revision': revision,
-            'waymark.changed': changed,
-          }),
-        },
-        traceparent => sequencer.submit({ ...write, traceparent }),
-      ),
-    // One span for all: a batch may have thousands.
-    submitAll: writes => {
-      const { actor = '', traceparent: asked = null } = writes[0] ?? {}
-      const attributes = { 'waymark.actor': actor, 'waymark.writes': writes.length }
-      return telemetry.withSpan({ name: 'write', traceparent: asked, attributes }, traceparent =>
-        sequencer.submitAll(
-          traceparent === asked ? writes : writes.map(write => ({ ...write, traceparent })),
-        ),
-      )
-    },
+    ...tracedLog(sequencer, () => telemetry),
   })
 
   // What sidecars get.
@@ -213,28 +187,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   })
 
   // Events.
-  const sinkTable = new SinkTable(database)
-  const sinks = createSinkManager({
-    ...common,
-    sinks: config.sinks,
-    documents: () => mesh.documents('EventSink'),
-    log: new OutboxLog(database),
-    outbox: new OutboxTable(database),
-    table: sinkTable,
-    roles,
-    owner: replica,
-    stdout: process.stdout,
-    secrets: new Secrets({ directory: config.secretsDirectory, environment: process.env }),
-    filesDirectory: config.sinkFilesDirectory,
-    allowsAddress: address => config.checkPolicy.allows(address),
-  })
-  mesh.onDelta(({ sets, resynchronised }) => {
-    sinks.wake()
-    const touched = sets.some(({ changes }) =>
-      changes.some(({ aggregateId }) => aggregateId.startsWith('EventSink/')),
-    )
-    if (touched || resynchronised) sinks.reconcile()
-  })
+  const { sinks, sinkControl } = createEvents({ ...common, config, database, mesh, roles })
 
   // What people see.
   const status = new ReplicaStatus({
@@ -289,7 +242,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     acks,
     status,
     tracing,
-    sinks: new SinkControl({ manager: sinks, table: sinkTable }),
+    sinks: sinkControl,
     replicaId: replica,
     ...(config.allowedHosts === null ? {} : { allowedHosts: config.allowedHosts }),
     metrics: () => telemetry.metricsText(),
