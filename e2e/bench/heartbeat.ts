@@ -70,7 +70,14 @@ const send = async (
 }
 
 const open = (count: number, url: string): Promise<HttpClient[]> =>
-  Promise.all(Array.from({ length: count }, () => HttpClient.open(url)))
+  Promise.all(
+    Array.from({ length: count }, async () => {
+      const connection = await HttpClient.open(url)
+      // One that has never asked anything is closed before its turn comes.
+      await connection.send('GET', '/', '')
+      return connection
+    }),
+  )
 
 /** Beats of leased instances: one a request, many a request, and what a bare fastify takes of the former. */
 export const heartbeats = ({ small, profile }: BenchOptions): Promise<string> =>
