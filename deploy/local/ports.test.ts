@@ -1,12 +1,13 @@
 import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
 import fc from 'fast-check'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import { chooseListen, freePort, freePorts, isPortFree, parseListen } from './ports.ts'
 
 const servers: Server[] = []
 afterEach(() => {
+  vi.unstubAllEnvs()
   for (const server of servers.splice(0)) server.close()
 })
 
@@ -83,4 +84,16 @@ test('a port that the user set is used, or refused by name', async () => {
     `WAYMARK_XDS_LISTEN asks for 127.0.0.1:${busy}, but port ${busy} is taken.`,
   )
   await expect(choose('here')).rejects.toThrow('WAYMARK_XDS_LISTEN is "here"')
+})
+
+test('a range that is set is kept to, and what is no range is refused', async () => {
+  vi.stubEnv('WAYMARK_PORTS', '21000-21010')
+  for (const port of await freePorts(5)) {
+    expect(port).toBeGreaterThanOrEqual(21_000)
+    expect(port).toBeLessThan(21_010)
+  }
+  for (const range of ['21000', '21010-21000', '80-90', '21000-99999', 'all']) {
+    vi.stubEnv('WAYMARK_PORTS', range)
+    await expect(freePort()).rejects.toThrow('no range of ports')
+  }
 })

@@ -9,10 +9,19 @@ export interface Listen {
 
 /**
  * Free ports are taken from below Linux's range for outgoing connections (32768 and up), so that the port of
- * an instance that is down for a moment is not lost to somebody's outgoing connection.
+ * an instance that is down for a moment is not lost to somebody's outgoing connection. Two that look for ports at the
+ * same time may find the same one before either listens: `WAYMARK_PORTS=21000-22000` keeps them apart.
  */
-const lowest = 20_000
-const highest = 32_000
+const portRange = (): { readonly lowest: number; readonly highest: number } => {
+  const text = process.env['WAYMARK_PORTS'] ?? ''
+  if (text === '') return { lowest: 20_000, highest: 32_000 }
+  const [, from, to] = /^(\d{4,5})-(\d{4,5})$/.exec(text) ?? []
+  const [lowest, highest] = [Number(from), Number(to)]
+  if (lowest >= 1_024 && lowest < highest && highest <= 65_536) return { lowest, highest }
+  throw new UserError(`WAYMARK_PORTS is "${text}", which is no range of ports.`, [
+    'Set it like WAYMARK_PORTS=20000-32000, or unset it.',
+  ])
+}
 
 /** Reads `host:port`, `[v6]:port` or `:port`; null when it is neither. */
 export const parseListen = (text: string): Listen | null => {
@@ -54,6 +63,7 @@ export const freePort = async ({
   const usable = (port: number): Promise<boolean> =>
     avoid.has(port) ? Promise.resolve(false) : isPortFree({ host, port })
   if (preferred !== undefined && (await usable(preferred))) return preferred
+  const { lowest, highest } = portRange()
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const port = lowest + Math.floor(Math.random() * (highest - lowest))
     if (await usable(port)) return port

@@ -107,7 +107,8 @@ it('callers together drain an instance whose health endpoint lies, one broken ca
   expect(drained.evidence.find(({ source }) => source === 'check:0')?.status).toBe('passing')
   const evidence = drained.evidence.find(({ source }) => source === 'traffic')
   expect(evidence?.status).toBe('critical')
-  expect(evidence?.output).toMatch(/^[34] of [45] sidecars that call it see it fail \(web\/web-\d/)
+  // It does not wait for all: when reports of two have come and both see it, they are enough.
+  expect(evidence?.output).toMatch(/^[2-4] of [2-5] sidecars that call it see it fail \(web\/web-\d/)
   for (const { sidecar } of [...callers, broken]) {
     await eventually('all sidecars to leave it out', async () => {
       const hosts = (await sidecar.admin.clusters()).get('payments') ?? []
