@@ -11,10 +11,9 @@ import type { ExtraService } from '../transport/extra-service.ts'
 import { peerOf } from '../transport/peer.ts'
 import { RequestReader } from '../transport/request-reader.ts'
 import { statusError } from '../transport/status-error.ts'
+import { withoutCodecs } from '../transport/without-codecs.ts'
 import { encodeClientNode, encodeClientResource, joinResponse } from './encode-client.ts'
 import { nodePredicate } from './node-matchers.ts'
-
-const identity = (bytes: Buffer): Buffer => bytes
 
 /**
  * Answers are put together by hand, from parts that are encoded one by one. Requests are read by hand too: bytes that make no
@@ -23,17 +22,11 @@ const identity = (bytes: Buffer): Buffer => bytes
 const definition = {
   streamClientStatus: {
     ...generated.streamClientStatus,
-    requestSerialize: identity,
-    requestDeserialize: identity,
-    responseSerialize: identity,
-    responseDeserialize: identity,
+    ...withoutCodecs,
   },
   fetchClientStatus: {
     ...generated.fetchClientStatus,
-    requestSerialize: identity,
-    requestDeserialize: identity,
-    responseSerialize: identity,
-    responseDeserialize: identity,
+    ...withoutCodecs,
   },
 } as const
 

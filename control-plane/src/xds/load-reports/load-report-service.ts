@@ -6,10 +6,9 @@ import type { XdsSource } from '../port.ts'
 import { Pace } from '../push/pace.ts'
 import { BoundedLog } from '../transport/bounded-log.ts'
 import type { ExtraService } from '../transport/extra-service.ts'
+import { withoutCodecs } from '../transport/without-codecs.ts'
 import type { LoadBook } from './load-book.ts'
 import { LoadReportStream, type LoadStreamContext } from './load-report-stream.ts'
-
-const identity = (bytes: Buffer): Buffer => bytes
 
 /** The service without codecs: a stream reads only what it needs of a report. */
 const definition = {
@@ -17,10 +16,7 @@ const definition = {
     path: generated.streamLoadStats.path,
     requestStream: true,
     responseStream: true,
-    requestSerialize: identity,
-    requestDeserialize: identity,
-    responseSerialize: identity,
-    responseDeserialize: identity,
+    ...withoutCodecs,
   },
 } as const
 

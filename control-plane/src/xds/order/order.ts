@@ -24,15 +24,16 @@ export type TypeProgresses = readonly TypeProgress[]
 const progressOf = (types: TypeProgresses, typeUrl: string): TypeProgress | undefined =>
   types.find(type => type.typeUrl === typeUrl)
 
-const order = [clusterType, endpointType, secretType, listenerType, routeType, virtualHostType]
+/** The types that have a place in the order, in this order. */
+export const typesInOrder = [clusterType, endpointType, secretType, listenerType, routeType, virtualHostType]
 
 /** The types that name clusters. */
 export const clusterUsers = [listenerType, routeType, virtualHostType]
 
 /** The place of a type in the order of sending; unknown types come last. */
 export function pushRank(typeUrl: string): number {
-  const rank = order.indexOf(typeUrl)
-  return rank < 0 ? order.length : rank
+  const rank = typesInOrder.indexOf(typeUrl)
+  return rank < 0 ? typesInOrder.length : rank
 }
 
 const listenerRank = pushRank(listenerType)

@@ -1,17 +1,8 @@
+import { typesInOrder } from '../order/order.ts'
 import type { DeltaRequest } from '../subscription/xds-request.ts'
-import {
-  clusterType,
-  endpointType,
-  listenerType,
-  routeType,
-  secretType,
-  virtualHostType,
-} from '../type-urls.ts'
 
 /** The strings that the server compares with: a new one for each ACK would be hashed each time. */
-const types: ReadonlyMap<string, string> = new Map(
-  [clusterType, endpointType, listenerType, routeType, secretType, virtualHostType].map(url => [url, url]),
-)
+const types: ReadonlyMap<string, string> = new Map(typesInOrder.map(url => [url, url]))
 
 /** Tags of `type_url` and `response_nonce` of a DeltaDiscoveryRequest. */
 const typeTag = 0x12

@@ -8,6 +8,7 @@ import {
   secretType,
   virtualHostType,
 } from '../type-urls.ts'
+import { withoutCodecs } from './without-codecs.ts'
 
 /** One streaming method of a discovery service. */
 export interface DiscoveryService {
@@ -67,8 +68,6 @@ export interface DiscoveryHandlers {
   sotw(call: XdsCall, typeUrl: string | undefined): void
 }
 
-const identity = (bytes: Buffer): Buffer => bytes
-
 /**
  * Adds the services without codecs: requests are decoded when their turn comes, responses are prepared bytes.
  */
@@ -78,10 +77,7 @@ export function addDiscoveryServices(server: Server, handlers: DiscoveryHandlers
       path,
       requestStream: true,
       responseStream: true,
-      requestSerialize: identity,
-      requestDeserialize: identity,
-      responseSerialize: identity,
-      responseDeserialize: identity,
+      ...withoutCodecs,
     } as const
     const stream = (call: XdsCall): void => {
       handlers[form](call, typeUrl)

@@ -1,17 +1,14 @@
 import { Client, credentials, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import { expect, onTestFinished, test } from 'vitest'
 import { forgetMessage } from './forget-message.ts'
+import { sameBytes, withoutCodecs } from './without-codecs.ts'
 
 const path = '/test.Reports/Stream'
-const identity = (bytes: Buffer): Buffer => bytes
 const method = {
   path,
   requestStream: true,
   responseStream: true,
-  requestSerialize: identity,
-  requestDeserialize: identity,
-  responseSerialize: identity,
-  responseDeserialize: identity,
+  ...withoutCodecs,
 } as const
 
 test('the last message of a call is let go once, and the next ones come whole', async () => {
@@ -40,7 +37,7 @@ test('the last message of a call is let go once, and the next ones come whole', 
     client.close()
     server.forceShutdown()
   })
-  const call = client.makeBidiStreamRequest(path, identity, identity)
+  const call = client.makeBidiStreamRequest(path, sameBytes, sameBytes)
   call.on('error', () => undefined)
   const answers = (call as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
   const sent = ['x'.repeat(60_000), 'y', 'z'.repeat(100_000)]

@@ -23,9 +23,9 @@ import type { AnyCall, GuardedStream } from './guarded-stream.ts'
 import { Http2Guard } from './http2-guard.ts'
 import { RequestReader } from './request-reader.ts'
 import { ResponseQueue } from './response-queue.ts'
+import { sameBytes, withoutCodecs } from './without-codecs.ts'
 
 const path = '/test.Test/Stream'
-const identity = (bytes: Buffer): Buffer => bytes
 const clock = systemClock
 
 /** Handles a call; `guarded`: undefined when nothing is known of its HTTP/2 stream. */
@@ -49,10 +49,7 @@ const listen = async (handler: Handler, options: { guarded: boolean }): Promise<
     path,
     requestStream: true,
     responseStream: true,
-    requestSerialize: identity,
-    requestDeserialize: identity,
-    responseSerialize: identity,
-    responseDeserialize: identity,
+    ...withoutCodecs,
   } as const
   const stream = (call: AnyCall): void => {
     handler(call, options.guarded ? guard.enter(call) : undefined)
@@ -228,7 +225,7 @@ describe.each([{ guarded: true }, { guarded: false }])('messages of a call ($gua
       client.close()
     })
     const messages: Buffer[] = []
-    const call = client.makeBidiStreamRequest(path, identity, identity, { deadline })
+    const call = client.makeBidiStreamRequest(path, sameBytes, sameBytes, { deadline })
     call.on('data', (bytes: Buffer) => messages.push(bytes))
     call.on('error', () => undefined)
     return new Promise(resolve => {
