@@ -128,10 +128,11 @@ interface Fault {
   readonly interrupts?: boolean
 }
 
-/** The replicas that own a role, each once. */
+/** Those who own a role, each once; also `nobody`, of whom either replica may take it. */
 const owners = async (): Promise<string[]> => {
   const rows = await postgres.query<{ owner: string }>(
-    'select distinct owner from role where expires_at > clock_timestamp() order by owner',
+    `select distinct case when expires_at > clock_timestamp() then owner else 'nobody' end as owner
+     from role order by owner`,
   )
   return rows.map(({ owner }) => owner)
 }
@@ -280,7 +281,7 @@ describe.each(faults)('$name', fault => {
           if (state.mode !== 'target') expect([state.evidence, state.endsWhen]).not.toContain(null)
       }
 
-      if (interrupts) await delay(interruptionMs - (performance.now() - began))
+      if (interrupts) await delay(Math.max(0, interruptionMs - (performance.now() - began)))
       await end()
       await inTarget('after it')
       const seen = await observed()

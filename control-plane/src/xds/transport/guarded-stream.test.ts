@@ -16,6 +16,7 @@ import { silentLogger } from '../../runtime/logger.ts'
 import { XdsCounters } from '../counters.ts'
 import { Pace } from '../push/pace.ts'
 import { callHeaders, frame, grpcMessage, opening } from '../testing/fuzz-frames.ts'
+import { WindowedSocket } from '../testing/windowed-socket.ts'
 import { BoundedLog } from './bounded-log.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { framedMessage } from './grpc-frame.ts'
@@ -110,6 +111,17 @@ const conversation = fc.record({
   holds: fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
 })
 
+/** More than fits into the windows of HTTP/2, in small pieces, while the reader holds again and again. */
+const beyondWindow = {
+  messages: [139, 20_000, 20_000, 284, 239, 20_000, 20_000, 214, 20_000, 20_000, 0, 5_000].map(length => ({
+    length,
+    compressed: false,
+  })),
+  cuts: [397, 337, 269],
+  together: false,
+  holds: [true, true, true, false],
+}
+
 describe.each([{ guarded: true }, { guarded: false }])('messages of a call ($guarded)', options => {
   test('come once and in order, whatever their size, their cuts and what the reader holds', async () => {
     const inbox: { read: (call: AnyCall, guarded: GuardedStream | undefined) => void } = {
@@ -159,16 +171,16 @@ describe.each([{ guarded: true }, { guarded: false }])('messages of a call ($gua
           }
         })
         const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-        socket.resume()
         const headers = callHeaders(path, { 'grpc-encoding': 'gzip' })
         socket.write(Buffer.concat([opening, frame({ type: 1, flags: 4, stream: 1, payload: headers })]))
-        for (const part of dataFrames(messages.map(bodyOf), cuts, together)) socket.write(part)
+        const windowed = new WindowedSocket(socket)
+        for (const part of dataFrames(messages.map(bodyOf), cuts, together)) windowed.write(part)
         await whole
         socket.destroy()
         all += messages.length
         expect(got).toEqual(messages.map(({ length }) => length))
       }),
-      { numRuns: 60 },
+      { numRuns: 60, timeout: 20_000, endOnFailure: true, examples: [[beyondWindow]] },
     )
     // Some went past gRPC, if they could, and some did not.
     if (options.guarded) expect(direct).toBeGreaterThan(all / 10)
