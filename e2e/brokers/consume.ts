@@ -1,5 +1,5 @@
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connect, type Authenticator } from '@nats-io/transport-node'
 import { Consumer, stringDeserializers } from '@platformatic/kafka'
 
 /** What a consumer sees of an event. */
@@ -63,8 +63,13 @@ export const readKafka = async (
 }
 
 /** Everything in a stream, in its order. */
-export const readNats = async (address: string, stream: string): Promise<readonly Arrival[]> => {
-  const connection = await connect({ servers: [address], name: 'reader' })
+export const readNats = async (
+  address: string,
+  stream: string,
+  authenticator?: Authenticator,
+): Promise<readonly Arrival[]> => {
+  const login = authenticator === undefined ? {} : { authenticator }
+  const connection = await connect({ servers: [address], name: 'reader', ...login })
   try {
     const manager = await jetstreamManager(connection)
     const { state } = await manager.streams.info(stream)

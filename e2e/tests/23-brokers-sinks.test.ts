@@ -1,10 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/transport-node'
 import { DeliveryError } from '@waymark/control-plane/outbox/sink.ts'
 import { discontinuityEvent, encodeEvent } from '@waymark/control-plane/outbox/cloud-event.ts'
 import { KafkaSink, type KafkaSinkOptions } from '@waymark/control-plane/outbox/kafka-sink.ts'
+import { openEventSink } from '@waymark/control-plane/outbox/open-event-sink.ts'
+import { Secrets } from '@waymark/control-plane/outbox/secrets.ts'
 import { NatsSink, type NatsSinkOptions } from '@waymark/control-plane/outbox/nats-sink.ts'
 import { describeSink, encodedEvents } from '@waymark/control-plane/outbox/sink-contract.ts'
 import { systemClock } from '@waymark/control-plane/runtime/clock.ts'
@@ -15,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readKafka, readNats } from '../brokers/consume.ts'
 import { findKafka, findNats } from '../brokers/find-brokers.ts'
 import { KafkaBroker, kafkaStranger, kafkaUser } from '../brokers/kafka-broker.ts'
+import { NatsOperator } from '../brokers/nats-operator.ts'
 import { NatsServer } from '../brokers/nats-server.ts'
 
 const kafka = await findKafka()
@@ -42,6 +45,12 @@ const large = (size: number) => {
   if (first === undefined) throw new Error('no event')
   return encodeEvent({ ...first.event, id: 'large' }, JSON.stringify({ text: 'x'.repeat(size) }))
 }
+
+/** Tells that the log does not continue. */
+const gap = discontinuityEvent(
+  { deliveredTo: 1, resumesAfter: 4, reason: 'compacted', at: '2026-01-01T00:00:00.000Z' },
+  '/waymark',
+)
 
 const failureOf = async (work: Promise<void>): Promise<DeliveryError> => {
   const error: unknown = await work.then(
@@ -141,9 +150,7 @@ describe.skipIf(kafka.missing !== null)(
       expect(failure.kind).toBe('retryable')
       expect(failure.message).toContain('Unknown topic')
       // What tells of a gap in the log has a topic of its own, which may be missing.
-      const at = '2026-01-01T00:00:00.000Z'
-      const gap = { deliveredTo: 1, resumesAfter: 4, reason: 'compacted', at } as const
-      const untold = await failureOf(sink.deliver([discontinuityEvent(gap, '/waymark')], never))
+      const untold = await failureOf(sink.deliver([gap], never))
       expect(untold.kind).toBe('poison')
       expect(untold.message).toMatch(/no topic .*\.log for us$/)
       await sink.close()
@@ -207,13 +214,7 @@ describe.skipIf(kafka.missing !== null)(
       const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
       expect(failure.kind).toBe('retryable')
       expect(failure.message).toMatch(/authoriz/i)
-      const gap = {
-        deliveredTo: 1,
-        resumesAfter: 4,
-        reason: 'compacted',
-        at: '2026-01-01T00:00:00.000Z',
-      } as const
-      const untold = await failureOf(sink.deliver([discontinuityEvent(gap, '/waymark')], never))
+      const untold = await failureOf(sink.deliver([gap], never))
       expect(untold.kind).toBe('poison')
       await sink.close()
     })
@@ -323,7 +324,11 @@ describe.skipIf(nats.missing !== null)(
     it('waits for a stream that nobody has made', async () => {
       const { sink } = create({ createStream: null })
       const failure = await failureOf(sink.deliver(encodedEvents(1, 1), never))
-      expect(failure.kind).toBe('retryable')
+      expect(failure).toMatchObject({
+        kind: 'retryable',
+        message: expect.stringContaining('no stream takes') as string,
+      })
+      expect(await failureOf(sink.deliver([gap], never))).toMatchObject({ kind: 'poison' })
       await sink.close()
     })
 
@@ -382,6 +387,68 @@ describe.skipIf(nats.missing !== null)(
         expect(failure.message).not.toMatch(/secret/)
         await sink.close()
       }
+    })
+
+    it('is logged in to by a .creds file, from a file or a variable, where only signatures say who is who', async () => {
+      if (nats.missing !== null) return
+      const operator = new NatsOperator()
+      const [port = 0] = await freePorts(1)
+      const guarded = await NatsServer.start({
+        files: nats.broker,
+        supervisor,
+        directory: join(directory, 'nats-operator'),
+        port,
+        settings: operator.settings,
+      })
+      const everything = operator.user()
+      const onlyDocuments = operator.user({ publish: ['$JS.API.>', '*.document.>'] })
+      const secretFiles = join(directory, 'secrets')
+      await mkdir(secretFiles)
+      await writeFile(join(secretFiles, 'in-a-file'), everything.credentials)
+      await writeFile(join(secretFiles, 'of-another'), new NatsOperator().user().credentials)
+      await writeFile(join(secretFiles, 'deaf'), operator.user({ listen: ['nothing'] }).credentials)
+      const environment = { WAYMARK_SECRET_IN_A_VARIABLE: onlyDocuments.credentials }
+      const open = (credentials: string, createStream?: string) => {
+        const [servers, subjectPrefix] = [[guarded.address], 'creds']
+        const nats = { servers, credentials, subjectPrefix, ...(createStream && { createStream }) }
+        return openEventSink(
+          { name: 'stream', spec: { type: 'nats', start: 'oldest', nats } },
+          {
+            secrets: new Secrets({ directory: secretFiles, environment }),
+            clock: systemClock,
+            stdout: process.stdout,
+            filesDirectory: null,
+            allowsAddress: () => true,
+          },
+        )
+      }
+      const events = encodedEvents(1, 4)
+      for (const [sink, some] of [
+        [await open('in-a-file', 'CREDS'), events.slice(0, 2)],
+        [await open('in-a-variable'), events.slice(2)],
+      ] as const) {
+        await sink.deliver(some, never)
+        await sink.close()
+      }
+      const arrivals = await readNats(guarded.address, 'CREDS', everything.authenticator)
+      expect(arrivals.map(({ id }) => id)).toEqual(idsOf(events))
+
+      // Without a right the server answers nothing: it says so, once, of the whole connection.
+      for (const [credentials, words] of [
+        ['of-another', /Authorization Violation/],
+        ['deaf', /Permissions Violation for Subscription/],
+      ] as const) {
+        const sink = await open(credentials)
+        const failure = await failureOf(sink.deliver(events, never))
+        expect(failure.kind).toBe('retryable')
+        expect(failure.message).toMatch(words)
+        await sink.close()
+      }
+      // What tells of a gap has a subject of its own, which need not be for us.
+      const sink = await open('in-a-variable')
+      expect(await failureOf(sink.deliver([gap], never))).toMatchObject({ kind: 'poison' })
+      await sink.deliver(encodedEvents(5, 5), never)
+      await sink.close()
     })
 
     it('is not connected to where its address is denied', async () => {

@@ -1,32 +1,23 @@
 import { jetstreamManager, JetStreamApiError } from '@nats-io/jetstream'
-import {
-  connect,
-  credsAuthenticator,
-  headers,
-  nkeyAuthenticator,
-  type NatsConnection,
-} from '@nats-io/transport-node'
+import { connect, headers, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { isIP } from 'node:net'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { EncodedEvent } from './cloud-event.ts'
 import { allowedAddresses, parseHostPort, type AllowsAddress, type HostAndPort } from './guarded-address.ts'
-import { JetStreamPublisher, type JetStreamMessage } from './jetstream-publisher.ts'
+import { JetStreamPublisher, NoStreamError, type JetStreamMessage } from './jetstream-publisher.ts'
 import { natsGreeting } from './nats-greeting.ts'
+import { natsAuthenticator, type NatsLogin } from './nats-login.ts'
 import { DeliveryError, toDeliveryError, type Sink } from './sink.ts'
 import { sinkLimits } from './sink-limits.ts'
 import { nextWave } from './wave.ts'
 import { withinTime, type TimeLimit } from './within-time.ts'
 
-export interface NatsSinkOptions {
+export interface NatsSinkOptions extends NatsLogin {
   readonly name: string
   /** `host:port` */
   readonly servers: readonly string[]
   readonly login: { readonly user?: string; readonly pass?: string; readonly token?: string }
-  /** The text of a .creds file. */
-  readonly credentials: string | null
-  /** The seed of an NKey, `SU...`. */
-  readonly nkey: string | null
   /** null: plain text. */
   readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null
   readonly subjectPrefix: string
@@ -38,6 +29,8 @@ export interface NatsSinkOptions {
   readonly allowsAddress: AllowsAddress
 }
 
+/** JetStream's error code for a stream that is not there. */
+const notFound = 10_059
 /** JetStream's error codes for a message that the stream does not take because of its size. */
 const tooLarge = new Set([10_054, 10_142])
 
@@ -86,7 +79,7 @@ export class NatsSink implements Sink {
         if (error !== null) throw error
       }
     } catch (error) {
-      const failure = toFailure(error, delivered)
+      const failure = toFailure(await this.#ofMissingStream(error), delivered)
       if (failure.kind !== 'poison') await this.close()
       throw failure
     }
@@ -96,6 +89,37 @@ export class NatsSink implements Sink {
     const connected = this.#connected
     this.#connected = null
     await connected?.connection.close().catch(() => undefined)
+  }
+
+  /** Only a gap in the log goes to the subject of the log: a sink without a stream for it must not wait there for ever. */
+  async #ofMissingStream(error: unknown): Promise<unknown> {
+    const subject = `${this.#options.subjectPrefix}.log`
+    const denied = error instanceof PermissionViolationError && error.subject === subject
+    const missing =
+      error instanceof NoStreamError && error.subject === subject && !(await this.#isTaken(subject))
+    if (!denied && !missing) return error
+    // What the server has refused once, the connection remembers.
+    if (denied) await this.close()
+    return new DeliveryError(`NATS: there is no stream for ${subject} and us`, {
+      kind: 'poison',
+      cause: error,
+    })
+  }
+
+  /** A server that has just started knows no streams yet, but does not answer this then either: that counts as yes. */
+  async #isTaken(subject: string): Promise<boolean> {
+    const connection = this.#connected?.connection
+    if (connection === undefined) return true
+    try {
+      const manager = await jetstreamManager(connection, {
+        timeout: this.#options.timeoutMs,
+        checkAPI: false,
+      })
+      await manager.streams.find(subject)
+      return true
+    } catch (error) {
+      return !(error instanceof JetStreamApiError && error.code === notFound)
+    }
   }
 
   async #opened(limit: TimeLimit): Promise<Connected> {
@@ -148,17 +172,16 @@ export class NatsSink implements Sink {
   }
 
   async #dial({ host, port }: HostAndPort, address: string): Promise<NatsConnection> {
-    const { name, login, credentials, nkey, tls, timeoutMs, clock } = this.#options
+    const { name, login, tls, timeoutMs, clock } = this.#options
+    const authenticator = natsAuthenticator(this.#options)
     const ms = Math.min(timeoutMs, 5_000)
     await natsGreeting({ address, port, ms, clock })
     // What the certificate has to say, while the address is what was judged.
     const secured = { ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) }
-    const encoder = new TextEncoder()
     return connect({
       servers: [hostPort({ host: address, port })],
       ...login,
-      ...(credentials === null ? {} : { authenticator: credsAuthenticator(encoder.encode(credentials)) }),
-      ...(nkey === null ? {} : { authenticator: nkeyAuthenticator(encoder.encode(nkey)) }),
+      ...(authenticator === null ? {} : { authenticator }),
       ...(tls === null ? {} : { tls: secured }),
       name: `waymark-${name}`,
       timeout: ms,
