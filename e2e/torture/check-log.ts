@@ -1,4 +1,4 @@
-import type { History, InstanceState, LogRevision, Violation } from './history.ts'
+import type { History, ItemState, LogEntry, LogRevision, Violation } from './history.ts'
 
 const text = (value: unknown): string => JSON.stringify(value)
 
@@ -12,11 +12,22 @@ const checkGapless = (whose: string, sets: readonly LogRevision[]): Violation[] 
     return problems
   })
 
+/** A type says whether something began, ended, or went on. */
+const isTypeOf = ({ type, before, after }: LogEntry): boolean => {
+  if (before === null && after === null) return false
+  if (type.startsWith('document.')) return type === `document.${after === null ? 'deleted' : 'applied'}`
+  return (
+    (type === 'instance.registered') === (before === null) &&
+    (type === 'instance.deregistered') === (after === null)
+  )
+}
+
 const checkChain = (sets: readonly LogRevision[]): Violation[] => {
-  const states = new Map<string, InstanceState | null>()
+  const states = new Map<string, ItemState | null>()
   const problems: Violation[] = []
   for (const { revision, changes } of sets) {
-    for (const { key, before, after, type } of changes) {
+    for (const change of changes) {
+      const { key, before, after, type } = change
       const known = states.get(key) ?? null
       if (text(before) !== text(known)) {
         problems.push({
@@ -24,8 +35,12 @@ const checkChain = (sets: readonly LogRevision[]): Violation[] => {
           detail: `${revision}: ${key} was ${text(known)}, the change begins at ${text(before)}`,
         })
       }
-      if ((type === 'instance.registered') !== (before === null))
-        problems.push({ rule: 'chain', detail: `${revision}: ${type} of ${key}, which was ${text(before)}` })
+      if (!isTypeOf(change)) {
+        problems.push({
+          rule: 'chain',
+          detail: `${revision}: ${type} of ${key}, which was ${text(before)} and is ${text(after)}`,
+        })
+      }
       if (after !== null && after.revision !== revision)
         problems.push({ rule: 'chain', detail: `${revision}: ${key} names revision ${after.revision}` })
       states.set(key, after)

@@ -1,10 +1,10 @@
-import type { InstanceState, LogRevision } from './history.ts'
+import type { ItemState, LogRevision } from './history.ts'
 import { lastWhile } from './last-while.ts'
 
-/** The state of every instance at every revision, as the log tells it. */
+/** The state of every instance and document at every revision, as the log tells it. */
 export class States {
   /** Per key the revisions at which it changed, in order. */
-  readonly #changes = new Map<string, { readonly revision: number; readonly after: InstanceState | null }[]>()
+  readonly #changes = new Map<string, { readonly revision: number; readonly after: ItemState | null }[]>()
 
   constructor(sets: readonly LogRevision[]) {
     for (const { revision, changes } of sets) {
@@ -17,26 +17,30 @@ export class States {
   }
 
   /** null: it did not exist. */
-  at(key: string, revision: number): InstanceState | null {
+  at(key: string, revision: number): ItemState | null {
     return lastWhile(this.#changes.get(key) ?? [], change => change.revision <= revision)?.after ?? null
   }
 
-  /** Everything of a service that existed at a revision. */
-  ofService(service: string, revision: number): Record<string, InstanceState> {
-    const found: Record<string, InstanceState> = {}
+  /** Everything of a service or of a kind of documents that existed at a revision. */
+  ofGroup(group: string, revision: number): Record<string, ItemState> {
+    const found: Record<string, ItemState> = {}
     for (const key of this.#changes.keys()) {
-      if (!key.startsWith(`${service}/`)) continue
+      if (!key.startsWith(`${group}/`)) continue
       const state = this.at(key, revision)
       if (state !== null) found[key] = state
     }
     return found
   }
 
-  /** Whether the instance was missing at some revision from `from` to `to`, inclusive. */
-  wasMissing(key: string, { from, to }: { readonly from: number; readonly to: number }): boolean {
-    if (this.at(key, from) === null) return true
+  /** Whether it was like this at some revision from `from` to `to`, inclusive; null: it did not exist. */
+  was(
+    key: string,
+    { from, to }: { readonly from: number; readonly to: number },
+    like: (state: ItemState | null) => boolean,
+  ): boolean {
+    if (like(this.at(key, from))) return true
     return (this.#changes.get(key) ?? []).some(
-      ({ revision, after }) => after === null && revision > from && revision <= to,
+      ({ revision, after }) => revision > from && revision <= to && like(after),
     )
   }
 }

@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers'
 export interface Answer {
   readonly status: number
   readonly revision: number | null
+  /** Strong ones only, as documents have. */
+  readonly etag: number | null
   readonly body: unknown
 }
 
@@ -14,6 +16,7 @@ export interface Question {
   readonly body?: unknown
   /** Instead of a body: newline-delimited JSON, as is its answer (`body`: a list). */
   readonly lines?: readonly unknown[]
+  readonly headers?: Readonly<Record<string, string>>
   /** `X-Waymark-Actor` */
   readonly actor: string
   /** After this it hangs up, whether or not it was heard (ms). */
@@ -39,6 +42,11 @@ const bodyOf = (all: string, type: string | undefined): unknown => {
     .map(line => JSON.parse(line) as unknown)
 }
 
+const versionIn = (etag: string | undefined): number | null => {
+  const [, version] = /^"([0-9]+)"$/.exec(etag ?? '') ?? []
+  return version === undefined ? null : Number(version)
+}
+
 /** One client of the REST interface that hangs up when it pleases, and then knows nothing. */
 export class TortureClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -47,7 +55,11 @@ export class TortureClient {
   async ask(url: string, question: Question): Promise<Answer | null> {
     const { method, path, actor, patienceMs } = question
     const [type, content] = contentOf(question)
-    const headers = { 'x-waymark-actor': actor, ...(type === null ? {} : { 'content-type': type }) }
+    const headers = {
+      ...question.headers,
+      'x-waymark-actor': actor,
+      ...(type === null ? {} : { 'content-type': type }),
+    }
     const signal = AbortSignal.timeout(patienceMs)
     try {
       return await new Promise<Answer>((resolve, reject) => {
@@ -61,6 +73,7 @@ export class TortureClient {
                 resolve({
                   status: response.statusCode ?? 0,
                   revision: revision === undefined ? null : Number(revision),
+                  etag: versionIn(response.headers.etag),
                   body: bodyOf(all, response.headers['content-type']),
                 })
               })
