@@ -188,6 +188,11 @@ describe('checkHistory', () => {
       'realTime',
       changed('w3', { invokedAt: 8, completedAt: 9 }),
     ],
+    [
+      'a write that nobody was told of, before what was known when it was asked for',
+      'realTime',
+      changed('w5', { invokedAt: 96, completedAt: 99 }),
+    ],
     ['a stale state under a new revision', 'read', changed('r2', { seen: { [key]: state(2, 'w2') } })],
     ['a state out of nowhere', 'read', changed('r3', { status: 200, seen: { [key]: state(3, 'w2') } })],
     ['an instance that is missing', 'read', changed('r1', { status: 404, seen: {} })],
@@ -424,7 +429,11 @@ describe('checkHistory', () => {
         'chain',
         documents(all, instead(3, applied(3, [state(2, 'd2'), null], { type: 'document.applied' }))),
       ],
-      ['a change from nothing to nothing', 'chain', documents(all, [...sets, applied(6, [null, null])])],
+      [
+        'a change from nothing to nothing',
+        'chain',
+        documents(all, [...sets, applied(6, [null, null], { key: 'Service/beta' })]),
+      ],
       [
         'a revision without what it changed',
         'gapless',
