@@ -9,6 +9,8 @@ it('eight clients at two replicas: what they are told is one history, whatever b
   expect(faults).toBeGreaterThan(2)
   const done = history.operations.filter(({ status }) => status !== null && status < 300)
   expect(done.length).toBeGreaterThan(100)
-  expect(done.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['register', 'apply', 'delete', 'read']))
+  expect(done.map(({ kind }) => kind)).toEqual(
+    expect.arrayContaining(['register', 'apply', 'delete', 'read']),
+  )
   expect(history.logs[0]?.sets.length).toBeGreaterThan(50)
 })
