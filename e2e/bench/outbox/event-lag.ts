@@ -5,7 +5,19 @@ import { Consumer, stringDeserializers } from '@platformatic/kafka'
 import { percentile } from '../statistics.ts'
 
 const timePattern = /"time":"([^"]+)"/
+const idPattern = /"id":"([^"]+)"/
 const pollMs = 1
+const longestWaitMs = 5_000
+
+/** By the ids of events. */
+export interface Arrivals {
+  readonly arrived: number
+  readonly logged: number
+  /** That came more than once. */
+  readonly repeated: number
+  /** That are of another time. */
+  readonly others: number
+}
 
 /**
  * How old events are when a consumer sees them: by the wall clock of this machine, which Postgres has, too. An
@@ -13,12 +25,16 @@ const pollMs = 1
  */
 export class EventLag {
   readonly #lags: number[] = []
+  /** How often each id was heard. */
+  readonly #heard = new Map<string, number>()
   readonly #stop: () => Promise<unknown>
 
   private constructor(start: (hear: (event: string) => void) => () => Promise<unknown>) {
     this.#stop = start(event => {
-      const time = timePattern.exec(event)?.[1]
-      if (time !== undefined) this.#lags.push(Date.now() - Date.parse(time))
+      const [time, id] = [timePattern, idPattern].map(pattern => pattern.exec(event)?.[1])
+      if (time === undefined || id === undefined) return
+      this.#lags.push(Date.now() - Date.parse(time))
+      this.#heard.set(id, (this.#heard.get(id) ?? 0) + 1)
     })
   }
 
@@ -97,16 +113,22 @@ export class EventLag {
     })
   }
 
-  get count(): number {
-    return this.#lags.length
-  }
-
   percentile(share: number): number {
     return percentile(this.#lags, share)
   }
 
-  async stop(): Promise<void> {
+  /** Waits for what was logged, for a few seconds at most, and for more than that. */
+  async stop(logged: ReadonlySet<string>): Promise<Arrivals> {
+    const until = performance.now() + longestWaitMs
+    while (this.#heard.size < logged.size && performance.now() < until) await delay(10)
     await delay(500)
     await this.#stop()
+    const heard = [...this.#heard]
+    return {
+      arrived: heard.filter(([id]) => logged.has(id)).length,
+      logged: logged.size,
+      repeated: heard.filter(([, times]) => times > 1).length,
+      others: heard.filter(([id]) => !logged.has(id)).length,
+    }
   }
 }
