@@ -110,6 +110,17 @@ describe('the publisher', () => {
     await stop()
   })
 
+  it('knows without another look at the database how far the sink is, and how far the log', async () => {
+    const { publisher, clock, append, fail, stop } = setUp()
+    await clock.advance(0)
+    fail({ kind: 'retryable', message: 'it is full', delivered: 3 })
+    append(1, 2, 3, 4, 5)
+    publisher.wake()
+    await clock.advance(0)
+    expect(publisher.status()).toMatchObject({ revision: 3, head: 5, lag: 2 })
+    await stop()
+  })
+
   it('tries again for ever, with growing pauses up to the longest, and says why', async () => {
     const { publisher, clock, attempts, append, fail, stop } = setUp()
     fail({ kind: 'retryable', message: 'it is down' })

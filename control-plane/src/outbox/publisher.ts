@@ -112,7 +112,7 @@ export class Publisher implements Component {
         session ??= await SinkSession.open(this.#options, ownership, epoch)
         epoch = session.epoch
         const outcome = await session.step()
-        this.#progress = { ...this.#progress, cursor: session.cursor, parked: session.parked }
+        this.#follow(session)
         if (!session.paused) this.#recovered()
         backoff.reset()
         if (outcome === 'idle') await this.#wakeup.wait(signal, { clock, ms: pollMs })
@@ -122,12 +122,18 @@ export class Publisher implements Component {
           session = null
           continue
         }
+        if (session !== null) this.#follow(session)
         this.#failed(error)
         await clock.sleep(this.#pause(error, backoff), AbortSignal.any([signal, wish]))
       }
     }
     this.#error = null
     await sink.close()
+  }
+
+  /** What the owner knows by itself, between two looks at the database. */
+  #follow({ cursor, parked, head }: SinkSession): void {
+    this.#progress = { ...this.#progress, cursor, parked, head: Math.max(head, this.#progress.head) }
   }
 
   #pause(error: unknown, backoff: Backoff): number {

@@ -1,4 +1,4 @@
-import { CompactedError } from '../domain/revision.ts'
+import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Ownership } from '../store/owned-role.ts'
@@ -81,6 +81,7 @@ export class SinkSession {
   readonly #retry: ParkedRetry
   #parkedSize: ParkedSize = { events: 0, bytes: 0 }
   #cursor: OutboxCursor
+  #head: Revision = 0
   #entries: readonly LogEntry[] = []
   /** The page after `#entries`, read while those are delivered. */
   #next: Promise<OutboxPage> | null = null
@@ -124,6 +125,11 @@ export class SinkSession {
 
   get cursor(): OutboxCursor {
     return this.#cursor
+  }
+
+  /** The newest revision when the log was last read; 0: it has not been read yet. */
+  get head(): Revision {
+    return this.#head
   }
 
   get parked(): number {
@@ -258,6 +264,7 @@ export class SinkSession {
     this.#next = null
     try {
       const { changes, head } = await reading
+      this.#head = head
       if (head < after.revision) return await this.#resume({ resumesAfter: head, reason: 'restored' })
       this.#entries = toEntries(changes, { source, wants })
       const last = this.#entries.at(-1)?.after
