@@ -82,14 +82,14 @@ const waymark = async (
 
 /** The replica has applied everything that is in the log. */
 const applied = async (): Promise<void> => {
-  const { body } = await rest.call<{ head: number }>('GET', '/changes?limit=1')
-  await rest.call('GET', `/services?minRevision=${body.head}`)
+  const { body } = await rest.ok<{ head: number }>('GET', '/changes?limit=1')
+  await rest.ok('GET', `/services?minRevision=${body.head}`)
 }
 
 describe('the log', () => {
   it('is shown and watched, and gives the past', async () => {
     const register = (port: number) =>
-      rest.call('PUT', '/services/logged/instances/a', { body: { address: '10.0.0.1', port, lease: null } })
+      rest.ok('PUT', '/services/logged/instances/a', { body: { address: '10.0.0.1', port, lease: null } })
     const { revision } = await register(80)
     await register(81)
     await applied()
@@ -223,8 +223,8 @@ describe('instances from the command line', () => {
   })
 
   it('that are unhealthy give a finding', async () => {
-    await rest.call('PUT', '/services/ledger/instances/a', { body: { address: '10.0.0.3', port: 1 } })
-    await rest.call('PUT', '/services/ledger/instances/a/heartbeat', {
+    await rest.ok('PUT', '/services/ledger/instances/a', { body: { address: '10.0.0.3', port: 1 } })
+    await rest.ok('PUT', '/services/ledger/instances/a/heartbeat', {
       body: { status: 'critical', output: 'disk\u001b[2J full' },
     })
     await applied()

@@ -70,7 +70,8 @@ describe('a role', () => {
 
 describe('owned work', () => {
   it('outlives the TTL of its role, and is told when somebody else has taken it', async () => {
-    const role = createRole(test, { owner: 'a', name, ttlMs: 600 })
+    const ttlMs = 1_500
+    const role = createRole(test, { owner: 'a', name, ttlMs })
     const stop = new AbortController()
     const owned: Ownership[] = []
     const running = role.run(stop.signal, ownership => {
@@ -84,7 +85,7 @@ describe('owned work', () => {
       return row.expires_at.getTime()
     })
     await eventually(async () => {
-      expect((await held())?.expires_at.getTime()).toBeGreaterThan(first + 1_200)
+      expect((await held())?.expires_at.getTime()).toBeGreaterThan(first + ttlMs)
     })
     expect(owned).toHaveLength(1)
     expect(owned[0]?.signal.aborted).toBe(false)

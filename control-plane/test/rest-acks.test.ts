@@ -49,9 +49,9 @@ beforeEach(async () => {
   const abort = new AbortController()
   const address = await xds.listen()
   const running = xds.start(abort.signal)
-  const { revision } = await rest.call('PUT', path, { body: orders })
+  const { revision } = await rest.ok('PUT', path, { body: orders })
   // Else what the client subscribes to may come to be after it has asked.
-  await rest.call('GET', `${path}?minRevision=${revision}`)
+  await rest.ok('GET', `${path}?minRevision=${revision}`)
   client = new DeltaClient(address, 'web/web-1')
   client.send({ typeUrl: clusterType })
   await client.take()
@@ -158,7 +158,7 @@ describe('a write that waits for the sidecars it touches', () => {
   })
 
   it('waits for what it found to be as wanted already', async () => {
-    const { revision } = await rest.call('PUT', path, { body: { ...orders, port: 81 } })
+    const { revision } = await rest.ok('PUT', path, { body: { ...orders, port: 81 } })
     const again = rest.call<Written>('PUT', `${path}?wait=acked&timeout=20s`, {
       body: { ...orders, port: 81 },
     })
@@ -167,13 +167,9 @@ describe('a write that waits for the sidecars it touches', () => {
   })
 
   it('answers at once when it touches nobody', async () => {
-    const { body } = await rest.call<Written>(
-      'PUT',
-      '/documents/TrafficPolicy/quiet?wait=acked&timeout=20s',
-      {
-        body: { spec: { destination: 'nobody-calls-it', outlierDetection: {} } },
-      },
-    )
+    const { body } = await rest.ok<Written>('PUT', '/documents/TrafficPolicy/quiet?wait=acked&timeout=20s', {
+      body: { spec: { destination: 'nobody-calls-it', outlierDetection: {} } },
+    })
     expect(body.sidecars).toMatchObject({ complete: true, touched: 0 })
   })
 

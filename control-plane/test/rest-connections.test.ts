@@ -50,7 +50,7 @@ const register = async (id: string): Promise<number> => {
   return revision
 }
 
-const watchers = async () => (await rest.call<StatusView>('GET', '/status')).body.watchers.open
+const watchers = async () => (await rest.ok<StatusView>('GET', '/status')).body.watchers.open
 
 it('an answer that many share has the headers of every answer', async () => {
   await start()

@@ -104,7 +104,7 @@ describe('preconditions', () => {
       412,
       'version_conflict',
     ])
-    const { body } = await rest.call<DocumentView>('GET', `${service()}?minRevision=${second.revision}`)
+    const { body } = await rest.ok<DocumentView>('GET', `${service()}?minRevision=${second.revision}`)
     expect(body.spec).toEqual({ protocol: 'grpc' })
   })
 
@@ -133,9 +133,9 @@ describe('reading and deleting', () => {
 
   it('lists by kind', async () => {
     await apply({})
-    const { revision } = await rest.call('PUT', `/documents/TrafficPolicy/${name}`, { body: { spec: {} } })
+    const { revision } = await rest.ok('PUT', `/documents/TrafficPolicy/${name}`, { body: { spec: {} } })
     const list = async (query: string) => {
-      const { body } = await rest.call<DocumentListView>('GET', `/documents?minRevision=${revision}${query}`)
+      const { body } = await rest.ok<DocumentListView>('GET', `/documents?minRevision=${revision}${query}`)
       return body.documents.filter(document => document.name === name).map(({ kind }) => kind)
     }
     expect(await list('')).toEqual(['Service', 'TrafficPolicy'])
@@ -158,11 +158,11 @@ describe('reading and deleting', () => {
 describe('the effective policy', () => {
   it('merges by precedence and names the source of every field', async () => {
     const policy = (document: string, spec: object) =>
-      rest.call('PUT', `/documents/TrafficPolicy/${document}`, { body: { spec } })
+      rest.ok('PUT', `/documents/TrafficPolicy/${document}`, { body: { spec } })
     await policy(`${name}-all`, { destination: name, timeouts: { request: '3s', connect: '2s' } })
     await policy(`${name}-web`, { destination: name, caller: 'web', timeouts: { request: '1s' } })
     const read = (query: string) =>
-      rest.call<EffectivePolicyView>('GET', `/documents/effective?destination=${name}${query}`)
+      rest.ok<EffectivePolicyView>('GET', `/documents/effective?destination=${name}${query}`)
     const [web, anybody] = [await read('&caller=web'), await read('')]
     expect(web.body).toMatchObject({
       caller: 'web',

@@ -199,13 +199,13 @@ describe('what is not there', () => {
 
 describe('conflicts', () => {
   it('with a newer registration, and with a newer version of a document', async () => {
-    const { body: first } = await rest.call<{ incarnation: number }>('PUT', instance, { body: valid })
-    await rest.call('PUT', instance, { body: valid })
+    const { body: first } = await rest.ok<{ incarnation: number }>('PUT', instance, { body: valid })
+    await rest.ok('PUT', instance, { body: valid })
     expect(await codeOf('DELETE', `${instance}?incarnation=${first.incarnation}`)).toBe(
       'incarnation_conflict',
     )
     const document = '/documents/Service/payments'
-    await rest.call('PUT', document, { body: { spec: {} } })
+    await rest.ok('PUT', document, { body: { spec: {} } })
     expect(await codeOf('PUT', document, { body: { spec: {} }, headers: { 'if-match': '"999"' } })).toBe(
       'version_conflict',
     )

@@ -105,11 +105,11 @@ describe('registering', () => {
 
   it('keeps the caller and its trace with the change', async () => {
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
-    const { revision } = await rest.call('PUT', path(newService(), 'a'), {
+    const { revision } = await rest.ok('PUT', path(newService(), 'a'), {
       body,
       headers: { traceparent, 'x-waymark-actor': 'ada' },
     })
-    const { body: page } = await rest.call<ChangePageView>('GET', `/changes?after=${revision - 1}&limit=1`)
+    const { body: page } = await rest.ok<ChangePageView>('GET', `/changes?after=${revision - 1}&limit=1`)
     expect(page.sets).toHaveLength(1)
     expect(page.sets[0]?.changes).toEqual([
       expect.objectContaining({
@@ -205,7 +205,7 @@ describe('heartbeats', () => {
     const { status } = await rest.call('PUT', beat, { body: { status: 'warning', output: 'queue is\nlong' } })
     expect(status).toBe(204)
     await eventually(async () => {
-      const { body: shown } = await rest.call<InstanceDetailView>('GET', path(service, 'a'))
+      const { body: shown } = await rest.ok<InstanceDetailView>('GET', path(service, 'a'))
       expect(shown.verdict).toBe('degraded')
       expect(shown.evidence).toContainEqual(
         expect.objectContaining({ source: 'report', status: 'warning', output: 'queue is\nlong' }),
@@ -228,7 +228,7 @@ describe('heartbeats', () => {
     await rest.call('PUT', beat, { body: { incarnation: older.incarnation } })
     await rest.heartbeats.flush()
     expect(await codeOf({ body: { incarnation: older.incarnation } })).toEqual([409, 'incarnation_conflict'])
-    await rest.call('DELETE', path(service, 'a'))
+    await rest.ok('DELETE', path(service, 'a'))
     await eventually(() => {
       expect(rest.replica.mesh.instance(service, 'a')).toBeUndefined()
     })

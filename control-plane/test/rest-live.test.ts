@@ -80,7 +80,7 @@ const endpoints = (weight: number): XdsResource => {
   return { ...packed, revision: weight }
 }
 const config = async (query = '', node = 'web/web-1') =>
-  (await rest.call<SidecarConfigView>('GET', `/sidecars/${node}/config${query}`)).body
+  (await rest.ok<SidecarConfigView>('GET', `/sidecars/${node}/config${query}`)).body
 
 it('tells what a sidecar has, and what it should have', async () => {
   const [old, current] = [endpoints(1), endpoints(2)]
@@ -181,7 +181,7 @@ const report = (id: string, cluster: string, loadOf: Readonly<Record<string, Ret
 
 it('tells the load of a service by instance and reporter', async () => {
   const register = (id: string, body: object) =>
-    rest.call('PUT', `/services/payments/instances/${id}`, { body: { lease: null, ...body } })
+    rest.ok('PUT', `/services/payments/instances/${id}`, { body: { lease: null, ...body } })
   await register('direct', { address: '10.0.0.1', port: 80 })
   await register('behind', { address: '10.0.0.2', port: 80, sidecar: { port: 15_006 } })
   await register('idle', { address: '10.0.0.3', port: 80 })
@@ -190,7 +190,7 @@ it('tells the load of a service by instance and reporter', async () => {
   report('web/2', 'other', { '10.0.0.1:80': counts(9) })
   report('web/1', 'payments', { '10.0.0.1:80': counts(1), '10.9.9.9:80': counts(2) })
 
-  const { body } = await rest.call<ServiceLoadView>('GET', '/services/payments/load')
+  const { body } = await rest.ok<ServiceLoadView>('GET', '/services/payments/load')
   const told = Object.fromEntries(body.instances.map(one => [one.id ?? one.address, one]))
   expect(told['direct']).toMatchObject({ total: counts(6), last: counts(1), reporterCount: 1 })
   expect(told['behind']).toMatchObject({ total: counts(10, 5), last: counts(0), reporterCount: 2 })

@@ -145,9 +145,9 @@ it('gives what each sidecar would have got at every revision', async () => {
 
 it('takes a time, and what of it is asked for', async () => {
   const body = { address: '10.0.0.1', port: 80, lease: null }
-  const { revision } = await rest.call('PUT', '/services/payments/instances/a', { body })
-  const { body: log } = await rest.call<{ sets: { changes: { occurredAt: string }[] }[] }>('GET', '/changes')
-  await rest.call('PUT', '/services/payments/instances/a', { body: { ...body, port: 81 } })
+  const { revision } = await rest.ok('PUT', '/services/payments/instances/a', { body })
+  const { body: log } = await rest.ok<{ sets: { changes: { occurredAt: string }[] }[] }>('GET', '/changes')
+  await rest.ok('PUT', '/services/payments/instances/a', { body: { ...body, port: 81 } })
   const at = log.sets[0]?.changes[0]?.occurredAt ?? ''
   const found = await past(all, `at=${at}&type=endpoints&name=payments&state=wanted&wait=30s`)
   expect(found.revision).toBe(revision)
@@ -163,7 +163,7 @@ it('takes a time, and what of it is asked for', async () => {
 })
 
 it('refuses what nobody knows', async () => {
-  await rest.call('PUT', '/services/payments/instances/a', { body: { address: '10.0.0.1', port: 80 } })
+  await rest.ok('PUT', '/services/payments/instances/a', { body: { address: '10.0.0.1', port: 80 } })
   const problem = async (query: string, node = all) => {
     const { status, body } = await rest.call<ProblemView>('GET', `/sidecars/${node}/config?${query}`)
     return [status, body.code, body.errors?.[0]?.pointer]

@@ -31,7 +31,7 @@ afterEach(async () => {
 })
 
 const register = (service: string, id: string, port = 80, version = 'v1') =>
-  rest.call('PUT', `/services/${service}/instances/${id}`, {
+  rest.ok('PUT', `/services/${service}/instances/${id}`, {
     body: { address: '10.0.0.1', port, version, lease: null },
   })
 const problem = async (path: string) => {
@@ -119,16 +119,16 @@ describe('the past', () => {
   it('is found by the time of a change as it is shown', async () => {
     await start()
     for (const port of [1, 2, 3, 4, 5]) await register('a', 'x', port)
-    const { body } = await rest.call<ChangePageView>('GET', '/changes?after=0')
+    const { body } = await rest.ok<ChangePageView>('GET', '/changes?after=0')
     const times = body.sets.map(({ changes }) => changes[0]?.occurredAt ?? '')
     for (const [index, time] of times.entries()) {
       // Of several revisions within a millisecond the last one counts.
       const last = times.lastIndexOf(time)
-      const { revision } = await rest.call('GET', `/services/a/instances?at=${time}`)
+      const { revision } = await rest.ok('GET', `/services/a/instances?at=${time}`)
       expect([index, revision]).toEqual([index, last + 1])
     }
     const before = new Date(Date.parse(times[0] ?? '') - 1_000).toISOString()
-    const { revision, body: empty } = await rest.call<ServiceListView>('GET', `/services?at=${before}`)
+    const { revision, body: empty } = await rest.ok<ServiceListView>('GET', `/services?at=${before}`)
     expect([revision, empty.services]).toEqual([0, []])
   })
 
@@ -192,7 +192,7 @@ describe('a list in pages', () => {
     for (const n of [1, 2, 3, 4, 5, 6, 7]) await register('a', `i-${n}`, n)
     const whole = await rest.call<InstanceListView>('GET', '/services/a/instances?version=v1')
     const found = await pages('/services/a/instances?version=v1', async page => {
-      await rest.call('DELETE', `/services/a/instances/i-${8 - page}`)
+      await rest.ok('DELETE', `/services/a/instances/i-${8 - page}`)
       await register('a', `i-0${page}`)
       await register('a', `i-${9 - page}`, 99, 'v2')
     })
@@ -204,7 +204,7 @@ describe('a list in pages', () => {
   it('says so when the rest of it is no longer in the log', async () => {
     await start()
     for (const one of ['x', 'y', 'z']) await register('a', one)
-    const { body } = await rest.call<InstanceListView>('GET', '/services/a/instances?limit=1')
+    const { body } = await rest.ok<InstanceListView>('GET', '/services/a/instances?limit=1')
     const path = `/services/a/instances?limit=1&continue=${body.continue ?? ''}`
     await register('a', 'y', 81)
     await register('a', 'y', 82)
@@ -215,7 +215,7 @@ describe('a list in pages', () => {
   it('takes only tokens of the same question', async () => {
     await start()
     for (const one of ['x', 'y', 'z']) await register('a', one)
-    const { body } = await rest.call<InstanceListView>('GET', '/services/a/instances?limit=1')
+    const { body } = await rest.ok<InstanceListView>('GET', '/services/a/instances?limit=1')
     const token = body.continue ?? ''
     for (const path of [
       `/services/a/instances?limit=1&health=healthy&continue=${token}`,
@@ -239,7 +239,7 @@ describe('a blocking read', () => {
     const blocked = rest.call<InstanceListView>('GET', path).finally(woken)
     const summary = rest.call('GET', `/services?index=${index}&wait=30s`).finally(woken)
     const { revision: unseen } = await register('a', 'y', 81)
-    await rest.call('GET', `/services?minRevision=${unseen}`)
+    await rest.ok('GET', `/services?minRevision=${unseen}`)
     expect(woken).not.toHaveBeenCalled()
     const { revision } = await register('a', 'z')
     expect((await blocked).revision).toBeGreaterThanOrEqual(revision)

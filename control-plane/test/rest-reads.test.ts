@@ -71,7 +71,7 @@ afterAll(async () => {
 })
 
 const register = async (rest: TestRest, service: string, id: string, port = 80) =>
-  rest.call('PUT', `/services/${service}/instances/${id}`, { body: { address: '10.0.0.1', port } })
+  rest.ok('PUT', `/services/${service}/instances/${id}`, { body: { address: '10.0.0.1', port } })
 
 describe('read your writes', () => {
   it('on another replica, by the revision that the write answered', async () => {
@@ -85,7 +85,7 @@ describe('read your writes', () => {
 })
 
 describe('a blocking read', () => {
-  const read = (query: string) => two.call<InstanceListView>('GET', `/services/ledger/instances?${query}`)
+  const read = (query: string) => two.ok<InstanceListView>('GET', `/services/ledger/instances?${query}`)
 
   it('returns at once when the answer has changed since, and else when it does', async () => {
     const { revision: first } = await register(one, 'ledger', 'a')
@@ -96,7 +96,7 @@ describe('a blocking read', () => {
     const settled = vi.fn()
     const blocked = read(`index=${early.revision}&wait=30s`).finally(settled)
     const { revision: unrelated } = await register(one, 'other', 'a')
-    await two.call('GET', `/services?minRevision=${unrelated}`)
+    await two.ok('GET', `/services?minRevision=${unrelated}`)
     expect(settled).not.toHaveBeenCalled()
     const { revision: third } = await register(one, 'ledger', 'a', 81)
     const late = await blocked
@@ -119,9 +119,9 @@ describe('a blocking read', () => {
   })
 
   it('waits on documents as well', async () => {
-    const { revision } = await one.call('GET', '/documents')
+    const { revision } = await one.ok('GET', '/documents')
     const blocked = one.call('GET', `/documents/Service/blocked?index=${revision}&wait=30s`)
-    await one.call('PUT', '/documents/Service/blocked', { body: { spec: {} } })
+    await one.ok('PUT', '/documents/Service/blocked', { body: { spec: {} } })
     expect((await blocked).status).toBe(200)
   })
 })
@@ -131,7 +131,7 @@ describe('the log', () => {
     const found: number[] = []
     let after = 0
     for (;;) {
-      const { body } = await two.call<ChangePageView>('GET', `/changes?after=${after}&limit=7`)
+      const { body } = await two.ok<ChangePageView>('GET', `/changes?after=${after}&limit=7`)
       found.push(...body.sets.map(({ revision }) => revision))
       expect(body.sets.length).toBeLessThanOrEqual(7)
       if (body.sets.length === 0) {
@@ -148,7 +148,7 @@ describe('the log', () => {
     const ref = { kind: 'Service', name: 'logged', ifMatch: null }
     await one.replica.registry.applyDocument({ ...ref, spec: { protocol: 'http' } }, context)
     const { revision } = await one.replica.registry.deleteDocument(ref, context)
-    const { body } = await one.call<ChangePageView>('GET', `/changes?after=${revision - 1}`)
+    const { body } = await one.ok<ChangePageView>('GET', `/changes?after=${revision - 1}`)
     expect(body.sets[0]?.changes).toEqual([
       expect.objectContaining({
         type: 'document.deleted',
@@ -162,7 +162,7 @@ describe('the log', () => {
 
 describe('what else there is to read', () => {
   it('tells what each sidecar has, by its node id in either spelling', async () => {
-    const { body: list } = await one.call<SidecarListView>('GET', '/sidecars')
+    const { body: list } = await one.ok<SidecarListView>('GET', '/sidecars')
     expect(list.sidecars).toEqual([
       expect.objectContaining({
         node: 'payments/payments-1',
@@ -175,7 +175,7 @@ describe('what else there is to read', () => {
       }),
     ])
     for (const path of ['/sidecars/payments/payments-1', '/sidecars/payments%2Fpayments-1']) {
-      const { body } = await one.call<SidecarDetailView>('GET', path)
+      const { body } = await one.ok<SidecarDetailView>('GET', path)
       expect(body).toMatchObject({ node: 'payments/payments-1', syncedRevision: 3, resources: [] })
       expect(body.types[0]?.unansweredSince).toBe('2026-01-01T00:00:01.000Z')
     }

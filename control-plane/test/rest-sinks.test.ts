@@ -99,11 +99,11 @@ const hook = () => ({
   },
 })
 const register = (service: string, id: string, port = 80) =>
-  rest.call('PUT', `/services/${service}/instances/${id}`, {
+  rest.ok('PUT', `/services/${service}/instances/${id}`, {
     body: { address: '10.0.0.1', port, lease: null },
   })
 const sink = async (name: string): Promise<SinkView> =>
-  (await rest.call<SinkView>('GET', `/sinks/${name}`)).body
+  (await rest.ok<SinkView>('GET', `/sinks/${name}`)).body
 const current = (name: string, state: Partial<SinkView> = {}) =>
   eventually(async () => {
     const { revision } = rest.replica.mesh
@@ -126,10 +126,10 @@ describe('sinks as documents', () => {
 
     const { spec } = hook()
     const filtered = { spec: { ...spec, filter: { types: ['instance.*'], services: ['orders'] } } }
-    await rest.call('PUT', '/documents/EventSink/hook', { body: filtered })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: filtered })
     await register('payments', 'b')
     await register('orders', 'c')
-    await rest.call('PUT', '/documents/Service/orders', { body: { spec: {} } })
+    await rest.ok('PUT', '/documents/Service/orders', { body: { spec: {} } })
     await current('hook')
     expect(received.slice(2).map(({ subject }) => subject)).toEqual(['orders/c'])
 
@@ -157,9 +157,9 @@ describe('sinks as documents', () => {
   it('wait for a secret that is not there, and reach no address that is denied', async () => {
     const { spec } = hook()
     const without = { spec: { ...spec, webhook: { ...spec.webhook, secret: 'no-such-key' } } }
-    await rest.call('PUT', '/documents/EventSink/one', { body: without })
+    await rest.ok('PUT', '/documents/EventSink/one', { body: without })
     const metadata = { spec: { ...spec, webhook: { url: 'http://169.254.169.254/', secret: 'hook' } } }
-    await rest.call('PUT', '/documents/EventSink/two', { body: metadata })
+    await rest.ok('PUT', '/documents/EventSink/two', { body: metadata })
     await eventually(async () => {
       expect((await sink('one')).error).toBe(
         'the secret no-such-key is not there (looked for in WAYMARK_SECRET_NO_SUCH_KEY)',
@@ -172,7 +172,7 @@ describe('sinks as documents', () => {
 
 describe('what operators ask of a sink', () => {
   it('is a pause, during which nothing is delivered and nothing lost', async () => {
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook')
     const paused = await rest.call<SinkView>('POST', '/sinks/hook/pause', {
       headers: { 'x-waymark-actor': 'ann' },
@@ -186,21 +186,21 @@ describe('what operators ask of a sink', () => {
     })
     expect((await sink('hook')).lagMs).toBeGreaterThan(0)
     expect(received).toEqual([])
-    await rest.call('POST', '/sinks/hook/resume')
+    await rest.ok('POST', '/sinks/hook/resume')
     await current('hook', { paused: null })
     expect(received.map(({ subject }) => subject)).toEqual(['payments/a', 'payments/b'])
   })
 
   it('is a replay, from a revision that the log has', async () => {
     for (const id of ['a', 'b', 'c']) await register('payments', id)
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook')
     received = []
     expect((await rest.call('POST', '/sinks/hook/replay', { body: { from: 3 } })).body).toEqual({ from: 3 })
     await eventually(() => {
       expect(received.map(({ revision }) => revision)).toEqual(['3', '4'])
     })
-    await rest.call('POST', '/sinks/hook/replay', { body: { from: 'oldest' } })
+    await rest.ok('POST', '/sinks/hook/replay', { body: { from: 'oldest' } })
     await eventually(() => {
       expect(received.map(({ revision }) => revision)).toEqual(['3', '4', '1', '2', '3', '4'])
     })
@@ -216,7 +216,7 @@ describe('what operators ask of a sink', () => {
   it('is another try of parked events, or an end of one', async () => {
     refused.add('payments/a').add('payments/b')
     for (const port of [80, 81]) for (const id of ['a', 'b', 'c']) await register('payments', id, port)
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook', { parked: 4 })
     const first = await rest.call<ParkedListView>('GET', '/sinks/hook/parked?limit=3')
     expect(first.body.parked).toMatchObject([
@@ -255,7 +255,7 @@ describe('what operators ask of a sink', () => {
   it('is an end of all parked events of one instance', async () => {
     refused.add('payments/a').add('payments/b')
     for (const port of [80, 81, 82]) for (const id of ['a', 'b']) await register('payments', id, port)
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook', { parked: 6 })
     const drop = (aggregate: string) => rest.call('DELETE', `/sinks/hook/parked?aggregate=${aggregate}`)
     expect((await drop('instance/payments/a')).body).toEqual({ dropped: 3 })
@@ -265,13 +265,13 @@ describe('what operators ask of a sink', () => {
     expect((await rest.call('DELETE', '/sinks/hook/parked')).status).toBe(400)
     await current('hook', { parked: 3 })
     refused.clear()
-    await rest.call('POST', '/sinks/hook/parked/retry')
+    await rest.ok('POST', '/sinks/hook/parked/retry')
     await current('hook', { parked: 0 })
     expect(received.map(({ subject }) => subject)).not.toContain('payments/a')
   })
 
   it('can be asked and seen by the command', async () => {
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook')
     const url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
     const waymark = async (...argv: string[]) => {
@@ -329,7 +329,7 @@ describe('a sink that nobody has any more', () => {
       ...{ kind: 'unknown', origin: 'configuration', orphaned: true, owner: null },
       ...{ revision: 1, lag: 2, parked: 1, compacted: false },
     })
-    expect((await rest.call<ParkedListView>('GET', '/sinks/old/parked')).body.parked).toHaveLength(1)
+    expect((await rest.ok<ParkedListView>('GET', '/sinks/old/parked')).body.parked).toHaveLength(1)
     expect((await rest.call('DELETE', '/sinks/old')).status).toBe(204)
     expect((await rest.call('GET', '/sinks/old')).status).toBe(404)
     expect((await rest.call('DELETE', '/sinks/old')).status).toBe(404)
@@ -351,7 +351,7 @@ describe('a sink that nobody has any more', () => {
     expect((await sink('old')).orphaned).toBe(true)
     expect((await sink('fixed')).orphaned).toBe(false)
     expect((await rest.call('DELETE', '/sinks/fixed')).body).toMatchObject({ code: 'sink_in_use' })
-    await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+    await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
     await current('hook')
     expect((await rest.call('DELETE', '/sinks/hook')).body).toMatchObject({ code: 'sink_in_use' })
     // Another replica has it again.
@@ -365,9 +365,9 @@ describe('a sink that nobody has any more', () => {
 
 it('a sink that was paused for too long says so, and what it has missed', async () => {
   await register('payments', 'a')
-  await rest.call('PUT', '/documents/EventSink/hook', { body: hook() })
+  await rest.ok('PUT', '/documents/EventSink/hook', { body: hook() })
   await current('hook')
-  await rest.call('POST', '/sinks/hook/pause')
+  await rest.ok('POST', '/sinks/hook/pause')
   for (const id of ['b', 'c', 'd']) await register('payments', id)
   // As retention does it.
   await sql`delete from change where revision < 5`.execute(database.database)
@@ -376,7 +376,7 @@ it('a sink that was paused for too long says so, and what it has missed', async 
     expect(await sink('hook')).toMatchObject({ compacted: true, gap: null, revision: 2 })
   })
   received = []
-  await rest.call('POST', '/sinks/hook/resume')
+  await rest.ok('POST', '/sinks/hook/resume')
   await current('hook', { compacted: false })
   expect(received.map(({ type }) => type)).toEqual([
     'io.waymark.log.discontinued',
@@ -392,19 +392,20 @@ it('a sink that was paused for too long says so, and what it has missed', async 
 
 describe('schemas of events', () => {
   it('fit every type of event that the registry makes', async () => {
-    await rest.call('PUT', '/documents/EventSink/all', {
+    await rest.ok('PUT', '/documents/EventSink/all', {
       body: { spec: { type: 'file', file: { name: 'all.ndjson' } } },
     })
     await register('payments', 'a')
     await register('payments', 'a', 81)
-    await rest.call('PUT', '/services/payments/instances/a/override', {
+    await rest.ok('PUT', '/services/payments/instances/a/override', {
       body: { status: 'maintenance', reason: 'test' },
     })
-    await rest.call('DELETE', '/services/payments/instances/a?drain=1h')
-    await rest.call('DELETE', '/services/payments/instances/a')
-    await rest.call('DELETE', '/documents/EventSink/all', { headers: { 'if-match': '"99"' } })
-    await rest.call('PUT', '/documents/Service/payments', { body: { spec: {} } })
-    await rest.call('DELETE', '/documents/Service/payments')
+    await rest.ok('DELETE', '/services/payments/instances/a?drain=1h')
+    await rest.ok('DELETE', '/services/payments/instances/a')
+    const refused = await rest.call('DELETE', '/documents/EventSink/all', { headers: { 'if-match': '"99"' } })
+    expect(refused.status).toBe(412)
+    await rest.ok('PUT', '/documents/Service/payments', { body: { spec: {} } })
+    await rest.ok('DELETE', '/documents/Service/payments')
     await current('all')
     const events = await fileEvents('all.ndjson')
     const { types } = (
@@ -415,7 +416,7 @@ describe('schemas of events', () => {
     )
     const ajv = addFormats.default(new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true }))
     for (const event of events as (Event & { dataschema: string })[]) {
-      const { body } = await rest.call<{ $id: string }>('GET', `/events/schemas/${event.type}`)
+      const { body } = await rest.ok<{ $id: string }>('GET', `/events/schemas/${event.type}`)
       expect(body.$id).toBe(event.dataschema)
       const validate = ajv.getSchema(body.$id) ?? ajv.compile(body)
       expect(validate(event.data), `${event.type}: ${JSON.stringify(validate.errors)}`).toBe(true)

@@ -53,7 +53,7 @@ const register = async (
   return (await rest.replica.registry.register({ service, id, spec }, context)).revision
 }
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n)
-const open = async () => (await rest.call<StatusView>('GET', '/status')).body.watchers
+const open = async () => (await rest.ok<StatusView>('GET', '/status')).body.watchers
 
 describe('a watch', () => {
   it('tells each revision from now on, once, with its number as id', async () => {
@@ -269,6 +269,8 @@ describe('the streams of a replica', () => {
 
   it('end when the listener closes, and so does every request that waits', async () => {
     await start()
+    let heard = 0
+    rest.app.server.on('request', () => (heard += 1))
     const watched = await watch()
     const waiting = ['index=0', 'minRevision=5'].map(query =>
       fetch(`${url}/api/v1/services?${query}&wait=30s`),
@@ -278,6 +280,7 @@ describe('the streams of a replica', () => {
     const closed = once(silent.resume(), 'close')
     await eventually(async () => {
       expect(await promisify(rest.app.server.getConnections.bind(rest.app.server))()).toBe(4)
+      expect(heard).toBe(3)
     })
     await rest.app.close()
     await watched.ended

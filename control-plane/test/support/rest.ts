@@ -34,6 +34,8 @@ export interface TestRest {
   readonly heartbeats: Heartbeats
   /** Paths are below `/api/v1`, unless they begin with `//`. Fails when the answer is not as OpenAPI describes. */
   call<T = unknown>(method: string, path: string, request?: RestRequest): Promise<RestAnswer<T>>
+  /** For steps of a story that succeed: fails, with what was said, when they do not. */
+  ok<T = unknown>(method: string, path: string, request?: RestRequest): Promise<RestAnswer<T>>
   stop(): Promise<void>
 }
 
@@ -123,11 +125,17 @@ export const startRest = async (
     expect(checker.check(answer), `${method} ${url}: ${response.body}`).toEqual([])
     return { ...answer, revision: Number(response.headers['x-waymark-revision']), body: answer.body as T }
   }
+  const ok = async <T>(method: string, path: string, request: RestRequest = {}): Promise<RestAnswer<T>> => {
+    const answer = await call<T>(method, path, request)
+    expect(answer.status, `${method} ${path}: ${JSON.stringify(answer.body)}`).toBeLessThan(300)
+    return answer
+  }
   return {
     app,
     replica,
     heartbeats,
     call,
+    ok,
     stop: async () => {
       await app.close()
       await replica.stop()
