@@ -14,7 +14,7 @@ export type InstanceChangeType = (typeof instanceChangeTypes)[number]
 export type DocumentChangeType = (typeof documentChangeTypes)[number]
 export type ChangeType = InstanceChangeType | DocumentChangeType
 
-interface ChangeMeta {
+export interface ChangeMeta {
   /** UUID v7; the CloudEvents id. */
   readonly id: string
   readonly revision: Revision
