@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { silentLogger, type Logger } from '../../runtime/logger.ts'
 import { callHeaders, frame, grpcMessage, opening } from '../testing/fuzz-frames.ts'
 import { resource, ServerFixture, type FixtureOptions } from '../testing/server-fixture.ts'
+import { WindowedSocket } from '../testing/windowed-socket.ts'
 import { endpointType } from '../type-urls.ts'
 
 const adsPath = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources'
@@ -62,14 +63,15 @@ const greeting = Buffer.from(
 const head = (stream: number, more: Record<string, string> = {}): Buffer =>
   frame({ type: 1, flags: 4, stream, payload: callHeaders(adsPath, more) })
 
-/** The first bytes of a message that is never finished. */
-const halfMessage = (stream: number, length: number, sent: number): Buffer => {
+/** Sends the first bytes of a message that is never finished, as fast as the server lets them come. */
+const sendHalf = (fixture: ServerFixture, length: number, sent: number): Socket => {
+  const socket = raw(fixture)
+  socket.write(Buffer.concat([opening, head(1)]))
+  const windowed = new WindowedSocket(socket)
   const bytes = grpcMessage(Buffer.alloc(length)).subarray(0, sent)
-  const frames: Buffer[] = []
-  for (let at = 0; at < bytes.length; at += 16_384) {
-    frames.push(frame({ type: 0, stream, payload: bytes.subarray(at, at + 16_384) }))
-  }
-  return Buffer.concat(frames)
+  for (let at = 0; at < bytes.length; at += 16_384)
+    windowed.write(frame({ type: 0, stream: 1, payload: bytes.subarray(at, at + 16_384) }))
+  return socket
 }
 
 const acknowledged = frame({ type: 4, flags: 1 })
@@ -185,8 +187,7 @@ describe('requests that do not come whole', () => {
     const { call, ended } = callOf(fixture, adsPath)
     call.write(greeting)
     await once(call, 'data')
-    const socket = raw(fixture)
-    socket.write(Buffer.concat([opening, head(1), halfMessage(1, 1_000, 500)]))
+    sendHalf(fixture, 1_000, 500)
     await fixture.until(() => fixture.server.counters.opened === 3)
     await fixture.until(() => fixture.server.counters.refusals.limit === 1)
     await fixture.until(() => fixture.server.counters.streams === 2)
@@ -207,8 +208,7 @@ describe('requests that do not come whole', () => {
     let most = 0
     const { server } = fixture
     for (let count = 1; count <= halves; count += 1) {
-      const socket = raw(fixture)
-      socket.write(Buffer.concat([opening, head(1), halfMessage(1, each, each - 1)]))
+      sendHalf(fixture, each, each - 1)
       await fixture.until(() => server.counters.opened === count)
     }
     const client = fixture.connect('good/1')
@@ -228,8 +228,7 @@ describe('requests that do not come whole', () => {
 
   test('are forgotten with their stream', async () => {
     const fixture = await start()
-    const socket = raw(fixture)
-    socket.write(Buffer.concat([opening, head(1), halfMessage(1, 500_000, 66_000)]))
+    const socket = sendHalf(fixture, 500_000, 66_000)
     await fixture.until(() => fixture.server.kept.receivedBytes > 0)
     socket.destroy()
     await fixture.until(
