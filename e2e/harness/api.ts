@@ -47,11 +47,16 @@ export class Api {
     this.url = url
   }
 
-  /** Any answer; rejects only when there is none. */
-  async call<T = unknown>(method: string, path: string, body?: unknown): Promise<ApiAnswer<T>> {
+  /** Any answer; rejects only when there is none in time. */
+  async call<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = 10_000,
+  ): Promise<ApiAnswer<T>> {
     const response = await fetch(`${this.url}/api/v1${path}`, {
       method,
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined
         ? {}
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),

@@ -7,6 +7,9 @@ export interface HeartbeatOptions {
   readonly everyMs: number
 }
 
+/** One that stands still is followed by the next, too, before a lease of a few seconds is over. */
+const patienceMs = 1_000
+
 /** Beats for instances as their own processes would. */
 export class Heartbeats {
   readonly #options: HeartbeatOptions
@@ -44,7 +47,7 @@ export class Heartbeats {
 
   async #beat(path: string): Promise<void> {
     for (const replica of this.#options.replicas()) {
-      const status = await replica.call('PUT', path, {}).then(
+      const status = await replica.call('PUT', path, {}, patienceMs).then(
         answer => answer.status,
         () => null,
       )
