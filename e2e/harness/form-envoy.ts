@@ -8,9 +8,16 @@ import { inject, onTestFinished } from 'vitest'
 import { eventually } from './eventually.ts'
 import { bootstrapOf, type XdsForm } from './xds-form.ts'
 
-/** Starts an Envoy that gets its resources in this form from a server at `xdsPort`, and ends with its test. */
-export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<EnvoyAdmin> => {
-  const { admin, failed } = await launchFormEnvoy(form, xdsPort)
+export interface FormEnvoyPorts {
+  /** Of the server that it gets its resources from. */
+  readonly xds: number
+  /** On which it is going to listen besides, as its resources say. */
+  readonly listeners?: readonly number[]
+}
+
+/** Starts an Envoy that gets its resources in this form, and ends with its test. */
+export const startFormEnvoy = async (form: XdsForm, ports: FormEnvoyPorts): Promise<EnvoyAdmin> => {
+  const { admin, failed } = await launchFormEnvoy(form, ports)
   await eventually('Envoy to be ready', async () => {
     const error = failed()
     if (error !== null) throw error
@@ -22,7 +29,7 @@ export const startFormEnvoy = async (form: XdsForm, xdsPort: number): Promise<En
 /** The same, without waiting for its first configuration. */
 export const launchFormEnvoy = async (
   form: XdsForm,
-  xdsPort: number,
+  { xds, listeners }: FormEnvoyPorts,
 ): Promise<{ readonly admin: EnvoyAdmin; readonly failed: () => Error | null }> => {
   const directory = await mkdtemp(join(tmpdir(), 'waymark-form-'))
   const supervisor = new Supervisor({ logDir: directory })
@@ -30,12 +37,14 @@ export const launchFormEnvoy = async (
     await supervisor.stopAll()
     await rm(directory, { recursive: true, force: true })
   })
-  const [adminPort = 0, outboundPort = 0, inboundPort = 0] = await freePorts(3)
+  const [adminPort = 0, outboundPort = 0, inboundPort = 0] = await freePorts(3, {
+    avoid: new Set(listeners),
+  })
   const bootstrap = bootstrapOf(form, {
     service: 'form',
     instance: 'form-1',
     locality: { region: '', zone: '' },
-    controlPlane: [{ host: '127.0.0.1', port: xdsPort }],
+    controlPlane: [{ host: '127.0.0.1', port: xds }],
     adminPort,
     outboundPort,
     inboundPort,

@@ -21,6 +21,8 @@ export interface TestMeshOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Path of the program that replicas run; absent: the sources. */
   readonly program?: string
+  /** Ports on which a process of the test is going to listen, until the mesh is closed. */
+  readonly avoid?: readonly number[]
 }
 
 export interface Replica {
@@ -76,7 +78,7 @@ export class TestMesh {
         for (const { pid } of running) this.#started.add(pid)
       },
     })
-    for (const port of ports) this.#ports.add(port)
+    for (const port of [...ports, ...(options.avoid ?? [])]) this.#ports.add(port)
     this.replicas = Array.from({ length: options.replicas }, (_, index) => {
       const name = `replica-${index + 1}`
       const [http = 0, xds = 0] = ports.slice(2 * index)
@@ -100,7 +102,7 @@ export class TestMesh {
 
   static async start(options: TestMeshOptions): Promise<TestMesh> {
     const directory = await mkdtemp(join(tmpdir(), 'waymark-e2e-'))
-    const ports = await freePorts(2 * options.replicas)
+    const ports = await freePorts(2 * options.replicas, { avoid: new Set(options.avoid) })
     const mesh = new TestMesh(options, directory, ports)
     try {
       await Promise.all(mesh.replicas.map(({ process }) => process.start()))
@@ -142,7 +144,7 @@ export class TestMesh {
   /** Ports that nobody listens on; `close` checks that nobody does then either. */
   async ports(count: number): Promise<number[]> {
     const ports = await freePorts(count, { avoid: this.#ports })
-    for (const port of ports) this.#ports.add(port)
+    for (const port of [...ports, ...(options.avoid ?? [])]) this.#ports.add(port)
     return ports
   }
 

@@ -34,7 +34,7 @@ const churn = async (
   control.source.apply(model.change())
   await control.start()
   onTestFinished(() => control.stop())
-  const admin = await startFormEnvoy(form, xdsPort)
+  const admin = await startFormEnvoy(form, { xds: xdsPort, listeners: [port] })
 
   const inSync = () => eventually('the sidecar to be in sync', () => control.status?.inSync, 40_000)
   const loads = new Map<string, Load>()

@@ -51,7 +51,7 @@ const start = async ({
   apply()
   await control.start()
   onTestFinished(() => control.stop())
-  const admin = await startFormEnvoy(form, xdsPort)
+  const admin = await startFormEnvoy(form, { xds: xdsPort, listeners: [port] })
   const answers = (host: string, reply: Partial<Reply>) =>
     eventuallyHolds(`${host} to be answered so`, async () => {
       expect(await ask(port, host)).toMatchObject(reply)
@@ -159,7 +159,7 @@ test('a sidecar that asks the mesh for state of the world is refused, and never 
   const { xds, url } = mesh.replica(0).process
   const { admin } = await launchFormEnvoy(
     { protocol: 'state of the world', services: 'aggregated' },
-    xds.port,
+    { xds: xds.port },
   )
   await eventually('the refusal to be counted', async () => {
     const metrics = await (await fetch(`${url}/metrics`)).text()

@@ -42,6 +42,7 @@ beforeAll(async () => {
     databaseUrl: postgres.url,
     envoy: inject('envoy'),
     replicas: 2,
+    avoid: [port],
     env: {
       WAYMARK_SINKS: `audit=http://127.0.0.1:${port}/events`,
       WAYMARK_SINK_AUDIT_SECRET: secret,
