@@ -144,7 +144,7 @@ export class TestMesh {
   /** Ports that nobody listens on; `close` checks that nobody does then either. */
   async ports(count: number): Promise<number[]> {
     const ports = await freePorts(count, { avoid: this.#ports })
-    for (const port of [...ports, ...(options.avoid ?? [])]) this.#ports.add(port)
+    for (const port of ports) this.#ports.add(port)
     return ports
   }
 
