@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { controlPlaneFlags } from '../local/control-plane-node.ts'
 import { runCommand } from '../local/run-command.ts'
 import { makeRoot } from './base-root.ts'
+import { keptApart } from './bundle.ts'
 import { imageNames, imageRoots } from './image-roots.ts'
 import { installProgram, parseLdd } from './programs.ts'
 
@@ -88,6 +89,18 @@ describe.runIf(onLinux)('the control-plane image', () => {
     // It has loaded, and says that it wants a database.
     expect(stderr).toContain('DATABASE_URL')
     expect(code).toBe(2)
+  }, 30_000)
+
+  it('holds what only some replicas load', async () => {
+    const apart = keptApart.filter(name => name !== 'pg-native')
+    const loading = apart.map(name => `await import(${JSON.stringify(name)})`).join('\n')
+    const { code, stderr } = await runCommand({
+      command: process.execPath,
+      args: ['--input-type=module', '--eval', loading],
+      cwd: join(context, 'app', 'control-plane'),
+      env: {},
+    })
+    expect([code, stderr]).toEqual([0, ''])
   }, 30_000)
 
   it('finds its migrations by its own place', async () => {

@@ -4,7 +4,9 @@ import { TestMesh, type TestMeshOptions } from './test-mesh.ts'
 
 /** A mesh on a database of its own for one test, which ends with the test, whatever its outcome. */
 export const startTestMesh = async (
-  options: Partial<Pick<TestMeshOptions, 'replicas' | 'env'>> & { readonly databaseUrl?: string } = {},
+  options: Partial<Pick<TestMeshOptions, 'replicas' | 'env' | 'program'>> & {
+    readonly databaseUrl?: string
+  } = {},
 ): Promise<TestMesh> => {
   const database = options.databaseUrl === undefined ? await createTestDatabase() : null
   if (database !== null) onTestFinished(() => database.destroy())

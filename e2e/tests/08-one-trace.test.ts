@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { freePort } from '@waymark/deploy/local/ports.ts'
+import { bundledProgram } from '../harness/bundled-program.ts'
 import { eventually } from '../harness/eventually.ts'
 import { OtlpReceiver } from '../harness/otlp-receiver.ts'
 import type { Span } from '../harness/otlp-spans.ts'
@@ -70,7 +71,9 @@ it('a request across three services is one trace with the right parents at an OT
 it('a write is one trace, from the request over both replicas to the ACK of each sidecar', async () => {
   const receiver = await OtlpReceiver.start({ port: await freePort() })
   onTestFinished(() => receiver.stop())
-  const mesh = await startTestMesh({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint } })
+  // What exports spans is loaded late, and loads gRPC in its own way.
+  const program = await bundledProgram()
+  const mesh = await startTestMesh({ program, env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint } })
   const [first, other] = [mesh.replica(0), mesh.replica(1)]
   const near = await mesh.instance({ service: 'web', id: 'web-1', controlPlane: [first.process.xds] })
   const far = await mesh.instance({ service: 'web', id: 'web-2', controlPlane: [other.process.xds] })

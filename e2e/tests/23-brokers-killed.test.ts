@@ -6,6 +6,7 @@ import { readKafka, readNats, type Arrival } from '../brokers/consume.ts'
 import { findKafka, findNats } from '../brokers/find-brokers.ts'
 import { KafkaBroker } from '../brokers/kafka-broker.ts'
 import { NatsServer } from '../brokers/nats-server.ts'
+import { bundledProgram } from '../harness/bundled-program.ts'
 import { randomFrom } from '../harness/random.ts'
 import { eventually } from '../harness/eventually.ts'
 import { startTestMesh } from '../harness/story.ts'
@@ -79,7 +80,8 @@ it.skipIf(missing !== null)(
   async () => {
     if (kafka.missing !== null || nats.missing !== null) return
     const random = randomFrom(seed)
-    const mesh = await startTestMesh()
+    // The libraries of the brokers are loaded late.
+    const mesh = await startTestMesh({ program: await bundledProgram() })
     const { supervisor } = mesh
     const [plain = 0, secured = 0, controller = 0, port = 0] = await mesh.ports(4)
     const [broker, server] = await Promise.all([
