@@ -219,7 +219,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
       outbox: () => sinks.status(),
       modes: () => status.modes(),
     },
-    traces: await openTraces(config),
+    traces: await openTraces({ ...config, logger }),
   })
   const rest = await createRest({
     ...common,

@@ -2,6 +2,7 @@ import { trace, SpanStatusCode } from '@opentelemetry/api'
 import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace'
 import { expect, test } from 'vitest'
 import type { ChangeSet } from '../domain/change.ts'
+import { silentLogger } from '../runtime/logger.ts'
 import { FeedTracing } from './feed-tracing.ts'
 import { maxPushSpans } from './step-spans.ts'
 import { createTraceProvider } from './trace-provider.ts'
@@ -11,7 +12,12 @@ const recorder = () => {
   const exporter = new InMemorySpanExporter()
   const target = { host: '127.0.0.1', port: 4317, tls: false, samplingPercent: 100 }
   const tracing = new Tracing(
-    createTraceProvider({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) }),
+    createTraceProvider({
+      replicaId: 'r1',
+      target,
+      logger: silentLogger,
+      processor: new SimpleSpanProcessor({ exporter }),
+    }),
   )
   return {
     steps: new FeedTracing(tracing.tracer),

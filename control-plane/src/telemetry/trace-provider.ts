@@ -8,6 +8,8 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace'
 import { hostPort } from '@waymark/sidecar-config/model/host-port.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { ReportedExporter } from './reported-exporter.ts'
 
 /** Where the spans of the control plane go: OTLP over gRPC. */
 export interface TraceTarget {
@@ -21,6 +23,7 @@ export interface TraceTarget {
 export interface TraceProviderOptions {
   readonly replicaId: string
   readonly target: TraceTarget
+  readonly logger: Logger
   /** Takes the place of the exporter. */
   readonly processor?: SpanProcessor
 }
@@ -32,6 +35,7 @@ const exportTimeoutMillis = 5_000
 export const createTraceProvider = ({
   replicaId,
   target,
+  logger,
   processor,
 }: TraceProviderOptions): TracerProvider => {
   const { host, port, tls, samplingPercent } = target
@@ -44,9 +48,12 @@ export const createTraceProvider = ({
     spanProcessors: [
       processor ??
         new BatchSpanProcessor({
-          exporter: new OTLPTraceExporter({
-            url: `${tls ? 'https' : 'http'}://${hostPort({ host, port })}`,
-            timeoutMillis: exportTimeoutMillis,
+          exporter: new ReportedExporter({
+            logger,
+            exporter: new OTLPTraceExporter({
+              url: `${tls ? 'https' : 'http'}://${hostPort({ host, port })}`,
+              timeoutMillis: exportTimeoutMillis,
+            }),
           }),
           maxQueueSize,
           exportTimeoutMillis,

@@ -3,6 +3,7 @@ import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-tr
 import { SpanStatusCode } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
 import { WaymarkError } from '../domain/errors.ts'
+import { silentLogger } from '../runtime/logger.ts'
 import { createTraceProvider } from './trace-provider.ts'
 import { Tracing } from './tracing.ts'
 
@@ -14,7 +15,12 @@ const recorder = (samplingPercent = 100) => {
   const exporter = new InMemorySpanExporter()
   const target = { host: '127.0.0.1', port: 4317, tls: false, samplingPercent }
   const tracing = new Tracing(
-    createTraceProvider({ replicaId: 'r1', target, processor: new SimpleSpanProcessor({ exporter }) }),
+    createTraceProvider({
+      replicaId: 'r1',
+      target,
+      logger: silentLogger,
+      processor: new SimpleSpanProcessor({ exporter }),
+    }),
   )
   return { tracing, spans: () => exporter.getFinishedSpans() }
 }
@@ -141,6 +147,7 @@ test('spans reach a collector by OTLP over gRPC before the end', async () => {
   const tracing = new Tracing(
     createTraceProvider({
       replicaId: 'replica-7',
+      logger: silentLogger,
       target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
     }),
   )
@@ -162,6 +169,7 @@ test('a collector that is away fails neither the work nor the end', async () => 
   const tracing = new Tracing(
     createTraceProvider({
       replicaId: 'r1',
+      logger: silentLogger,
       target: { host: '127.0.0.1', port: collector.port, tls: false, samplingPercent: 100 },
     }),
   )
