@@ -28,6 +28,8 @@ const productionFolders = async (repository: string, workspace: string): Promise
     command: 'npm',
     args: ['ls', '--all', '--omit=dev', '--parseable', `--workspace=${workspace}`],
     cwd: repository,
+    // npm would leave what it has compiled in the folder for temporary files.
+    env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' },
   })
   const folders = stdout.split('\n').filter(path => path.startsWith(`${repository}/`))
   if (folders.length === 0) throw new Error(`npm does not know what ${workspace} needs (${code}): ${stderr}`)
