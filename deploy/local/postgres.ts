@@ -13,6 +13,8 @@ export interface PostgresOptions {
   readonly dataDir: string
   /** Must be free. Without it the port of the last run is used if it is free, else another. */
   readonly port?: number
+  /** Ports that are somebody else's, who does not listen yet. */
+  readonly avoid?: ReadonlySet<number>
   /** Server settings, on top of the defaults: `{ fsync: 'off' }`. */
   readonly settings?: Readonly<Record<string, string>>
   /** Every line that the server logs; they are in `logs/postgres.log` as well. */
@@ -188,7 +190,9 @@ export const startPostgres = async (options: PostgresOptions): Promise<Postgres>
   if (options.port !== undefined && !(await isPortFree({ host: '127.0.0.1', port: options.port })))
     throw new UserError(`Port ${options.port}, which Postgres was to use, is taken.`)
   for (let attempt = 1; ; attempt += 1) {
-    const port = options.port ?? (await freePort({ preferred: home.lastPort ?? undefined }))
+    const port =
+      options.port ??
+      (await freePort({ preferred: home.lastPort ?? undefined, avoid: options.avoid ?? new Set() }))
     const server = new EmbeddedPostgres(home, port, options)
     try {
       await server.start()

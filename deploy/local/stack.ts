@@ -107,7 +107,7 @@ export class Stack {
             )
           : Promise.resolve(null),
       async inner => {
-        const databaseUrl = await this.#database(inner)
+        const databaseUrl = await this.#database(inner, new Set([http.port, xds.port]))
         return this.#startControlPlane({ databaseUrl, http, xds, signal: inner })
       },
     )
@@ -141,7 +141,7 @@ export class Stack {
     })
   }
 
-  async #database(signal: AbortSignal): Promise<string> {
+  async #database(signal: AbortSignal, avoid: ReadonlySet<number>): Promise<string> {
     const { env, screen, onUnexpectedEnd } = this.#options
     const external = env['DATABASE_URL']
     if (external !== undefined && external !== '') {
@@ -157,6 +157,7 @@ export class Stack {
       () =>
         startPostgres({
           dataDir: this.dataDir,
+          avoid,
           signal,
           onNotice: text => {
             screen.note(text)
