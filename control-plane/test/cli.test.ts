@@ -298,12 +298,13 @@ describe('waymark sync', () => {
   })
   const typeUrl = 'type.googleapis.com/envoy.config.cluster.v3.Cluster'
 
+  // Times are rounded to seconds, and go on while the command runs.
   it('is content when all are in sync', async () => {
     sidecars.splice(0, Infinity, entry('web/web-1'), entry('web/web-2'))
     const ran = await waymark(['sync'])
     expect(ran.code).toBe(0)
     expect(ran.out).toMatch(/; 2 of 2 sidecars in sync$/m)
-    expect(ran.out).toMatch(/^web\/web-1 +in-sync +3s +5 +60s +replica-1$/m)
+    expect(ran.out).toMatch(/^web\/web-1 +in-sync +(?:[3-9]|\d\d)s +5 +(?:[6-9]|1\d)\ds +replica-1$/m)
   })
 
   it('shows what was refused, in the words of Envoy', async () => {
@@ -318,8 +319,8 @@ describe('waymark sync', () => {
     sidecars.splice(0, Infinity, entry('web/web-1', { nacks: [nack], inSync: false }))
     const all = await waymark(['sync'])
     expect(all.code).toBe(1)
-    expect(all.out).toMatch(/^web\/web-1 +REJECTED +0s /m)
-    expect(all.out).toContain('web/web-1 refused Cluster orders 0s ago: Proto constraint failed')
+    expect(all.out).toMatch(/^web\/web-1 +REJECTED +\d+s /m)
+    expect(all.out).toMatch(/web\/web-1 refused Cluster orders \d+s ago: Proto constraint failed/)
     const one = await waymark(['sync', 'web/web-1'])
     expect(one.code).toBe(1)
     expect(one.out).toContain('Proto constraint failed')
@@ -347,7 +348,7 @@ describe('waymark sync', () => {
     expect(rows.map(row => row.slice(0, 9))).toEqual([5, 3, 2, 1, 4].map(n => `web/web-${n}`))
     expect(rows[0]).toContain('\u001b[31mREJECTED')
     expect(rows[3]).toContain('\u001b[32min-sync')
-    expect(ran.out).toContain('web/web-3 has not answered Cluster for 12s')
+    expect(ran.out).toMatch(/web\/web-3 has not answered Cluster for (?:1[2-9]|[2-9]\d)s/)
     expect(ran.out).toContain('web/web-4 is the name of several Envoys')
     const words = lines.slice(lines.findIndex(line => line.startsWith('  web/web-5 refused')))
     expect(words.slice(0, 4).every(line => line.length <= 60 && line.startsWith('  '))).toBe(true)
