@@ -94,7 +94,7 @@ it('a replica that was paused for longer than the log reaches back, and its watc
     for (let n = 0; n < count; n += 1) {
       const body = { address: '10.0.0.1', port: 1 + Math.floor(Math.random() * 9_000), lease: null }
       await awake.api.register('counted', `i-${n % 7}`, body)
-      if (n % 5 === 4) await fetch(`${awake.api.url}${path}/i-${n % 7}`, { method: 'DELETE' })
+      if (n % 5 === 4) await awake.api.deregister('counted', `i-${n % 7}`)
     }
   }
   await write(10)
