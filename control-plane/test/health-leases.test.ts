@@ -393,7 +393,7 @@ describe('the sweeper', () => {
   })
 
   it('gives every lease a full TTL after an interruption', async () => {
-    await register('a', { ttlMs: 2_000, deregisterAfterMs: null })
+    await register('a', { ttlMs: 60_000, deregisterAfterMs: null })
     const fence = await ownSweeperRole()
     // A sweep every 20 ms is expected: 60 ms without one are an interruption.
     const sweeper = createSweeper(test, replica, { intervalMs: 20 })

@@ -211,7 +211,9 @@ describe.each([{ guarded: true }, { guarded: false }])('messages of a call ($gua
     )
     for (const part of [grpcMessage(inner).subarray(0, 5), inner, inner])
       socket.write(frame({ type: 0, stream: 1, payload: part }))
-    await expect.poll(() => got.map(bytes => bytes.length)).toEqual([inner.length, inner.length - 5])
+    await expect
+      .poll(() => got.map(bytes => bytes.length), { timeout: 20_000 })
+      .toEqual([inner.length, inner.length - 5])
     socket.destroy()
   })
 
