@@ -8,7 +8,7 @@ import { inject, onTestFinished } from 'vitest'
 import { eventually } from './eventually.ts'
 import { bootstrapOf, type XdsForm } from './xds-form.ts'
 
-export interface FormEnvoyPorts {
+interface FormEnvoyPorts {
   /** Of the server that it gets its resources from. */
   readonly xds: number
   /** On which it is going to listen besides, as its resources say. */

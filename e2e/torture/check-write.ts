@@ -9,7 +9,7 @@ import type {
 } from './history.ts'
 import type { States } from './states.ts'
 
-export interface WriteEvidence {
+interface WriteEvidence {
   readonly effect: Effect | undefined
   readonly states: States
   readonly bounds: Bounds
