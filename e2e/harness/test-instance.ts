@@ -124,7 +124,8 @@ export class TestInstance {
 
   /** Tells the application what to answer from now on. */
   async control(behaviour: { status?: number; delayMs?: number; healthy?: boolean }): Promise<void> {
-    await this.ask('/control', JSON.stringify(behaviour))
+    const { status, body } = await this.ask('/control', JSON.stringify(behaviour))
+    if (status !== 200) throw new Error(`${this.id} answered ${status} to /control: ${body}`)
   }
 
   /** One request to the application itself. */

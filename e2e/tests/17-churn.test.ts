@@ -9,6 +9,7 @@ import { Load } from '../harness/load.ts'
 import { startPlainApp } from '../harness/plain-app.ts'
 import { randomFrom } from '../harness/random.ts'
 import type { LoadReport } from '../harness/tally.ts'
+import { warmingClusters } from '../harness/warming-clusters.ts'
 import type { XdsForm } from '../harness/xds-form.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7 npx vitest run --project e2e e2e/tests/17-churn.test.ts` for a long run. */
@@ -94,8 +95,7 @@ const churn = async (
   expect(answered).toBeGreaterThan(100)
 
   await eventuallyHolds('Envoy to have the last state and nothing warming', async () => {
-    const { body } = await admin.ask('/config_dump?resource=dynamic_warming_clusters')
-    expect(body).not.toContain('warming_clusters"')
+    expect(await warmingClusters(admin)).toEqual([])
     expect([...(await admin.clusters()).keys()].filter(name => name !== '_xds').sort()).toEqual(
       model.clusters,
     )

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ApiAnswer } from '../harness/api.ts'
-import { eventually } from '../harness/eventually.ts'
+import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import type { Load } from '../harness/load.ts'
 import { startPlainApp } from '../harness/plain-app.ts'
 import { randomFrom } from '../harness/random.ts'
 import { startTestMesh } from '../harness/story.ts'
 import type { LoadReport } from '../harness/tally.ts'
+import { warmingClusters } from '../harness/warming-clusters.ts'
 
 /** `CHURN_SECONDS=600 CHURN_SEED=7` for a long run, as in the churn of the bare xDS server. */
 const seconds = Number(process.env['CHURN_SECONDS'] ?? 8)
@@ -127,8 +128,9 @@ const churn = async ({ onDemand }: { readonly onDemand: boolean }): Promise<void
 
   const { nacks } = await mesh.api.sidecar(orders.node)
   expect(nacks).toEqual([])
-  const warming = await orders.sidecar.admin.ask('/config_dump?resource=dynamic_warming_clusters')
-  expect(warming.body).not.toContain('warming_clusters"')
+  await eventuallyHolds('nothing to be warming', async () => {
+    expect(await warmingClusters(orders.sidecar.admin)).toEqual([])
+  })
 }
 
 const timeout = seconds * 1_000 + 90_000

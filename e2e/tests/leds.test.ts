@@ -20,6 +20,7 @@ import { clusterPolicyOf } from '@waymark/sidecar-config/model/traffic-settings.
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { eventually, eventuallyHolds } from '../harness/eventually.ts'
 import { ScriptedAds, type ScriptedResource } from '../harness/scripted-ads.ts'
+import { warmingClusters } from '../harness/warming-clusters.ts'
 
 const memberType = 'type.googleapis.com/envoy.config.endpoint.v3.LbEndpoint'
 const collection = 'xdstp:///envoy.config.endpoint.v3.LbEndpoint/payments'
@@ -122,8 +123,7 @@ describe('endpoints one by one (LEDS) in Envoy', () => {
     const before = ads.requests.length
     ads.send({ typeUrl: clusterType, put: [cluster('2s')] })
     expect(await ads.answered({ typeUrl: endpointType, put: [assignment] })).toBeNull()
-    const warming = await envoy.admin.ask('/config_dump?resource=dynamic_warming_clusters')
-    expect(warming.body).toContain('payments')
+    expect(await warmingClusters(envoy.admin)).toEqual(['payments'])
     expect(await put(member(3))).toBeNull()
     await hostsBecome([3])
     const asked = ads.requests.slice(before).filter(({ typeUrl }) => typeUrl === memberType)
