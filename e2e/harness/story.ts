@@ -4,7 +4,7 @@ import { TestMesh, type TestMeshOptions } from './test-mesh.ts'
 
 /** A mesh on a database of its own for one test, which ends with the test, whatever its outcome. */
 export const startTestMesh = async (
-  options: Partial<Pick<TestMeshOptions, 'replicas' | 'env' | 'program'>> & {
+  options: Partial<Pick<TestMeshOptions, 'replicas' | 'env' | 'program' | 'avoid'>> & {
     readonly databaseUrl?: string
   } = {},
 ): Promise<TestMesh> => {

@@ -49,6 +49,7 @@ it('publisher and sink killed at random: nothing is missing at the sink, and ord
   const port = await freePort()
   const secret = `whsec_${randomBytes(32).toString('base64')}`
   const mesh = await startTestMesh({
+    avoid: [port],
     env: {
       WAYMARK_SINKS: `audit=http://127.0.0.1:${port}/events`,
       WAYMARK_SINK_AUDIT_SECRET: secret,
