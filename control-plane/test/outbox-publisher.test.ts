@@ -130,8 +130,9 @@ describe('publishers of two replicas on one Postgres', () => {
     // A stream that has failed stays so: its replica is of no more use, another one takes over.
     const two = publish('two', receiver.stream())
     await register('payments', 'p2', 2)
-    await one.stop()
+    // Before the role is free: else the stream of the next owner may fail, too.
     receiver.down = false
+    await one.stop()
     await eventually(() => {
       expect(two.publisher.status()).toMatchObject({ owner: 'two', lag: 0, revision: 2, error: null })
     })
