@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { ChangeSet } from '../domain/change.ts'
 import { Batch } from './batch.ts'
-import { beginAndRead } from './batch-sql.ts'
+import { beginAndRead, type BatchRead } from './batch-sql.ts'
 import { writeAndCommit, writePart, type WriteOutcome } from './batch-write.ts'
 import type { ChangeIds } from './change-ids.ts'
 import { FencedError, type Settled, type Write } from './write.ts'
@@ -17,6 +17,8 @@ interface BatchRunOptions {
   readonly refusal: (thrown: unknown) => Error
   /** Lets the process do something else for a turn. */
   readonly turn: () => Promise<void>
+  /** The end of the transaction has been sent: what is sent now comes right behind it. */
+  readonly onEnd: () => void
 }
 
 interface BatchRun extends WriteOutcome {
@@ -25,18 +27,23 @@ interface BatchRun extends WriteOutcome {
   readonly outcomes: readonly Settled<unknown>[]
 }
 
+/** Begins the transaction of some writes, which gets the mesh's lock, and reads what they touch. */
+export const beginBatch = (client: pg.Client, writes: readonly Write<unknown>[]): Promise<BatchRead> => {
+  const touches = writes.flatMap(write => write.touches)
+  const roles = [...new Set(writes.flatMap(({ fence }) => fence?.role ?? []))]
+  return beginAndRead(client, touches, roles)
+}
+
 /**
- * Runs writes as one transaction, which has the mesh's lock. Rejects when they could not be read or decided; the
+ * Runs writes as the transaction that has been begun for them. Rejects when they could not be read or decided; the
  * transaction is then still open.
  */
 export const runBatch = async (
   client: pg.Client,
-  writes: readonly Write<unknown>[],
-  { ids, room, refusal, turn }: BatchRunOptions,
+  { writes, begun }: { readonly writes: readonly Write<unknown>[]; readonly begun: Promise<BatchRead> },
+  { ids, room, refusal, turn, onEnd }: BatchRunOptions,
 ): Promise<BatchRun> => {
-  const touches = writes.flatMap(write => write.touches)
-  const roles = [...new Set(writes.flatMap(({ fence }) => fence?.role ?? []))]
-  const { input, fences } = await beginAndRead(client, touches, roles)
+  const { input, fences } = await begun
   await room(input.revision + writes.length + 1)
   const batch = new Batch(input, ids)
 
@@ -64,5 +71,7 @@ export const runBatch = async (
   const part = batch.cut()
   const { revision, incarnation, sets } = batch
   const end = part.empty && earlier.length === 0 ? null : { revision, incarnation, changed: sets.length > 0 }
-  return { sets, outcomes, ...(await writeAndCommit(client, { part, end, earlier })) }
+  const ended = writeAndCommit(client, { part, end, earlier })
+  onEnd()
+  return { sets, outcomes, ...(await ended) }
 }

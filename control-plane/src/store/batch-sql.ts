@@ -97,7 +97,8 @@ interface ReadRow {
   readonly roles?: readonly { readonly name: string; readonly fence: number }[]
 }
 
-interface BatchRead {
+/** What the first round trip has found. */
+export interface BatchRead {
   readonly input: BatchInput
   /** Role name to its current fence; an expired role is absent. */
   readonly fences: ReadonlyMap<string, number>

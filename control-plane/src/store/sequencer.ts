@@ -6,15 +6,15 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Component } from '../runtime/component.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
-import { runBatch } from './batch-run.ts'
-import { makeRoom, probe } from './batch-sql.ts'
+import { beginBatch, runBatch } from './batch-run.ts'
+import { makeRoom, probe, type BatchRead } from './batch-sql.ts'
 import { ChangeIds } from './change-ids.ts'
 import type { ConnectionOptions } from './database.ts'
 import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailable.ts'
 import { WaitingWrites, type Waiting } from './waiting-writes.ts'
 import { WriteHealth, type WriteState } from './write-health.ts'
 import type { Committed, Settled, Write } from './write.ts'
-import { openWriter } from './writer.ts'
+import { Writer } from './writer.ts'
 
 export interface SequencerOptions {
   readonly connection: ConnectionOptions
@@ -29,8 +29,18 @@ export interface SequencerOptions {
   readonly batchLimit?: number
 }
 
-/** How long to wait for a connection to close in order. */
-const goodbyeMs = 1_000
+/** A transaction that has been begun: behind the end of another one, so that the database need not wait for this process. */
+interface Begun {
+  readonly client: pg.Client
+  readonly read: Promise<BatchRead>
+}
+
+interface NextBatch {
+  readonly waiting: readonly Waiting[]
+  /** null: nothing of it has been sent. */
+  readonly begun: Begun | null
+}
+
 /**
  * When a batch has waited this long for the database, the writes behind it are refused, long before the connection
  * gives up: their callers can turn to another replica. More than another replica may hold the mesh's lock.
@@ -41,7 +51,8 @@ const probeMs = 1_000
 
 /**
  * The only writer of the log in this replica (registry.md, "The revision log"). Writes that arrive while a
- * commit is in flight go into the next transaction together; an idle sequencer starts at once. Across
+ * commit is in flight go into the next transaction together; an idle sequencer starts at once. Where many wait, the next
+ * transaction is begun behind the commit of the one before, and its first rows go before the answers to that one. Across
  * replicas the mesh's advisory lock keeps one transaction at a time, so revision order is commit order and an
  * aborted batch leaves no gap.
  *
@@ -56,8 +67,9 @@ export class Sequencer implements Component {
   readonly #batchLimit: number
   readonly #backoff: Backoff
   readonly #ids = new ChangeIds()
-  #client: pg.Client | null = null
-  #backend: number | null = null
+  readonly #writer: Writer
+  /** Taken out of the queue, and next. */
+  #ahead: NextBatch | null = null
   /** The first revision that may have no partition. Forgotten with a transaction that has been rolled back. */
   #roomUpTo = 0
   readonly #wakeup = new Wakeup()
@@ -73,20 +85,26 @@ export class Sequencer implements Component {
     this.#queue = new WaitingWrites(options.capacity ?? 10_000)
     this.#batchLimit = options.batchLimit ?? 512
     this.#health = new WriteHealth(options.clock)
+    this.#writer = new Writer({
+      ...options,
+      onClosed: () => {
+        this.#forget()
+      },
+    })
     this.#backoff = new Backoff({ baseMs: 100, maxMs: 1_000, random: options.random })
   }
 
   get waiting(): number {
-    return this.#queue.size
+    return (this.#ahead?.waiting.length ?? 0) + this.#queue.size
   }
 
   /** The database backend that serves this sequencer; null while it has none. */
   get backend(): number | null {
-    return this.#backend
+    return this.#writer.backend
   }
 
   get writes(): WriteState {
-    return this.#health.state(this.#queue.size)
+    return this.#health.state(this.waiting)
   }
 
   /** Transactions committed so far. */
@@ -118,22 +136,27 @@ export class Sequencer implements Component {
   async start(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const patience = this.#health.refusing ? { clock: this.#options.clock, ms: probeMs } : undefined
-      if (this.#queue.size === 0) await this.#wakeup.wait(signal, patience)
-      if (this.#queue.size > 0) await this.step()
+      if (this.#idle) await this.#wakeup.wait(signal, patience)
+      if (!this.#idle) await this.step()
       else if (this.#health.refusing) await this.#patiently(() => this.#probe(signal))
     }
     this.#stopped = true
-    this.#refuse(this.#queue.take(), databaseUnavailable(undefined, 'this replica is stopping'))
-    await this.#disconnect()
+    this.#refuse(this.#takeAll(), databaseUnavailable(undefined, 'this replica is stopping'))
+    await this.#writer.disconnect()
+  }
+
+  get #idle(): boolean {
+    return this.#ahead === null && this.#queue.size === 0
   }
 
   /** Commits what is waiting, up to one batch. */
   async step(): Promise<void> {
-    const batch = this.#queue.take(this.#batchLimit)
-    if (batch.length === 0) return
+    const { waiting: batch, begun } = this.#ahead ?? this.#next()
+    this.#ahead = null
+    if (batch.length === 0 && begun === null) return
     await this.#patiently(async () => {
       try {
-        await this.#commit(batch)
+        await this.#commit(batch, begun)
         this.#backoff.reset()
       } catch (error) {
         if (isUnavailable(error)) {
@@ -145,6 +168,10 @@ export class Sequencer implements Component {
         }
       }
     })
+  }
+
+  #next(): NextBatch {
+    return { waiting: this.#queue.take(this.#batchLimit), begun: null }
   }
 
   /** Refuses what waits behind `work` when the database leaves that without an answer. */
@@ -166,26 +193,28 @@ export class Sequencer implements Component {
     if (signal.aborted) return
     try {
       this.#health.began()
-      await probe(await this.#connect())
+      await probe(await this.#writer.connect())
       this.#health.committed()
       this.#backoff.reset()
     } catch (error) {
       this.#health.refused(whyUnavailable(error))
-      await this.#disconnect()
+      await this.#writer.disconnect()
     }
   }
 
-  async #commit(waiting: readonly Waiting[]): Promise<void> {
+  /** `begun` undefined: one of a batch that has failed, behind which nothing is begun. */
+  async #commit(waiting: readonly Waiting[], begun?: Begun | null): Promise<void> {
     this.#health.began()
-    const client = await this.#connect()
-    const { sets, outcomes, refused, lost } = await this.#run(client, waiting)
+    const client = await this.#writer.connect()
+    const { sets, outcomes, refused, lost } = await this.#run(client, waiting, begun)
     if (refused !== null) {
       this.#roomUpTo = 0
-      if (isUnavailable(refused)) await this.#disconnect()
+      if (isUnavailable(refused)) await this.#writer.disconnect()
+      else await this.#takeBack(client)
       throw refused
     }
     if (lost !== null) {
-      await this.#disconnect()
+      await this.#writer.disconnect()
       throw databaseUnavailable(
         lost,
         'the database went away during the commit: the write may or may not have been applied; repeat it',
@@ -193,17 +222,24 @@ export class Sequencer implements Component {
     }
     this.#batches += 1
     this.#health.committed()
-    if (sets.length > 0) this.#options.onCommitted(sets)
-    for (const [index, outcome] of outcomes.entries()) waiting[index]?.settle(outcome)
+    const { clock, onCommitted } = this.#options
+    const tell = (): void => {
+      if (sets.length > 0) onCommitted(sets)
+      for (const [index, outcome] of outcomes.entries()) waiting[index]?.settle(outcome)
+    }
+    if (this.#ahead === null) tell()
+    else clock.soon(tell)
   }
 
   /** All but the end of a transaction that could not be written. */
-  async #run(client: pg.Client, waiting: readonly Waiting[]) {
+  async #run(client: pg.Client, waiting: readonly Waiting[], begun?: Begun | null) {
     const { clock } = this.#options
+    const writes = waiting.map(({ write }) => write)
     try {
       return await runBatch(
         client,
-        waiting.map(({ write }) => write),
+        // What was begun on a connection that has broken is gone.
+        { writes, begun: begun?.client === client ? begun.read : beginBatch(client, writes) },
         {
           ids: this.#ids,
           room: async revision => {
@@ -214,15 +250,38 @@ export class Sequencer implements Component {
             new Promise(resolve => {
               clock.soon(resolve)
             }),
+          onEnd: () => {
+            if (begun !== undefined) this.#beginAhead(client)
+          },
         },
       )
     } catch (error) {
       this.#roomUpTo = 0
       // A server that does not answer would not answer a rollback either; it rolls back when the connection ends.
-      if (isUnavailable(error)) await this.#disconnect()
-      else await this.#rollback(client)
+      if (isUnavailable(error)) await this.#writer.disconnect()
+      else await this.#writer.rollback(client)
       throw error
     }
+  }
+
+  /** Begins the next transaction if enough waits for it: few writes would miss those that are about to come. */
+  #beginAhead(client: pg.Client): void {
+    if (this.#silent || this.#queue.size < this.#batchLimit / 4) return
+    const { waiting } = this.#next()
+    const read = beginBatch(
+      client,
+      waiting.map(({ write }) => write),
+    )
+    // Who runs it finds out.
+    read.catch(() => undefined)
+    this.#ahead = { waiting, begun: { client, read } }
+  }
+
+  /** Undoes what has been begun behind a transaction that is to run again before it. */
+  async #takeBack(client: pg.Client): Promise<void> {
+    if (this.#ahead === null) return
+    this.#ahead = { ...this.#ahead, begun: null }
+    await this.#writer.rollback(client)
   }
 
   async #oneByOne(batch: readonly Waiting[]): Promise<void> {
@@ -239,58 +298,37 @@ export class Sequencer implements Component {
     }
   }
 
-  async #connect(): Promise<pg.Client> {
-    if (this.#client !== null) return this.#client
-    const { connection, logger } = this.#options
-    const { client, backend } = await openWriter(connection, (error, broken) => {
-      logger.warn({ error: error.message }, 'the sequencer lost its connection')
-      if (this.#client === broken) this.#client = null
-    })
-    this.#backend = backend
-    this.#client = client
+  /** The connection has ended, and with it what was begun on it. */
+  #forget(): void {
     this.#roomUpTo = 0
-    return client
-  }
-
-  async #rollback(client: pg.Client): Promise<void> {
-    try {
-      await client.query('rollback')
-    } catch {
-      await this.#disconnect()
-    }
-  }
-
-  async #disconnect(): Promise<void> {
-    const client = this.#client
-    this.#client = null
-    this.#backend = null
-    if (client === null) return
-    // A connection that is broken cannot say goodbye, and a server that is paused does not answer one.
-    const closed = client.end().catch(() => undefined)
-    await Promise.race([closed, this.#options.clock.sleep(goodbyeMs)])
+    if (this.#ahead !== null) this.#ahead = { ...this.#ahead, begun: null }
   }
 
   async #unavailable(batch: readonly Waiting[], error: unknown): Promise<void> {
-    await this.#disconnect()
+    await this.#writer.disconnect()
     const { clock, logger } = this.#options
     this.#health.refused(whyUnavailable(error))
     this.#refuseUntil = clock.monotonic() + this.#backoff.next()
-    logger.warn(
-      { error: String(error), writes: batch.length + this.#queue.size },
-      'writes refused: no database',
-    )
+    logger.warn({ error: String(error), writes: batch.length + this.waiting }, 'writes refused: no database')
     const answer = error instanceof WaymarkError ? error : databaseUnavailable(error)
     this.#refuse(batch, answer)
-    this.#refuse(this.#queue.take(), databaseUnavailable(error))
+    this.#refuse(this.#takeAll(), databaseUnavailable(error))
   }
 
   /** What waits has not been sent, so nothing of it was written. */
   #fallSilent(): void {
     this.#silent = true
     this.#health.refused(`no answer for ${silentMs / 1_000} s`)
-    const waiting = this.#queue.take()
+    const waiting = this.#takeAll()
     this.#options.logger.warn({ writes: waiting.length }, 'writes refused: the database does not answer')
     this.#refuse(waiting, databaseUnavailable(undefined, 'the database does not answer; nothing was written'))
+  }
+
+  /** All that waits. A transaction that has been begun stays, without writes. */
+  #takeAll(): readonly Waiting[] {
+    const { waiting = [], begun = null } = this.#ahead ?? {}
+    this.#ahead = begun === null ? null : { waiting: [], begun }
+    return [...waiting, ...this.#queue.take()]
   }
 
   /** Why no write can be taken now; null: it can. */

@@ -1,4 +1,6 @@
 import pg from 'pg'
+import type { Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
 import { clientConfig, type ConnectionOptions } from './database.ts'
 
 /**
@@ -18,11 +20,12 @@ const plannerOptions = [
  * this, well before the others' statements give up waiting for the lock.
  */
 const idleTransactionMs = 4_000
-/**
- * The connection of the sequencer. `onError` is told when it breaks, also between two statements. Rejects when there
- * is no database.
- */
-export const openWriter = async (
+
+/** How long to wait for a connection to close in order. */
+const goodbyeMs = 1_000
+
+/** Opens the connection. `onError` is told when it breaks, also between two statements. Rejects when there is no database. */
+const open = async (
   connection: ConnectionOptions,
   onError: (error: Error, client: pg.Client) => void,
 ): Promise<{ readonly client: pg.Client; readonly backend: number | null }> => {
@@ -45,5 +48,63 @@ export const openWriter = async (
   } catch (error) {
     void client.end().catch(() => undefined)
     throw error
+  }
+}
+
+interface WriterOptions {
+  readonly connection: ConnectionOptions
+  readonly clock: Pick<Clock, 'sleep'>
+  readonly logger: Logger
+  /** Whatever was begun on the connection is gone, and so is what was known of the database. */
+  readonly onClosed: () => void
+}
+
+/** The connection of the sequencer, opened when it is needed. */
+export class Writer {
+  readonly #options: WriterOptions
+  #client: pg.Client | null = null
+  #backend: number | null = null
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+  }
+
+  /** The database backend that serves it; null while it has none. */
+  get backend(): number | null {
+    return this.#backend
+  }
+
+  /** Rejects when there is no database. */
+  async connect(): Promise<pg.Client> {
+    if (this.#client !== null) return this.#client
+    const { connection, logger, onClosed } = this.#options
+    const { client, backend } = await open(connection, (error, broken) => {
+      logger.warn({ error: error.message }, 'the sequencer lost its connection')
+      if (this.#client !== broken) return
+      this.#client = null
+      onClosed()
+    })
+    this.#backend = backend
+    this.#client = client
+    return client
+  }
+
+  async rollback(client: pg.Client): Promise<void> {
+    try {
+      await client.query('rollback')
+    } catch {
+      await this.disconnect()
+    }
+  }
+
+  async disconnect(): Promise<void> {
+    const client = this.#client
+    this.#client = null
+    this.#backend = null
+    this.#options.onClosed()
+    if (client === null) return
+    // A connection that is broken cannot say goodbye, and a server that is paused does not answer one.
+    const closed = client.end().catch(() => undefined)
+    await Promise.race([closed, this.#options.clock.sleep(goodbyeMs)])
   }
 }
