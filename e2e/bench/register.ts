@@ -27,8 +27,10 @@ const registration = (index: number) => ({
 
 interface Rate {
   readonly perSecond: number
-  /** User and system time of the control plane (us). */
+  /** User and system time of the control plane, of Postgres, and of the clients, for each (us). */
   readonly cpuUs: number
+  readonly postgresUs: number
+  readonly clientUs: number
 }
 
 /** Commits of one row of 500 bytes on one connection, one after the other. */
@@ -46,12 +48,25 @@ const raw = async (client: pg.Client, roundMs: number): Promise<number> => {
 }
 
 const rate = async (rig: Rig, work: () => Promise<number>): Promise<Rate> => {
-  const pid = rig.pid()
-  const cpu = processCpuMs(pid)
-  const started = performance.now()
+  const now = () => {
+    const { user, system } = process.cpuUsage()
+    return {
+      ms: performance.now(),
+      server: processCpuMs(rig.pid()),
+      postgres: rig.postgresCpuMs(),
+      client: (user + system) / 1_000,
+    }
+  }
+  const before = now()
   const done = await work()
-  const seconds = (performance.now() - started) / 1_000
-  return { perSecond: done / seconds, cpuUs: ((processCpuMs(pid) - cpu) * 1_000) / done }
+  const after = now()
+  const each = (of: 'server' | 'postgres' | 'client'): number => ((after[of] - before[of]) * 1_000) / done
+  return {
+    perSecond: (done * 1_000) / (after.ms - before.ms),
+    cpuUs: each('server'),
+    postgresUs: each('postgres'),
+    clientUs: each('client'),
+  }
 }
 
 /** Registrations of new instances, each client waiting for its answer before its next one. */
@@ -145,7 +160,9 @@ export const registrations = async (options: BenchOptions): Promise<string> => {
       figure(median(results.map(({ raw: commits }) => commits))),
       figure(median(rates.map(({ perSecond }) => perSecond))),
       `${median(rates.map(({ perSecond }, index) => perSecond / (results[index]?.raw ?? Number.NaN))).toFixed(2)}x`,
-      figure(median(rates.map(({ cpuUs }) => cpuUs))),
+      ...(['cpuUs', 'postgresUs', 'clientUs'] as const).map(of =>
+        figure(median(rates.map(each => each[of]))),
+      ),
     ]
     rows.push(
       row(
@@ -166,6 +183,8 @@ export const registrations = async (options: BenchOptions): Promise<string> => {
       'registrations/s',
       'ratio',
       'CPU us each',
+      'Postgres us',
+      'clients us',
     ],
     rows,
   )

@@ -2,14 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startPostgres } from '@waymark/deploy/local/postgres.ts'
+import { startPostgres, type Postgres } from '@waymark/deploy/local/postgres.ts'
 import { bundleControlPlane } from '@waymark/deploy/images/bundle.ts'
 import { TestMesh } from '../harness/test-mesh.ts'
 import { progress } from './bench-options.ts'
 import type { Address } from './generator/fleet.ts'
 import { loadMesh } from './load-mesh.ts'
 import { topFunctions, type ProfileWindow } from './cpu-profile.ts'
-import { processCpuMs, residentBytes, ServerMetrics } from './server-figures.ts'
+import { familyCpuMs, processCpuMs, residentBytes, ServerMetrics } from './server-figures.ts'
 import type { MeshSize } from './workload.ts'
 
 export interface RigOptions {
@@ -29,11 +29,22 @@ export interface RigOptions {
 /** A Postgres and replicas, each a process of its own. */
 export class Rig {
   readonly mesh: TestMesh
-  readonly databaseUrl: string
+  readonly #postgres: Postgres
 
-  constructor(mesh: TestMesh, databaseUrl: string) {
+  constructor(mesh: TestMesh, postgres: Postgres) {
     this.mesh = mesh
-    this.databaseUrl = databaseUrl
+    this.#postgres = postgres
+  }
+
+  get databaseUrl(): string {
+    return this.#postgres.url
+  }
+
+  /** User and system time so far, of all processes of Postgres that still run (ms). */
+  postgresCpuMs(): number {
+    const { pid } = this.#postgres
+    if (pid === null) throw new Error('Postgres does not run')
+    return familyCpuMs(pid)
   }
 
   /** Where sidecars find the replicas. */
@@ -111,7 +122,7 @@ export const withRig = async <T>(options: RigOptions, work: (rig: Rig) => Promis
       await mesh.close()
       progress(await topFunctions(profileDir, options.profile.window).catch(String))
     })
-    return await work(new Rig(mesh, postgres.url))
+    return await work(new Rig(mesh, postgres))
   } finally {
     await close()
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted)

@@ -1,14 +1,34 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** Ticks of /proc/PID/stat per second: 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100
 
+/** /proc/PID/stat from its third field on: the name before, in parentheses, may hold spaces. */
+const statOf = (pid: number): string[] => {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
 /** User and system time of a process so far (ms), in steps of 10 ms; Linux only. */
 export const processCpuMs = (pid: number): number => {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  // utime and stime are fields 14 and 15.
+  const fields = statOf(pid)
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / ticksPerSecond
+}
+
+/** As `processCpuMs`, with the processes that it has started and that still run. */
+export const familyCpuMs = (pid: number): number => {
+  let ms = processCpuMs(pid)
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      // The parent is field 4.
+      if (Number(statOf(Number(name))[1]) === pid) ms += processCpuMs(Number(name))
+    } catch {
+      // It has ended.
+    }
+  }
+  return ms
 }
 
 /** Resident memory of a process in bytes; Linux only. */
