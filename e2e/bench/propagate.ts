@@ -3,8 +3,9 @@ import { machineTime } from '../harness/machine-time.ts'
 import { progress, type BenchOptions } from './bench-options.ts'
 import { Generator } from './generator/generator.ts'
 import { HttpClient } from './http-client.ts'
+import { withImport } from './import-beside.ts'
 import { withRig } from './rig.ts'
-import { median, milliseconds, percentile } from './statistics.ts'
+import { figure, median, milliseconds, percentile } from './statistics.ts'
 import { renderRows } from './table.ts'
 
 interface Rounds {
@@ -21,11 +22,21 @@ interface Round {
   readonly all: readonly number[]
 }
 
+interface Setting {
+  readonly streams: number
+  /** Thousands of instances of another service are registered in bulk meanwhile. */
+  readonly beside: boolean
+}
+
+interface Measured {
+  readonly rounds: readonly Round[]
+  readonly notify: readonly number[]
+  /** Instances that were imported beside it, each second; null: no import. */
+  readonly imported: number | null
+}
+
 /** One registration after the other, each a change of the one endpoint that all streams have. */
-const measure = (
-  streams: number,
-  { rounds, warmUp }: Rounds,
-): Promise<{ rounds: readonly Round[]; notify: readonly number[] }> =>
+const measure = ({ streams, beside }: Setting, { rounds, warmUp }: Rounds): Promise<Measured> =>
   withRig({}, async rig => {
     const path = '/api/v1/services/payments/instances/payments-1'
     const body = (weight: number): string =>
@@ -34,9 +45,7 @@ const measure = (
     await client.send('PUT', path, body(1))
     const plan = { count: streams, upstreams: ['payments'] }
     const setup = { plan, order: 'envoy', watch: 'payments' } as const
-    const measured = await Generator.with(setup, async generator => {
-      await generator.connect({ addresses: rig.addresses, atOnce: 200 })
-      await generator.expect()
+    const changes = async (generator: Generator): Promise<readonly Round[]> => {
       const all: Round[] = []
       for (let round = 0; round < warmUp + rounds; round += 1) {
         const sent = machineTime()
@@ -54,9 +63,16 @@ const measure = (
         })
       }
       return all
+    }
+    const { result, perSecond } = await Generator.with(setup, async generator => {
+      await generator.connect({ addresses: rig.addresses, atOnce: 200 })
+      await generator.expect()
+      if (beside) return withImport(rig.restUrl, () => changes(generator))
+      return { result: await changes(generator), perSecond: null }
     })
     client.close()
-    return { rounds: measured, notify: await measureNotify(rig.databaseUrl, { rounds, warmUp }) }
+    const notify = await measureNotify(rig.databaseUrl, { rounds, warmUp })
+    return { rounds: result, notify, imported: perSecond }
   })
 
 /** What Postgres alone takes from the request of an insert with NOTIFY to its arrival at one listener. */
@@ -82,15 +98,20 @@ const measureNotify = async (databaseUrl: string, { rounds, warmUp }: Rounds): P
   return times
 }
 
-/** REST to the endpoint at simulated sidecars, with 1, 100 and 1,000 streams. */
+/** REST to the endpoint at simulated sidecars, with 1, 100 and 1,000 streams, and with 100 beside an import. */
 export const propagate = async ({ small }: BenchOptions): Promise<string> => {
   const rows: string[][] = []
   const turns = small ? { rounds: 30, warmUp: 10 } : { rounds: 300, warmUp: 50 }
-  for (const streams of small ? [1, 100] : [1, 100, 1_000]) {
-    progress(`${streams} streams`)
-    const { rounds: measured, notify } = await measure(streams, turns)
+  const settings: readonly Setting[] = [
+    ...(small ? [1, 100] : [1, 100, 1_000]).map(streams => ({ streams, beside: false })),
+    { streams: 100, beside: true },
+  ]
+  for (const setting of settings) {
+    const { streams, beside } = setting
+    progress(`${streams} streams${beside ? ' beside an import' : ''}`)
+    const { rounds: measured, notify, imported } = await measure(setting, turns)
     const row = (what: string, values: readonly number[], base: number): string[] => [
-      String(streams),
+      imported === null ? figure(streams) : `${figure(streams)}, beside ${figure(imported)} imported/s`,
       what,
       milliseconds(median(values)),
       milliseconds(percentile(values, 0.99)),
