@@ -25,7 +25,7 @@ export interface SequencerOptions {
   readonly onCommitted: (sets: readonly ChangeSet[]) => void
   /** Writes that may wait; more are refused with `overloaded`. */
   readonly capacity?: number
-  /** Writes of one transaction: the others wait for it, some 20 ms if it is full. */
+  /** Writes of one transaction: the others wait for it, some 15 ms if it is full. */
   readonly batchLimit?: number
 }
 
@@ -83,7 +83,7 @@ export class Sequencer implements Component {
   constructor(options: SequencerOptions) {
     this.#options = options
     this.#queue = new WaitingWrites(options.capacity ?? 10_000)
-    this.#batchLimit = options.batchLimit ?? 512
+    this.#batchLimit = options.batchLimit ?? 256
     this.#health = new WriteHealth(options.clock)
     this.#writer = new Writer({
       ...options,
