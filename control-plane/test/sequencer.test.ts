@@ -135,6 +135,8 @@ describe('a database that takes no writes', () => {
     expect(sequencer.writes).toMatchObject({ refusal: 'no room (53100)', restoredMs: null })
     for (const table of ['instance', 'write_probe'])
       await sql`drop trigger refuse on ${sql.table(table)}`.execute(database.database)
+    // Of writes before, also of other sequencers.
+    await caughtUp()
     const head = one.mesh.revision
     await eventually(() => {
       expect(sequencer.writes).toMatchObject({ refusal: null, restoredMs: expect.any(Number) as number })
