@@ -38,7 +38,9 @@ const serve = async (): Promise<typeof target> => {
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
-  await replica.loaded()
+  await eventually(() => {
+    expect(replica.mesh.loaded).toBe(true)
+  })
   target = await serve()
 })
 

@@ -21,7 +21,9 @@ beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
   stop = new AbortController()
-  await replica.loaded()
+  await eventually(() => {
+    expect(replica.mesh.loaded).toBe(true)
+  })
 })
 
 afterEach(async () => {

@@ -33,9 +33,12 @@ export const withImport = async <T>(
     return (written * 1_000) / (performance.now() - started)
   }
   const imported = importing()
-  const result = await work().finally(async () => {
+  try {
+    const result = await work()
     going = false
-    await Promise.allSettled([imported])
-  })
-  return { result, perSecond: await imported }
+    return { result, perSecond: await imported }
+  } finally {
+    going = false
+    await imported.catch(() => undefined)
+  }
 }

@@ -14,8 +14,6 @@ export interface TestReplica {
   readonly log: ChangeLog
   readonly feed: Feed
   readonly mesh: MeshState
-  /** Resolves when it has read the mesh. */
-  loaded(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -45,14 +43,6 @@ export const startReplica = ({ connection, database }: TestDatabase): TestReplic
     log,
     feed,
     mesh,
-    loaded: () =>
-      new Promise(resolve => {
-        if (mesh.loaded) resolve()
-        else
-          mesh.onDelta(() => {
-            resolve()
-          })
-      }),
     stop: async () => {
       abort.abort()
       await Promise.all(running)

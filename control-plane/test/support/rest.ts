@@ -54,13 +54,22 @@ export const noStatus: StatusReport = {
 const parsed = (text: string, type: unknown): unknown =>
   text !== '' && String(type).includes('json') ? JSON.parse(text) : text
 
+/** Until then reads answer `not_ready`. */
+const isLoaded = ({ mesh }: TestReplica): Promise<void> =>
+  new Promise(resolve => {
+    if (mesh.loaded) resolve()
+    else
+      mesh.onDelta(() => {
+        resolve()
+      })
+  })
+
 export const startRest = async (
   test: TestDatabase,
   options: Partial<RestOptions> & { readonly sidecarEntries?: readonly SidecarEntry[] } = {},
 ): Promise<TestRest> => {
   const replica = startReplica(test)
-  // Until then reads answer `not_ready`.
-  await replica.loaded()
+  await isLoaded(replica)
   const heartbeats = createHeartbeats(test, replica)
   const entries = options.sidecarEntries ?? []
   const app = await createRest({
