@@ -49,7 +49,7 @@ describe('publishers of two replicas on one Postgres', () => {
   })
 
   const publish = (owner: string, stdout: Writable) => {
-    const { manager } = createTestSinks(database, replica, {
+    const { manager, control } = createTestSinks(database, replica, {
       owner,
       stdout,
       sinks: [{ kind: 'stdout', name: 'out', start: 'oldest' }],
@@ -73,6 +73,7 @@ describe('publishers of two replicas on one Postgres', () => {
           manager.wake()
         },
       },
+      control,
       stop,
     }
   }
@@ -140,6 +141,31 @@ describe('publishers of two replicas on one Postgres', () => {
       'payments/p1',
       'payments/p2',
     ])
+  })
+
+  it('deliver nothing that is written after a pause was answered, by whichever replica', async () => {
+    const receiver = new Receiver()
+    const parts = [publish('one', receiver.stream()), publish('two', receiver.stream())]
+    replica.mesh.onDelta(() => {
+      for (const { publisher } of parts) publisher.wake()
+    })
+    for (let turn = 0; turn < 20; turn += 1) {
+      const part = parts[turn % parts.length]
+      await part?.control.pause('out', 'ann')
+      const before = replica.mesh.revision
+      for (const id of ['a', 'b']) await register('payments', `${id}${turn}`, 1)
+      await eventually(() => {
+        for (const { publisher } of parts)
+          expect(publisher.status()).toMatchObject({ lag: 2, paused: { by: 'ann' } })
+      })
+      expect(receiver.events.filter(({ revision }) => Number(revision) > before)).toEqual([])
+      await part?.control.resume('out')
+      await eventually(() => {
+        for (const { publisher } of parts) expect(publisher.status()).toMatchObject({ lag: 0, paused: null })
+      })
+      // What was being delivered when the pause came may come again after it.
+      expect(new Set(receiver.events.map(({ id }) => id)).size).toBe(replica.mesh.revision)
+    }
   })
 
   it('lose nothing and keep the order when owners are paused for longer than their hold', async () => {

@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { encodeEvent, toAttributes } from '../src/outbox/cloud-event.ts'
 import type { ParkedEvent } from '../src/domain/outbox.ts'
 import type { OutboxStore } from '../src/outbox/outbox-store.ts'
+import { OutboxLog } from '../src/store/outbox-log.ts'
 import { OutboxTable } from '../src/store/outbox-table.ts'
+import { SinkTable } from '../src/store/sink-table.ts'
 import { loggedChange } from './support/changes.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { MemoryOutbox } from './support/memory-outbox.ts'
@@ -81,9 +83,23 @@ const describeStore = (name: string, create: () => OutboxStore): void => {
           park: [parkedEvent(2, 'b')],
         }),
       ).toBe(false)
-      expect(await store.unpark({ sink, fence: 4, id })).toBe(false)
-      expect(await store.refused({ sink, fence: 4, id, error: 'late' })).toBe(false)
+      expect(await store.unpark({ sink, fence: 4, epoch: 0, id })).toBe(false)
+      expect(await store.refused({ sink, fence: 4, epoch: 0, id, error: 'late' })).toBe(false)
       expect(await store.progress(sink)).toMatchObject({ cursor: { revision: 1, position: 0 }, parked: 1 })
+      expect(shown(await store.parkedHeads({ sink, limit: 9 }))).toEqual(shown([parked]))
+    })
+
+    it('takes nothing under another epoch', async () => {
+      await store.claim({ sink, fence: 4, start: 'oldest', origin: 'configuration' })
+      const hold = { sink, fence: 4, epoch: 0 }
+      const parked = parkedEvent(1, 'a')
+      const to = { revision: 1, position: 0 }
+      expect(await store.advance({ ...hold, to, park: [parked] })).toBe(true)
+      const late = { ...hold, epoch: 1 }
+      expect(await store.advance({ ...late, to: { revision: 9, position: 0 }, park: [] })).toBe(false)
+      expect(await store.unpark({ ...late, id: parked.id })).toBe(false)
+      expect(await store.refused({ ...late, id: parked.id, error: 'late' })).toBe(false)
+      expect(await store.progress(sink)).toMatchObject({ cursor: to, parked: 1 })
       expect(shown(await store.parkedHeads({ sink, limit: 9 }))).toEqual(shown([parked]))
     })
 
@@ -116,11 +132,11 @@ const describeStore = (name: string, create: () => OutboxStore): void => {
       const step = { sink, epoch: 0, fence: 1, to: { revision: 1, position: 0 }, park: [parked] }
       expect(await store.advance(step)).toBe(true)
       expect(await store.advance(step)).toBe(true)
-      expect(await store.refused({ sink, fence: 1, id: parked.id, error: 'again' })).toBe(true)
+      expect(await store.refused({ sink, fence: 1, epoch: 0, id: parked.id, error: 'again' })).toBe(true)
       expect(shown(await store.parkedHeads({ sink, limit: 9 }))).toEqual(
         shown([{ ...parked, error: 'again', attempts: 6 }]),
       )
-      expect(await store.unpark({ sink, fence: 1, id: parked.id })).toBe(true)
+      expect(await store.unpark({ sink, fence: 1, epoch: 0, id: parked.id })).toBe(true)
       expect(await store.parkedAggregates(sink)).toEqual({ aggregates: [], events: 0, bytes: 0 })
     })
   })
@@ -149,6 +165,26 @@ describe('in Postgres', () => {
     await store.advance({ sink: 'one', epoch: 0, fence: 1, to, park: [parkedEvent(4, 'a')] })
     expect(await store.progress('two')).toMatchObject({ cursor: { revision: 0 }, parked: 0 })
     expect(shown(await store.parkedHeads({ sink: 'two', limit: 9 }))).toEqual(shown([]))
+  })
+
+  it('says with each page whether the sink was still held so', async () => {
+    const store = new OutboxTable(database.database)
+    const log = new OutboxLog(database.database)
+    const table = new SinkTable(database.database)
+    const identity = { sink, start: 'oldest', origin: 'configuration' } as const
+    const page = { after: { revision: 0, position: 0 }, limit: 10, maxBytes: 1_000 }
+    const held = async (hold: { readonly fence: number; readonly epoch: number }): Promise<boolean> =>
+      (await log.read({ ...page, hold: { sink, ...hold } })).held
+    expect(await held({ fence: 4, epoch: 0 })).toBe(false)
+    await store.claim({ ...identity, fence: 4 })
+    expect(await held({ fence: 4, epoch: 0 })).toBe(true)
+    await table.pause(identity, 'ann')
+    expect(await held({ fence: 4, epoch: 0 })).toBe(false)
+    expect(await held({ fence: 4, epoch: 1 })).toBe(true)
+    await store.claim({ ...identity, fence: 5 })
+    expect(await held({ fence: 4, epoch: 1 })).toBe(false)
+    await store.claim({ ...identity, sink: 'other', fence: 4 })
+    expect(await held({ fence: 4, epoch: 1 })).toBe(false)
   })
 
   it('parks a thousand events with the cursor in one go', async () => {

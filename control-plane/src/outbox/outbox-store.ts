@@ -5,9 +5,16 @@ export interface OutboxPage {
   readonly changes: readonly LoggedChange[]
   /** The newest revision at the moment of reading. */
   readonly head: Revision
+  /**
+   * Whether the sink was held as the request says at the moment of reading. So whatever was written after a pause
+   * was answered comes with false, on every replica.
+   */
+  readonly held: boolean
 }
 
 export interface PageRequest {
+  /** For whom. */
+  readonly hold: SinkHold
   readonly after: OutboxCursor
   /** Changes. */
   readonly limit: number
@@ -65,6 +72,11 @@ export interface FencedSink {
   readonly fence: number
 }
 
+/** The same, as long as nobody wishes anything of the sink. */
+export interface SinkHold extends FencedSink {
+  readonly epoch: number
+}
+
 export interface SinkIdentity {
   readonly sink: string
   /** Where it begins that has never been given anything: with the oldest change kept, or with the next one. */
@@ -80,8 +92,9 @@ export interface Claim {
 }
 
 /**
- * What the publisher keeps in Postgres. Every write names the owner's fence and has no effect when a newer owner
- * has claimed the sink; the answer says which. Implemented by `store/outbox-table.ts`.
+ * What the publisher keeps in Postgres. Every write names the owner's fence and epoch, and has no effect when a newer
+ * owner has claimed the sink or the epoch is another one: it then answers false. Implemented by
+ * `store/outbox-table.ts`.
  */
 export interface OutboxStore {
   /**
@@ -90,12 +103,11 @@ export interface OutboxStore {
    */
   claim(sink: SinkIdentity & { readonly fence: number }): Promise<Claim | null>
   /**
-   * Moves the cursor and parks events, both or neither. False: a newer owner has the sink, or the epoch is another
-   * one. A crash of Postgres may lose the last moves, never a part of one.
+   * Moves the cursor and parks events, both or neither. A crash of Postgres may lose the last moves, never a part
+   * of one.
    */
   advance(
-    step: FencedSink & {
-      readonly epoch: number
+    step: SinkHold & {
       readonly to: OutboxCursor
       readonly park: readonly ParkedEvent[]
       /** What the move leaves out. */
@@ -113,9 +125,9 @@ export interface OutboxStore {
       'aggregateType' | 'aggregateId'
     >,
   ): Promise<readonly ParkedEvent[]>
-  /** Removes a parked event that was delivered after all. False: a newer owner has the sink. */
-  unpark(event: FencedSink & { readonly id: string }): Promise<boolean>
-  /** Counts one more attempt at a parked event. False: a newer owner has the sink. */
-  refused(event: FencedSink & { readonly id: string; readonly error: string }): Promise<boolean>
+  /** Removes a parked event that was delivered after all. */
+  unpark(event: SinkHold & { readonly id: string }): Promise<boolean>
+  /** Counts one more attempt at a parked event. */
+  refused(event: SinkHold & { readonly id: string; readonly error: string }): Promise<boolean>
   progress(sink: string): Promise<SinkProgress>
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { Ownership } from '../store/owned-role.ts'
 import { decodeEvent } from './cloud-event.ts'
 import type { ParkedEvent } from '../domain/outbox.ts'
-import type { OutboxStore } from './outbox-store.ts'
-import { toDeliveryError, type Sink } from './sink.ts'
+import { SupersededError, type Delivery } from './delivery.ts'
+import type { OutboxStore, SinkHold } from './outbox-store.ts'
 
 export interface ParkedRetryOptions {
-  readonly sink: Sink
+  readonly hold: SinkHold
+  readonly delivery: Delivery
   readonly outbox: OutboxStore
   readonly clock: Clock
   readonly logger: Logger
@@ -23,13 +23,11 @@ const limit = 100
  */
 export class ParkedRetry {
   readonly #options: ParkedRetryOptions
-  readonly #ownership: Ownership
   #next: number
 
   /** `soon`: somebody asked for it, or it is not known when the last attempts were. */
-  constructor(options: ParkedRetryOptions, ownership: Ownership, soon: boolean) {
+  constructor(options: ParkedRetryOptions, soon: boolean) {
     this.#options = options
-    this.#ownership = ownership
     this.#next = options.clock.monotonic() + (soon ? 0 : options.parkedRetryMs)
   }
 
@@ -37,14 +35,18 @@ export class ParkedRetry {
     return this.#options.clock.monotonic() >= this.#next
   }
 
-  /** Rejects when the sink takes nothing at all now; the next run is as far away as after a success. */
+  /**
+   * Rejects with a DeliveryError when the sink takes nothing at all now, and with SupersededError; the next run is as
+   * far away as after a success.
+   */
   async run(): Promise<void> {
-    const { sink, outbox, clock, parkedRetryMs } = this.#options
+    const { outbox, clock, parkedRetryMs } = this.#options
+    const { sink } = this.#options.hold
     this.#next = clock.monotonic() + parkedRetryMs
-    const heads = await outbox.parkedHeads({ sink: sink.name, limit })
+    const heads = await outbox.parkedHeads({ sink, limit })
     let taken = 0
     for (const { aggregateType, aggregateId } of heads) {
-      const events = await outbox.parkedOf({ sink: sink.name, aggregateType, aggregateId, limit })
+      const events = await outbox.parkedOf({ sink, aggregateType, aggregateId, limit })
       for (const event of events) {
         if (!(await this.#redeliver(event))) break
         taken += 1
@@ -54,19 +56,18 @@ export class ParkedRetry {
     if (taken >= limit) this.#next = clock.monotonic()
   }
 
-  /** False: refused again, or somebody else's work by now. */
+  /** False: refused again. */
   async #redeliver(parked: ParkedEvent): Promise<boolean> {
-    const { sink, outbox, logger } = this.#options
-    const fenced = { sink: sink.name, fence: this.#ownership.fence, id: parked.id }
-    try {
-      await sink.deliver([decodeEvent(parked.event)], this.#ownership.signal)
-    } catch (error) {
-      const failure = toDeliveryError(error)
-      if (failure.kind !== 'poison') throw failure
-      await outbox.refused({ ...fenced, error: failure.message })
-      return false
-    }
-    logger.info({ change: parked.id }, 'a parked event was delivered')
-    return outbox.unpark(fenced)
+    const { hold, delivery, outbox, logger } = this.#options
+    const { id } = parked
+    const failure = await delivery.attempt([decodeEvent(parked.event)])
+    if (failure !== null && failure.kind !== 'poison') throw failure
+    if (failure === null) logger.info({ change: id }, 'a parked event was delivered')
+    const stored =
+      failure === null
+        ? await outbox.unpark({ ...hold, id })
+        : await outbox.refused({ ...hold, id, error: failure.message })
+    if (!stored) throw new SupersededError(hold.sink)
+    return failure === null
   }
 }

@@ -208,6 +208,73 @@ describe('the publisher', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('delivers nothing of a page whose read was under way when it learned of a pause', async () => {
+    const { publisher, outbox, clock, attempts, append, stop } = setUp()
+    append(1, 2)
+    const asked = Promise.withResolvers<undefined>()
+    const reading = Promise.withResolvers<undefined>()
+    const read = outbox.read.bind(outbox)
+    outbox.read = async request => {
+      const page = await read(request)
+      asked.resolve(undefined)
+      await reading.promise
+      return page
+    }
+    await asked.promise
+    outbox.wish({ paused: true })
+    await publisher.observe()
+    reading.resolve(undefined)
+    await clock.advance(20_000)
+    expect(attempts).toEqual([])
+    expect(publisher.status()).toMatchObject({ revision: 0, lag: 2, paused: { by: 'test' } })
+    outbox.wish({ paused: false })
+    await publisher.observe()
+    await clock.advance(0)
+    expect(attempts.map(({ ids }) => ids.length)).toEqual([2])
+    await stop()
+  })
+
+  it('shows what the later of two looks found, whichever is answered first', async () => {
+    const { publisher, outbox, clock, attempts, append, stop } = setUp()
+    await clock.advance(0)
+    const first = Promise.withResolvers<undefined>()
+    const progress = outbox.progress.bind(outbox)
+    outbox.progress = async () => {
+      outbox.progress = progress
+      const found = await progress()
+      await first.promise
+      return found
+    }
+    const look = publisher.observe()
+    outbox.wish({ paused: true })
+    await publisher.observe()
+    first.resolve(undefined)
+    await look
+    expect(publisher.status()).toMatchObject({ paused: { by: 'test' } })
+    append(1)
+    publisher.wake()
+    await clock.advance(0)
+    expect(attempts).toEqual([])
+    await stop()
+  })
+
+  it('goes on in a database whose epochs are older ones, restored', async () => {
+    const { publisher, outbox, clock, attempts, append, stop } = setUp()
+    for (let wish = 0; wish < 3; wish += 1) outbox.wish({})
+    append(1)
+    await clock.advance(0)
+    outbox.restore({ epoch: 1, fence: 0, paused: true })
+    append(2)
+    await clock.advance(5_000)
+    expect(attempts).toHaveLength(1)
+    expect(publisher.status()).toMatchObject({ paused: { by: 'test' }, lag: 1 })
+    outbox.wish({ paused: false })
+    await clock.advance(5_000)
+    expect(attempts).toHaveLength(2)
+    expect(publisher.status()).toMatchObject({ paused: null, lag: 0 })
+    await stop()
+  })
+
   it('follows a replay, a pause and a resumption within a poll, also between two attempts', async () => {
     const { publisher, outbox, clock, attempts, append, fail, stop } = setUp()
     append(1, 2)

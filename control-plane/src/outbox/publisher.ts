@@ -4,7 +4,8 @@ import { Wakeup } from '../runtime/wakeup.ts'
 import type { OwnedRole, Ownership } from '../store/owned-role.ts'
 import { DeliveryError } from './sink.ts'
 import { sinkStatus, unknownProgress, type SinkStatus } from './sink-status.ts'
-import { FencedOffError, SinkSession, SupersededError, type SessionOptions } from './sink-session.ts'
+import { SupersededError } from './delivery.ts'
+import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 
 export interface PublisherOptions extends SessionOptions {
   /** The role of this sink alone: one owner among all replicas. */
@@ -36,9 +37,12 @@ export class Publisher implements Component {
   readonly name: string
   readonly #options: PublisherOptions
   readonly #wakeup = new Wakeup()
-  /** Ends a pause between attempts: somebody wants something of the sink. */
+  /** Ends the session, and a pause between attempts: somebody wants something of the sink. */
   #wish = new AbortController()
   #progress = unknownProgress
+  /** Looks at the database that have begun, and the last of those that `#progress` is from. */
+  #looks = 0
+  #shownLook = 0
   #error: string | null = null
 
   constructor(options: PublisherOptions) {
@@ -76,12 +80,22 @@ export class Publisher implements Component {
     await sink.close()
   }
 
-  /** Reads how far the sink is, whoever delivers, and what is wanted of it. */
+  /**
+   * Reads how far the sink is, whoever delivers, and what is wanted of it. From then on this replica begins no
+   * delivery of an epoch before that.
+   */
   async observe(): Promise<void> {
     const { outbox, sink } = this.#options
+    this.#looks += 1
+    const look = this.#looks
+    const progress = await outbox.progress(sink.name)
+    // An answer that comes after that of a later look may be older.
+    if (look < this.#shownLook) return
+    this.#shownLook = look
     const { epoch } = this.#progress
-    this.#progress = await outbox.progress(sink.name)
-    if (this.#progress.epoch === epoch) return
+    this.#progress = progress
+    // Not only a greater one: a restored database, or a sink that was declared anew, has a smaller one.
+    if (progress.epoch === epoch) return
     this.#wakeup.call()
     this.#wish.abort()
     this.#wish = new AbortController()
@@ -104,12 +118,10 @@ export class Publisher implements Component {
     let session: SinkSession | null = null
     let epoch: number | null = null
     while (!signal.aborted) {
-      // Taken before the epoch is looked at: what is wished after that ends the pause.
-      const wish = this.#wish.signal
+      // Taken before the session opens: what is wished after that ends it.
+      const wished = this.#wish.signal
       try {
-        // What was read may be older than the session; an epoch only grows.
-        if (session !== null && this.#progress.epoch > session.epoch) session = null
-        session ??= await SinkSession.open(this.#options, ownership, epoch)
+        session ??= await SinkSession.open(this.#options, { ownership, wished, after: epoch })
         epoch = session.epoch
         const outcome = await session.step()
         this.#follow(session)
@@ -124,7 +136,7 @@ export class Publisher implements Component {
         }
         if (session !== null) this.#follow(session)
         this.#failed(error)
-        await clock.sleep(this.#pause(error, backoff), AbortSignal.any([signal, wish]))
+        await clock.sleep(this.#pause(error, backoff), AbortSignal.any([signal, wished]))
       }
     }
     this.#error = null

@@ -6,7 +6,8 @@ import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
 import type { ChangeSet } from '../domain/change.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import type { EncodedEvent } from './cloud-event.ts'
-import { FencedOffError, SinkSession, SupersededError, type SessionOptions } from './sink-session.ts'
+import { SupersededError } from './delivery.ts'
+import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 import { DeliveryError, type Sink } from './sink.ts'
 
 type Outcome = 'ok' | 'down' | 'lost answer' | 'half'
@@ -97,9 +98,13 @@ const setUp = ({
     wants: () => true,
     ...overrides,
   }
+  const wish = new AbortController()
   const open = (fence: number): Promise<SinkSession> =>
-    SinkSession.open(options, { fence, signal: new AbortController().signal })
-  return { outbox, sink, clock, open }
+    SinkSession.open(options, {
+      ownership: { fence, signal: new AbortController().signal },
+      wished: wish.signal,
+    })
+  return { outbox, sink, clock, wish, open }
 }
 
 /** Steps until there is nothing to do; what fails is tried again. */
@@ -274,7 +279,7 @@ describe('a refused event', () => {
     sink.poison.add(first ?? '')
     const session = await open(1)
     await drain(session)
-    await outbox.unpark({ sink: 'model', fence: 1, id: first ?? '' })
+    await outbox.unpark({ sink: 'model', fence: 1, epoch: 0, id: first ?? '' })
     await clock.advance(1_000)
     await drain(session)
     expect(outbox.parked).toEqual([])
@@ -359,6 +364,55 @@ describe('what operators ask for', () => {
     await drain(await open(1))
     const all = idsOf(outbox.sets)
     expect(sink.received.map(({ event }) => event.id)).toEqual([...all, ...all.slice(1)])
+  })
+
+  it('goes before what is written after it, which no replica delivers in the old epoch', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a']] })
+    const session = await open(1)
+    await drain(session)
+    outbox.wish({ paused: true })
+    outbox.sets = logOf([['a'], ['b']])
+    await expect(session.step()).rejects.toBeInstanceOf(SupersededError)
+    expect(sink.received).toHaveLength(1)
+  })
+
+  it('ends the session as soon as its replica knows, also while it reads a page', async () => {
+    const { outbox, sink, wish, open } = setUp({ writes: [['a'], ['b']] })
+    const reading = Promise.withResolvers<undefined>()
+    const read = outbox.read.bind(outbox)
+    outbox.read = async request => {
+      const page = await read(request)
+      await reading.promise
+      return page
+    }
+    const session = await open(1)
+    const step = session.step()
+    wish.abort()
+    reading.resolve(undefined)
+    await expect(step).rejects.toBeInstanceOf(SupersededError)
+    await expect(session.step()).rejects.toBeInstanceOf(SupersededError)
+    expect(sink.received).toEqual([])
+  })
+
+  it('ends a run over parked events, on this replica and on another', async () => {
+    for (const known of [true, false]) {
+      const { outbox, sink, clock, wish, open } = setUp({ writes: [['a', 'b', 'c']] })
+      for (const id of idsOf(outbox.sets)) sink.poison.add(id)
+      const session = await open(1)
+      await drain(session)
+      sink.poison.clear()
+      const deliver = sink.deliver.bind(sink)
+      sink.deliver = async events => {
+        await deliver(events)
+        outbox.wish({ paused: true })
+        if (known) wish.abort()
+      }
+      await clock.advance(1_000)
+      await expect(session.step()).rejects.toBeInstanceOf(SupersededError)
+      // The delivery under way ended as it would.
+      expect(sink.received).toHaveLength(1)
+      expect(outbox.parked).toHaveLength(3)
+    }
   })
 
   it('is a pause: nothing is delivered and nothing tried', async () => {

@@ -13,6 +13,7 @@ import {
   type Wants,
 } from './log-window.ts'
 import type { OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
+import { Delivery, SupersededError } from './delivery.ts'
 import type {
   Claim,
   OutboxLog,
@@ -20,10 +21,11 @@ import type {
   OutboxStore,
   ParkedSize,
   SinkGap,
+  SinkHold,
   SinkIdentity,
 } from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'
-import { toDeliveryError, type DeliveryError, type Sink } from './sink.ts'
+import type { DeliveryError, Sink } from './sink.ts'
 import { Suspicion } from './suspicion.ts'
 
 export interface SessionOptions {
@@ -56,27 +58,27 @@ export class FencedOffError extends Error {
   override readonly name = 'FencedOffError'
 }
 
-/**
- * What the session tried to store has no effect: there is a newer owner, or somebody has replayed or paused the
- * sink. Another session tells which.
- */
-export class SupersededError extends Error {
-  override readonly name = 'SupersededError'
+export interface OpenSession {
+  readonly ownership: Ownership
+  /** Aborts when somebody wishes something of the sink after the call, and ends the session. */
+  readonly wished: AbortSignal
+  /** The epoch of the session before; when it is another one, parked events are tried at once. */
+  readonly after?: number | null
 }
 
 const behind = { error: 'an earlier event of this aggregate is parked', attempts: 0 }
 
 /**
- * Delivers the log to one sink under one fence. Invariants: the cursor passes a change only when the sink has it
+ * Delivers the log to one sink under one fence, in one epoch. Invariants: the cursor passes a change only when the sink has it
  * or it is parked; changes of one aggregate are delivered in log order; once one is parked, so are the later ones
  * of its aggregate until it has been delivered after all (docs/adr).
  */
 export class SinkSession {
-  readonly epoch: number
   /** Nothing is delivered in this epoch. */
   readonly paused: boolean
   readonly #options: SessionOptions
-  readonly #ownership: Ownership
+  readonly #hold: SinkHold
+  readonly #delivery: Delivery
   readonly #parked = new Set<string>()
   readonly #retry: ParkedRetry
   #parkedSize: ParkedSize = { events: 0, bytes: 0 }
@@ -91,36 +93,33 @@ export class SinkSession {
 
   private constructor(
     options: SessionOptions,
-    ownership: Ownership,
-    claim: Claim & { readonly soon: boolean },
+    { ownership, wished, after = null }: OpenSession,
+    claim: Claim,
   ) {
+    const { sink } = options
     this.#options = options
-    this.#ownership = ownership
+    this.#hold = { sink: sink.name, fence: ownership.fence, epoch: claim.epoch }
+    this.#delivery = new Delivery({ sink, owned: ownership.signal, wished })
     this.#cursor = claim.cursor
-    this.epoch = claim.epoch
     this.paused = claim.paused
-    this.#retry = new ParkedRetry(options, ownership, claim.soon)
+    const soon = after !== null && claim.epoch !== after
+    this.#retry = new ParkedRetry({ ...options, hold: this.#hold, delivery: this.#delivery }, soon)
     this.#suspicion = new Suspicion(options)
   }
 
-  /**
-   * Shuts out former owners. `after`: the epoch of the session before; when it is another one, parked events are
-   * tried at once. Rejects with FencedOffError when there is a newer owner.
-   */
-  static async open(
-    options: SessionOptions,
-    ownership: Ownership,
-    after: number | null = null,
-  ): Promise<SinkSession> {
+  /** Shuts out former owners. Rejects with FencedOffError when there is a newer owner. */
+  static async open(options: SessionOptions, request: OpenSession): Promise<SinkSession> {
+    const { ownership } = request
     const { outbox, sink, start, origin } = options
     const claim = await outbox.claim({ sink: sink.name, fence: ownership.fence, start, origin })
     if (claim === null) throw new FencedOffError(sink.name)
-    const session = new SinkSession(options, ownership, {
-      ...claim,
-      soon: after !== null && claim.epoch !== after,
-    })
+    const session = new SinkSession(options, request, claim)
     await session.#readParked()
     return session
+  }
+
+  get epoch(): number {
+    return this.#hold.epoch
   }
 
   get cursor(): OutboxCursor {
@@ -141,6 +140,7 @@ export class SinkSession {
    * the database says, to be tried again later, or with SupersededError.
    */
   async step(): Promise<'idle' | 'progress'> {
+    if (this.#delivery.closed) throw this.#superseded()
     if (this.paused) return 'idle'
     if (this.parked > 0 && this.#retry.due()) {
       await this.#retry.run()
@@ -156,10 +156,9 @@ export class SinkSession {
     const slice = nextSlice(this.#entries, { parked: this.#parked, limits })
     const events = slice.map(entry => deliverable(entry, this.#parked)).filter(event => event !== null)
     this.#requireRoom(this.#behind(slice))
-    try {
-      if (events.length > 0) await sink.deliver(events, this.#ownership.signal)
-    } catch (error) {
-      await this.#failed({ slice, events: events.length, failure: toDeliveryError(error) })
+    const failure = events.length > 0 ? await this.#delivery.attempt(events) : null
+    if (failure !== null) {
+      await this.#failed({ slice, events: events.length, failure })
       return 'progress'
     }
     this.#isolate = Math.max(0, this.#isolate - events.length)
@@ -197,13 +196,7 @@ export class SinkSession {
       if (entry.aggregate !== culprit.aggregate) other = deliverable(entry, this.#parked)
       if (other !== null) break
     }
-    if (other === null) return false
-    try {
-      await this.#options.sink.deliver([other], this.#ownership.signal)
-      return true
-    } catch {
-      return false
-    }
+    return other !== null && (await this.#delivery.attempt([other])) === null
   }
 
   async #park(culprit: LogEntry, failure: DeliveryError): Promise<void> {
@@ -243,17 +236,8 @@ export class SinkSession {
   }
 
   async #moveTo(to: OutboxCursor, park: readonly ParkedEvent[], gap?: SinkGap): Promise<void> {
-    const { outbox, sink } = this.#options
-    const { fence } = this.#ownership
-    const moved = await outbox.advance({
-      sink: sink.name,
-      fence,
-      epoch: this.epoch,
-      to,
-      park,
-      ...(gap && { gap }),
-    })
-    if (!moved) throw new SupersededError(sink.name)
+    const moved = await this.#options.outbox.advance({ ...this.#hold, to, park, ...(gap && { gap }) })
+    if (!moved) throw this.#superseded()
     this.#cursor = to
   }
 
@@ -263,9 +247,10 @@ export class SinkSession {
     const reading = this.#next ?? this.#read(after)
     this.#next = null
     try {
-      const { changes, head } = await reading
+      const { changes, head, held } = await reading
       this.#head = head
       if (head < after.revision) return await this.#resume({ resumesAfter: head, reason: 'restored' })
+      if (!held) throw this.#superseded()
       this.#entries = toEntries(changes, { source, wants })
       const last = this.#entries.at(-1)?.after
       if (last !== undefined && last.revision < head) {
@@ -276,30 +261,31 @@ export class SinkSession {
       return 'filled'
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
-      const { head } = await this.#options.outbox.progress(this.#options.sink.name)
+      const { head, epoch } = await this.#options.outbox.progress(this.#options.sink.name)
+      if (epoch !== this.epoch) throw this.#superseded()
       return this.#resume({ resumesAfter: error.oldest > 0 ? error.oldest - 1 : head, reason: 'compacted' })
     }
   }
 
+  #superseded(): SupersededError {
+    return new SupersededError(this.#hold.sink)
+  }
+
   #read(after: OutboxCursor): Promise<OutboxPage> {
     const { log, pageChanges: limit, pageBytes: maxBytes } = this.#options
-    return log.read({ after, limit, maxBytes })
+    return log.read({ hold: this.#hold, after, limit, maxBytes })
   }
 
   /** The sink has waited for longer than the log is held for it, or the database is a restored one. */
   async #resume({ resumesAfter, reason }: Pick<SinkGap, 'resumesAfter' | 'reason'>): Promise<'resumed'> {
-    const { sink, clock, source, logger } = this.#options
+    const { clock, source, logger } = this.#options
     const deliveredTo = this.#cursor.revision
     const at = new Date(clock.now()).toISOString()
     const gap = { deliveredTo, resumesAfter, reason, at }
     logger.error({ deliveredTo, resumesAfter, reason }, 'the log does not continue where this sink is')
-    try {
-      const event = discontinuityEvent(gap, source)
-      await sink.deliver([event], this.#ownership.signal)
-    } catch (error) {
-      // A sink that refuses to be told is not held up by it.
-      if (toDeliveryError(error).kind !== 'poison') throw error
-    }
+    const failure = await this.#delivery.attempt([discontinuityEvent(gap, source)])
+    // A sink that refuses to be told is not held up by it.
+    if (failure !== null && failure.kind !== 'poison') throw failure
     await this.#moveTo({ revision: resumesAfter, position: 0 }, [], gap)
     return 'resumed'
   }

@@ -6,6 +6,7 @@ import { reading } from './unavailable.ts'
 
 interface Row {
   readonly head: string
+  readonly held: boolean
   readonly id: string | null
   readonly revision: string
   readonly position: number
@@ -32,23 +33,28 @@ export class OutboxLog {
 
   /**
    * Changes after a cursor, in order: at most `limit`, and no more once their payloads have reached `maxBytes`.
-   * Rejects with CompactedError when retention has removed the next revision.
+   * Rejects with CompactedError when retention has removed the next revision. `held`: the sink has this fence and
+   * epoch in the snapshot that the page is of.
    */
   async read({
+    hold,
     after,
     limit,
     maxBytes,
   }: {
+    readonly hold: { readonly sink: string; readonly fence: number; readonly epoch: number }
     readonly after: OutboxCursor
     readonly limit: number
     readonly maxBytes: number
-  }): Promise<{ changes: LoggedChange[]; head: Revision }> {
+  }): Promise<{ changes: LoggedChange[]; head: Revision; held: boolean }> {
     const next = after.revision + 1
     return reading(async () => {
-      // One statement, so that head and rows are of one snapshot. One row more than wanted says whether the last
+      // One statement, so that head, rows and hold are of one snapshot. One row more than wanted says whether the last
       // one ends its revision. The first condition prunes partitions, the second continues within a revision.
       const { rows } = await sql<Row>`
-        select r.revision as head, page.*
+        select r.revision as head, page.*,
+          exists (select from outbox_cursor
+            where sink = ${hold.sink} and fence = ${hold.fence} and epoch = ${hold.epoch}) as held
         from mesh_revision r left join lateral (
           select * from (
             select rows.*, row_number() over log as number,
@@ -73,7 +79,7 @@ export class OutboxLog {
       if (head >= next && !follows) {
         throw new CompactedError(next, await this.#oldest())
       }
-      return { changes, head }
+      return { changes, head, held: rows[0]?.held ?? false }
     })
   }
 

@@ -5,9 +5,10 @@ import type { Database, Transaction } from './database.ts'
 import { beginning, mayHaveCursor, type SinkIdentity } from './sink-cursor.ts'
 import { reading } from './unavailable.ts'
 
-interface Fenced {
+interface Hold {
   readonly sink: string
   readonly fence: number
+  readonly epoch: number
 }
 
 interface ParkedRow {
@@ -42,8 +43,8 @@ interface Gap {
 const parkedColumns = sql`change_id, revision, position, aggregatetype, aggregateid, event::text as event, error, attempts`
 
 /**
- * How far each sink is, and what it refused. Fenced writes lock the sink's cursor row and look at its fence in the
- * same transaction, so a former owner that wakes up after a pause changes nothing. Rejects with
+ * How far each sink is, and what it refused. Fenced writes lock the sink's cursor row and look at its fence and epoch
+ * in the same transaction, so a former owner that wakes up after a pause changes nothing. Rejects with
  * `database_unavailable`.
  */
 export class OutboxTable {
@@ -86,8 +87,7 @@ export class OutboxTable {
     to,
     park,
     gap = null,
-  }: Fenced & {
-    readonly epoch: number
+  }: Hold & {
     readonly to: OutboxCursor
     readonly park: readonly ParkedEvent[]
     readonly gap?: Gap | null
@@ -170,27 +170,26 @@ export class OutboxTable {
     })
   }
 
-  async unpark({ sink, fence, id }: Fenced & { readonly id: string }): Promise<boolean> {
-    return this.#fenced({ sink, fence }, async transaction => {
+  async unpark({ id, ...hold }: Hold & { readonly id: string }): Promise<boolean> {
+    return this.#held(hold, async transaction => {
       await transaction
         .deleteFrom('outbox_parked')
-        .where('sink', '=', sink)
+        .where('sink', '=', hold.sink)
         .where('change_id', '=', id)
         .execute()
     })
   }
 
   async refused({
-    sink,
-    fence,
     id,
     error,
-  }: Fenced & { readonly id: string; readonly error: string }): Promise<boolean> {
-    return this.#fenced({ sink, fence }, async transaction => {
+    ...hold
+  }: Hold & { readonly id: string; readonly error: string }): Promise<boolean> {
+    return this.#held(hold, async transaction => {
       await transaction
         .updateTable('outbox_parked')
         .set(({ eb }) => ({ error, attempts: eb('attempts', '+', 1) }))
-        .where('sink', '=', sink)
+        .where('sink', '=', hold.sink)
         .where('change_id', '=', id)
         .execute()
     })
@@ -233,8 +232,8 @@ export class OutboxTable {
     })
   }
 
-  async #fenced(
-    { sink, fence }: Fenced,
+  async #held(
+    { sink, fence, epoch }: Hold,
     work: (transaction: Transaction) => Promise<void>,
   ): Promise<boolean> {
     return reading(() =>
@@ -244,6 +243,7 @@ export class OutboxTable {
           .select('fence')
           .where('sink', '=', sink)
           .where('fence', '=', String(fence))
+          .where('epoch', '=', String(epoch))
           .forUpdate()
           .executeTakeFirst()
         if (owned === undefined) return false

@@ -9,6 +9,7 @@ import type {
   OutboxStore,
   PageRequest,
   SinkGap,
+  SinkHold,
   SinkProgress,
 } from '../../src/outbox/outbox-store.ts'
 import { toLogged } from './changes.ts'
@@ -40,7 +41,7 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     return this.#parked
   }
 
-  read({ after, limit }: PageRequest): Promise<OutboxPage> {
+  read({ hold, after, limit }: PageRequest): Promise<OutboxPage> {
     if (this.head > after.revision && after.revision + 1 < this.oldest) {
       return Promise.reject(new CompactedError(after.revision + 1, this.oldest))
     }
@@ -50,7 +51,7 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
         ({ revision, position }) =>
           revision > after.revision + 1 || (revision === after.revision + 1 && position >= after.position),
       )
-    return Promise.resolve({ changes: changes.slice(0, limit), head: this.head })
+    return Promise.resolve({ changes: changes.slice(0, limit), head: this.head, held: this.#holds(hold) })
   }
 
   claim({ fence, start }: FencedSink & { start: 'oldest' | 'now' }): Promise<Claim | null> {
@@ -73,20 +74,24 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     this.#epoch += 1
   }
 
+  /** What a backup does that is put in place of the database. */
+  restore({ epoch, fence, paused }: { epoch: number; fence: number; paused: boolean }): void {
+    this.#epoch = epoch
+    this.#fence = fence
+    this.paused = paused
+  }
+
   advance({
-    fence,
-    epoch,
     to,
     park,
     gap,
-  }: FencedSink & {
-    epoch: number
+    ...hold
+  }: SinkHold & {
     to: OutboxCursor
     park: readonly ParkedEvent[]
     gap?: SinkGap
   }): Promise<boolean> {
-    if (epoch !== this.#epoch) return Promise.resolve(false)
-    return this.#fenced(fence, () => {
+    return this.#held(hold, () => {
       this.#cursor = to
       this.#gap = gap ?? this.#gap
       const known = new Set(this.#parked.map(({ id }) => id))
@@ -122,14 +127,14 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     return Promise.resolve(own.slice(0, query.limit))
   }
 
-  unpark({ fence, id }: FencedSink & { id: string }): Promise<boolean> {
-    return this.#fenced(fence, () => {
+  unpark({ id, ...hold }: SinkHold & { id: string }): Promise<boolean> {
+    return this.#held(hold, () => {
       this.#parked = this.#parked.filter(event => event.id !== id)
     })
   }
 
-  refused({ fence, id, error }: FencedSink & { id: string; error: string }): Promise<boolean> {
-    return this.#fenced(fence, () => {
+  refused({ id, error, ...hold }: SinkHold & { id: string; error: string }): Promise<boolean> {
+    return this.#held(hold, () => {
       this.#parked = this.#parked.map(event =>
         event.id === id ? { ...event, error, attempts: event.attempts + 1 } : event,
       )
@@ -149,8 +154,12 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     })
   }
 
-  #fenced(fence: number, work: () => void): Promise<boolean> {
-    if (this.#cursor === null || fence !== this.#fence) return Promise.resolve(false)
+  #holds({ fence, epoch }: SinkHold): boolean {
+    return this.#cursor !== null && fence === this.#fence && epoch === this.#epoch
+  }
+
+  #held(hold: SinkHold, work: () => void): Promise<boolean> {
+    if (!this.#holds(hold)) return Promise.resolve(false)
     work()
     return Promise.resolve(true)
   }
