@@ -30,9 +30,6 @@ beforeAll(async () => {
     status: { status: () => Promise.resolve(status) },
   })
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 afterAll(async () => {

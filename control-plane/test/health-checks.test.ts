@@ -38,9 +38,7 @@ const serve = async (): Promise<typeof target> => {
 beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
-  await eventually(() => {
-    expect(replica.mesh.loaded).toBe(true)
-  })
+  await replica.loaded()
   target = await serve()
 })
 

@@ -21,9 +21,7 @@ beforeEach(async () => {
   test = await createTestDatabase()
   replica = startReplica(test)
   stop = new AbortController()
-  await eventually(() => {
-    expect(replica.mesh.loaded).toBe(true)
-  })
+  await replica.loaded()
 })
 
 afterEach(async () => {

@@ -15,9 +15,6 @@ beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 afterAll(async () => {

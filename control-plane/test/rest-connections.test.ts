@@ -20,9 +20,6 @@ const start = async (limits: Partial<RestLimits> = {}): Promise<void> => {
   answers = []
   rest = await startRest(test, { limits, onAnswer: answer => answers.push(answer) })
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 }
 
 beforeEach(async () => {

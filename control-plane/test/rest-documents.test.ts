@@ -3,7 +3,6 @@ import type { DocumentListView, DocumentView } from '../src/rest/schemas/documen
 import type { EffectivePolicyView } from '../src/rest/schemas/effective.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -14,9 +13,6 @@ let documents = 0
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 beforeEach(() => {

@@ -23,9 +23,6 @@ const others: TestRest[] = []
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 afterEach(async () => {
@@ -40,9 +37,6 @@ afterAll(async () => {
 const other = async (options: Partial<RestOptions>): Promise<TestRest> => {
   const started = await startRest(test, options)
   others.push(started)
-  await eventually(() => {
-    expect(started.replica.mesh.loaded).toBe(true)
-  })
   return started
 }
 

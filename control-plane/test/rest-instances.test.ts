@@ -18,9 +18,6 @@ let services = 0
 beforeAll(async () => {
   test = await createTestDatabase()
   rest = await startRest(test)
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 afterAll(async () => {

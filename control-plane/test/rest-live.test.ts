@@ -12,7 +12,6 @@ import type { XdsResource } from '../src/xds/port.ts'
 import type { ClientView, HeldResource } from '../src/xds/status/held-resources.ts'
 import { endpointType, secretType } from '../src/xds/type-urls.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 import { sidecarEntry } from './support/sidecar-entry.ts'
 
@@ -52,9 +51,6 @@ beforeEach(async () => {
         return Promise.resolve(entry === undefined ? undefined : { entry, resources: null })
       },
     },
-  })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
   })
 })
 

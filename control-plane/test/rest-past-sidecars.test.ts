@@ -52,9 +52,6 @@ beforeEach(async () => {
     nodes.map((node): [string, ClientView] => [node.id, { node, resources: () => held[node.id] ?? [] }]),
   )
   rest = await startRest(test, { clients: { client: id => clients.get(id) } })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 })
 
 afterEach(async () => {

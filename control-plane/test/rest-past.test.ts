@@ -8,7 +8,6 @@ import type { InstanceListView, ServiceListView } from '../src/rest/schemas/inst
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
 import type { RestLimits } from '../src/rest/limits.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
-import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
 
 let test: TestDatabase
@@ -16,9 +15,6 @@ let rest: TestRest
 
 const start = async (limits: Partial<RestLimits> = {}): Promise<void> => {
   rest = await startRest(test, { limits })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 }
 
 beforeEach(async () => {

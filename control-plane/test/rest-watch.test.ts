@@ -24,9 +24,6 @@ const watches: TestWatch[] = []
 const start = async (options: Partial<RestOptions> = {}): Promise<void> => {
   rest = await startRest(test, options)
   url = await rest.app.listen({ host: '127.0.0.1', port: 0 })
-  await eventually(() => {
-    expect(rest.replica.mesh.loaded).toBe(true)
-  })
 }
 const watch = async (query = '', headers: Readonly<Record<string, string>> = {}): Promise<TestWatch> => {
   const opened = await openWatch(`${url}/api/v1/watch${query}`, headers)

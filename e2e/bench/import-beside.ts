@@ -33,12 +33,9 @@ export const withImport = async <T>(
     return (written * 1_000) / (performance.now() - started)
   }
   const imported = importing()
-  try {
-    const result = await work()
+  const result = await work().finally(async () => {
     going = false
-    return { result, perSecond: await imported }
-  } finally {
-    going = false
-    await imported.catch(() => undefined)
-  }
+    await Promise.allSettled([imported])
+  })
+  return { result, perSecond: await imported }
 }

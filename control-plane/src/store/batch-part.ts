@@ -19,6 +19,13 @@ export interface BatchRows {
   readonly leases: Map<string, LeaseRow>
 }
 
+/** What the row of an instance is to be. */
+export interface InstanceRow {
+  readonly instance: Instance
+  /** It has no row yet. */
+  readonly fresh: boolean
+}
+
 /** What some writes, one after the other, have made of their rows: each row once, as the last of them left it. */
 export class BatchPart {
   readonly #state: BatchState
@@ -47,14 +54,12 @@ export class BatchPart {
     return this.savedInstances.filter(instance => !changed.has(instance))
   }
 
-  /**
-   * What makes the row of an instance what this change says it is to be; null: it is not, since something later in the part
-   * touched it, or it is no instance.
-   */
-  rowOf({ aggregateType, aggregateId, after }: Change): 'inserted' | 'updated' | null {
-    if (aggregateType !== 'instance' || after === null) return null
-    if (this.#state.instances.get(aggregateId) !== after) return null
-    return this.#standing.has(aggregateId) ? 'updated' : 'inserted'
+  /** The row that this change makes; null: it makes none, or something later in the part touched it. */
+  rowOf(change: Change): InstanceRow | null {
+    if (change.aggregateType !== 'instance' || change.after === null) return null
+    const { aggregateId, after: instance } = change
+    if (this.#state.instances.get(aggregateId) !== instance) return null
+    return { instance, fresh: !this.#standing.has(aggregateId) }
   }
 
   get removedInstances(): string[] {

@@ -2,7 +2,7 @@
 import pg from 'pg'
 import type { Change } from '../domain/change.ts'
 import type { Instance } from '../domain/instance.ts'
-import type { BatchPart } from './batch-part.ts'
+import type { BatchPart, InstanceRow } from './batch-part.ts'
 import {
   bigintArray,
   booleanArray,
@@ -137,12 +137,6 @@ const logColumns = (changes: readonly Change[]): readonly Column[] => [
   ['traceparent', 'text', textArray(changes.map(({ traceparent }) => traceparent))],
 ]
 
-interface InstanceRow {
-  readonly instance: Instance
-  /** It has no row yet. */
-  readonly fresh: boolean
-}
-
 /** What the row of an instance needs besides the log; null: this change is not what its row is to be. */
 const rowColumns = (rows: readonly (InstanceRow | null)[]): readonly Column[] => {
   const of = <T>(value: (instance: Instance) => T): (T | null)[] =>
@@ -163,11 +157,7 @@ const rowColumns = (rows: readonly (InstanceRow | null)[]): readonly Column[] =>
 const field = (name: string): string => `nullif(payload #> '{after,${name}}', 'null')`
 
 const addLog = (statement: PartedStatement, part: BatchPart, changes: readonly Change[]): void => {
-  const rows = changes.map((change): InstanceRow | null => {
-    const row = part.rowOf(change)
-    if (row === null || change.aggregateType !== 'instance' || change.after === null) return null
-    return { instance: change.after, fresh: row === 'inserted' }
-  })
+  const rows = changes.map(change => part.rowOf(change))
   const inserts = rows.some(row => row?.fresh === true)
   const updates = rows.some(row => row?.fresh === false)
   const stand = inserts || updates

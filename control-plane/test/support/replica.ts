@@ -14,6 +14,8 @@ export interface TestReplica {
   readonly log: ChangeLog
   readonly feed: Feed
   readonly mesh: MeshState
+  /** Resolves when it has read the mesh. */
+  loaded(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -43,6 +45,14 @@ export const startReplica = ({ connection, database }: TestDatabase): TestReplic
     log,
     feed,
     mesh,
+    loaded: () =>
+      new Promise(resolve => {
+        if (mesh.loaded) resolve()
+        else
+          mesh.onDelta(() => {
+            resolve()
+          })
+      }),
     stop: async () => {
       abort.abort()
       await Promise.all(running)

@@ -54,22 +54,13 @@ export const noStatus: StatusReport = {
 const parsed = (text: string, type: unknown): unknown =>
   text !== '' && String(type).includes('json') ? JSON.parse(text) : text
 
-/** Until then reads answer `not_ready`. */
-const isLoaded = ({ mesh }: TestReplica): Promise<void> =>
-  new Promise(resolve => {
-    if (mesh.loaded) resolve()
-    else
-      mesh.onDelta(() => {
-        resolve()
-      })
-  })
-
 export const startRest = async (
   test: TestDatabase,
   options: Partial<RestOptions> & { readonly sidecarEntries?: readonly SidecarEntry[] } = {},
 ): Promise<TestRest> => {
   const replica = startReplica(test)
-  await isLoaded(replica)
+  // Until then reads answer `not_ready`.
+  await replica.loaded()
   const heartbeats = createHeartbeats(test, replica)
   const entries = options.sidecarEntries ?? []
   const app = await createRest({
