@@ -85,25 +85,28 @@ export class KafkaSink implements Sink {
       const retries = createTopics ? creationRetries : 0
       // Who cannot be reached is said at once, not after the attempts that a new topic needs.
       if (this.#topics.size === 0) await producer.metadata({ topics: [], retries: 0 })
-      await producer.metadata({ topics, autocreateTopics: createTopics, retries }).catch((error: unknown) => {
-        throw this.#ofMissingTopic(topics, error)
-      })
-      for (const topic of topics) this.#topics.add(topic)
+      // One by one, to know which one is missing.
+      for (const topic of topics) {
+        await producer
+          .metadata({ topics: [topic], autocreateTopics: createTopics, retries })
+          .catch((error: unknown) => {
+            throw this.#ofMissingTopics([topic], error)
+          })
+        this.#topics.add(topic)
+      }
     }
-    await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL })
+    await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL }).catch((error: unknown) => {
+      throw this.#ofMissingTopics([...new Set(messages.map(({ topic }) => topic))], error)
+    })
   }
 
-  /** Only a gap in the log goes to the topic of the log: without that topic the sink must not wait there for ever. */
-  #ofMissingTopic(topics: readonly string[], error: unknown): unknown {
-    const { topicPrefix } = this.#options
-    // Of an unknown topic the library makes an error of its own; without rights it is not even known to exist.
-    const missing =
-      error instanceof UserError || leaves(error).some(({ apiId }) => apiId === 'TOPIC_AUTHORIZATION_FAILED')
-    if (!missing || topics.some(topic => topic !== `${topicPrefix}.log`)) return error
-    return new DeliveryError(`Kafka: there is no topic ${topicPrefix}.log for us`, {
-      kind: 'poison',
-      cause: error,
-    })
+  #ofMissingTopics(topics: readonly string[], error: unknown): unknown {
+    const why = whyNoTopic(error)
+    if (why === null) return error
+    // Only a gap in the log goes there: without that topic the sink must not wait for ever.
+    const onlyLog = topics.every(topic => topic === `${this.#options.topicPrefix}.log`)
+    const message = `Kafka: ${why} ${topics.join(' or ')}`
+    return new DeliveryError(message, { kind: onlyLog ? 'poison' : 'unready', cause: error })
   }
 
   #connect(): GuardedProducer {
@@ -161,6 +164,14 @@ const leaves = (error: unknown): Described[] => {
   if (!isDescribed(error)) return []
   const below = [...(error.errors ?? []), error.cause].flatMap(leaves)
   return below.length > 0 && error.apiId === undefined ? below : [error]
+}
+
+/** Of an unknown topic the library makes an error of its own. */
+const whyNoTopic = (error: unknown): string | null => {
+  const said = new Set(leaves(error).map(({ apiId }) => apiId))
+  if (said.has('TOPIC_AUTHORIZATION_FAILED')) return 'not authorized to write to topic'
+  const unknown = error instanceof UserError && error.message.startsWith('Unknown topic')
+  return unknown || said.has('UNKNOWN_TOPIC_OR_PARTITION') ? 'there is no topic' : null
 }
 
 const toFailure = (error: unknown): DeliveryError => {

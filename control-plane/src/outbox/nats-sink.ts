@@ -91,19 +91,17 @@ export class NatsSink implements Sink {
     await connected?.connection.close().catch(() => undefined)
   }
 
-  /** Only a gap in the log goes to the subject of the log: a sink without a stream for it must not wait there for ever. */
   async #ofMissingStream(error: unknown): Promise<unknown> {
-    const subject = `${this.#options.subjectPrefix}.log`
-    const denied = error instanceof PermissionViolationError && error.subject === subject
-    const missing =
-      error instanceof NoStreamError && error.subject === subject && !(await this.#isTaken(subject))
-    if (!denied && !missing) return error
+    const denied = error instanceof PermissionViolationError
+    if (!denied && !(error instanceof NoStreamError)) return error
+    const { subject } = error
+    const log = `${this.#options.subjectPrefix}.log`
+    // Only a gap in the log goes there: a sink without a stream for it must not wait for ever.
+    const poison = subject === log && (denied || !(await this.#isTaken(log)))
     // What the server has refused once, the connection remembers.
-    if (denied) await this.close()
-    return new DeliveryError(`NATS: there is no stream for ${subject} and us`, {
-      kind: 'poison',
-      cause: error,
-    })
+    if (denied && poison) await this.close()
+    const message = denied ? error.message : `${error.message} for us`
+    return new DeliveryError(`NATS: ${message}`, { kind: poison ? 'poison' : 'unready', cause: error })
   }
 
   /** A server that has just started knows no streams yet, but does not answer this then either: that counts as yes. */

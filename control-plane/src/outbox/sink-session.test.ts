@@ -251,6 +251,24 @@ describe('a refused event', () => {
     }
   })
 
+  it('is not looked for where it would go, which is not there', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b'], ['c']] })
+    const [first] = idsOf(outbox.sets)
+    const deliver = sink.deliver.bind(sink)
+    let there = false
+    sink.deliver = events =>
+      !there && events.some(({ event }) => event.id === first)
+        ? Promise.reject(new DeliveryError('no topic', { kind: 'unready' }))
+        : deliver(events)
+    const session = await open(1)
+    for (let step = 0; step < 40; step += 1) await expect(session.step()).rejects.toThrow('no topic')
+    expect(outbox.parked).toEqual([])
+    expect(sink.received).toEqual([])
+    there = true
+    await drain(session)
+    expect(sink.received.map(({ event }) => event.id)).toEqual(idsOf(outbox.sets))
+  })
+
   it('is counted when a later attempt is refused too', async () => {
     const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b']] })
     sink.poison.add(idsOf(outbox.sets)[0] ?? '')

@@ -66,6 +66,9 @@ export interface OpenSession {
   readonly after?: number | null
 }
 
+/** Whatever the event says: it is not to blame. */
+const isOfSink = ({ kind }: DeliveryError): boolean => kind === 'gone' || kind === 'unready'
+
 const behind = { error: 'an earlier event of this aggregate is parked', attempts: 0 }
 
 /**
@@ -176,7 +179,7 @@ export class SinkSession {
     const rest = events - failure.delivered
     const culprit = this.#entries[0]
     const id = culprit?.encoded?.event.id
-    if (failure.kind === 'gone' || rest < 1 || culprit === undefined || id === undefined) throw failure
+    if (isOfSink(failure) || rest < 1 || culprit === undefined || id === undefined) throw failure
     if (failure.kind === 'retryable') this.#suspicion.failed(id)
     if (rest > 1 && (failure.kind === 'poison' || this.#suspicion.aroused)) {
       this.#isolate = rest

@@ -21,10 +21,12 @@ export interface Sink {
 
 /**
  * - `retryable`: the sink cannot take anything now; try the same again, for ever.
+ * - `unready`: the same, and other events prove nothing against this one: where it goes there is no topic or stream,
+ *   or no right to it.
  * - `poison`: the sink refuses what one of these events says; it may well take others.
  * - `gone`: the receiver wants no more events (HTTP 410); ask again rarely.
  */
-export type FailureKind = 'retryable' | 'poison' | 'gone'
+export type FailureKind = 'retryable' | 'unready' | 'poison' | 'gone'
 
 export interface DeliveryFailure {
   readonly kind: FailureKind
