@@ -281,6 +281,7 @@ describe.skipIf(nats.missing !== null)(
         allowsAddress: () => true,
         tls: null,
         subjectPrefix: stream,
+        inboxPrefix: '_INBOX',
         createStream: stream,
         timeoutMs: 5_000,
         clock: systemClock,
@@ -408,9 +409,10 @@ describe.skipIf(nats.missing !== null)(
       await writeFile(join(secretFiles, 'of-another'), new NatsOperator().user().credentials)
       await writeFile(join(secretFiles, 'deaf'), operator.user({ listen: ['nothing'] }).credentials)
       const environment = { WAYMARK_SECRET_IN_A_VARIABLE: onlyDocuments.credentials }
-      const open = (credentials: string, createStream?: string) => {
-        const [servers, subjectPrefix] = [[guarded.address], 'creds']
-        const nats = { servers, credentials, subjectPrefix, ...(createStream && { createStream }) }
+      const own = { publish: ['$JS.API.>', 'creds.>'], listen: ['_INBOX_waymark.>'] }
+      await writeFile(join(secretFiles, 'own-inbox'), operator.user(own).credentials)
+      const open = (credentials: string, more: { createStream?: string; inboxPrefix?: string } = {}) => {
+        const nats = { servers: [guarded.address], credentials, subjectPrefix: 'creds', ...more }
         return openEventSink(
           { name: 'stream', spec: { type: 'nats', start: 'oldest', nats } },
           {
@@ -424,8 +426,9 @@ describe.skipIf(nats.missing !== null)(
       }
       const events = encodedEvents(1, 4)
       for (const [sink, some] of [
-        [await open('in-a-file', 'CREDS'), events.slice(0, 2)],
-        [await open('in-a-variable'), events.slice(2)],
+        [await open('in-a-file', { createStream: 'CREDS' }), events.slice(0, 2)],
+        [await open('in-a-variable'), events.slice(2, 3)],
+        [await open('own-inbox', { createStream: 'CREDS', inboxPrefix: '_INBOX_waymark' }), events.slice(3)],
       ] as const) {
         await sink.deliver(some, never)
         await sink.close()

@@ -49,9 +49,9 @@ export class JetStreamPublisher {
   #wave: Wave | null = null
   #refusal: Error | null = null
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, inboxPrefix: string) {
     this.#connection = connection
-    this.#inbox = createInbox()
+    this.#inbox = createInbox(inboxPrefix)
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.#answered(message)

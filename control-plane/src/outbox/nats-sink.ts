@@ -21,6 +21,8 @@ export interface NatsSinkOptions extends NatsLogin {
   /** null: plain text. */
   readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null
   readonly subjectPrefix: string
+  /** Where acknowledgements come. */
+  readonly inboxPrefix: string
   /** Made for the subjects if there is none; null: somebody else has made it. */
   readonly createStream: string | null
   readonly timeoutMs: number
@@ -133,7 +135,7 @@ export class NatsSink implements Sink {
   }
 
   async #connect(): Promise<Connected> {
-    const { timeoutMs, createStream, subjectPrefix } = this.#options
+    const { timeoutMs, createStream, subjectPrefix, inboxPrefix } = this.#options
     const connection = await this.#connectToOne()
     try {
       if (createStream !== null) {
@@ -142,7 +144,7 @@ export class NatsSink implements Sink {
         if (known === null)
           await manager.streams.add({ name: createStream, subjects: [`${subjectPrefix}.>`], num_replicas: 1 })
       }
-      return { connection, publisher: new JetStreamPublisher(connection) }
+      return { connection, publisher: new JetStreamPublisher(connection, inboxPrefix) }
     } catch (error) {
       await connection.close().catch(() => undefined)
       throw error
@@ -170,7 +172,7 @@ export class NatsSink implements Sink {
   }
 
   async #dial({ host, port }: HostAndPort, address: string): Promise<NatsConnection> {
-    const { name, login, tls, timeoutMs, clock } = this.#options
+    const { name, login, tls, inboxPrefix, timeoutMs, clock } = this.#options
     const authenticator = natsAuthenticator(this.#options)
     const ms = Math.min(timeoutMs, 5_000)
     await natsGreeting({ address, port, ms, clock })
@@ -183,6 +185,7 @@ export class NatsSink implements Sink {
       ...(tls === null ? {} : { tls: secured }),
       name: `waymark-${name}`,
       timeout: ms,
+      inboxPrefix,
       ignoreClusterUpdates: true,
       // The publisher connects again, and says meanwhile why.
       reconnect: false,

@@ -92,6 +92,7 @@ const openNats = async ({ name, spec }: Named<Settings<'nats'>>, parts: SinkPart
   const {
     servers,
     subjectPrefix = defaultPrefix,
+    inboxPrefix = '_INBOX',
     createStream = null,
     username,
     password,
@@ -114,6 +115,7 @@ const openNats = async ({ name, spec }: Named<Settings<'nats'>>, parts: SinkPart
     nkey: nkey === undefined ? null : await secrets.read(nkey),
     tls: await readTls(spec.tls, secrets),
     subjectPrefix,
+    inboxPrefix,
     createStream,
     timeoutMs: durationMs(spec.timeout ?? defaultTimeout),
     clock,

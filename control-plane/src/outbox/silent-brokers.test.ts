@@ -49,6 +49,7 @@ const nats = (tls: boolean, timeoutMs = common.timeoutMs): Sink =>
       credentials: null,
       nkey: null,
       subjectPrefix: 's',
+      inboxPrefix: '_INBOX',
       createStream: 's',
     },
     tls: tls ? {} : null,

@@ -132,6 +132,11 @@ const nats = Type.Object(
     subjectPrefix: Type.Optional(
       prefixField('Subjects are {subjectPrefix}.instance.{service} and {subjectPrefix}.document.{kind}.'),
     ),
+    inboxPrefix: Type.Optional(
+      prefixField(
+        'Acknowledgements come to {inboxPrefix}.>, which the user needs to subscribe to. Default: _INBOX.',
+      ),
+    ),
     createStream: Type.Optional(
       Type.String({
         pattern: '^[A-Za-z0-9_-]{1,100}$',
