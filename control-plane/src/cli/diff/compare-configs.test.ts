@@ -89,6 +89,7 @@ describe('compareConfigs', () => {
           },
         ])
       }),
+      { examples: [[{}, 'a', 2_147_483_584, 2_147_483_585]], numRuns: 1_000 },
     )
   })
 
@@ -102,6 +103,7 @@ describe('compareConfigs', () => {
     expect(differences({ factor: 0.1 }, { factor: 0.10000000149011612 })).toEqual([])
     expect(differences({ interval: '1s' }, { interval: '1.001s' })).toHaveLength(1)
     expect(differences({ count: 5 }, { count: '6' })).toHaveLength(1)
+    expect(differences({ bytes: 2_147_483_584 }, { bytes: 2_147_483_585 })).toHaveLength(1)
   })
 
   it('says what is on one side only', () => {

@@ -119,10 +119,12 @@ const namesOf = (list: readonly Json[]): string[] | undefined => {
   return names.includes('') || new Set(names).size < names.length ? undefined : names
 }
 
-/** Numbers beyond 32 bits come as text from Envoy; numbers of 32 bits come with what doubles add to them. */
+/** Integers of 64 bits come as text from Envoy; floats of 32 bits come with what doubles add to them. */
 const equalValues = (ours: Json, theirs: Json): boolean => {
   if (ours === theirs) return true
-  if (typeof ours === 'number' && typeof theirs === 'number') return Math.fround(ours) === Math.fround(theirs)
+  if (typeof ours === 'number' && typeof theirs === 'number')
+    // As floats of 32 bits many integers are the same.
+    return !(Number.isInteger(ours) && Number.isInteger(theirs)) && Math.fround(ours) === Math.fround(theirs)
   if (typeof ours === 'number' && typeof theirs === 'string') return `${ours}` === theirs
   return typeof ours === 'string' && typeof theirs === 'number' && ours === `${theirs}`
 }
