@@ -4,7 +4,7 @@ import { BatchDraft } from './batch-draft.ts'
 import { ChangedNames } from './changed-names.ts'
 import type { TypeProgress } from '../order/order.ts'
 import type { ResourceSet, XdsResource } from '../port.ts'
-import { refuse, wantBack, type RefusedType } from './refuse.ts'
+import { giveUp, refuse, type RefusedType } from './refuse.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import type { ReadonlySharedMap } from './shared-map.ts'
 import type { TypeState } from './shared-state.ts'
@@ -118,7 +118,10 @@ export class Delivery implements TypeProgress {
     this.edits += 1
     const assumed = first !== undefined && this.subscription.wildcard
     // From the first request on, the client has what it says, whatever it was sent unasked.
-    if (assumed) this.state.held.clear()
+    if (assumed) {
+      this.state.held.clear()
+      this.unanswered.doubt()
+    }
     const actions = subscribe(this.subscription, message)
     for (const name of actions.added) {
       const resource = this.set.get(name)
@@ -215,19 +218,9 @@ export class Delivery implements TypeProgress {
     return error === undefined ? 'acked' : refuse(this.#refused(), answered, { message: error, at })
   }
 
-  /**
-   * The client has been silent about these responses for too long: all of them count as refused, if there is
-   * more than one resource to suspect. Envoy says nothing while a cluster warms, and a bad cluster beside a
-   * good one warms for ever.
-   */
+  /** See `giveUp` in refuse.ts. */
   giveUp(message: string, at: number): Refusal | undefined {
-    const silent = this.unanswered.merged()
-    if (!silent || silent.takesBack || silent.resources.length < 2 || this.isolating) return undefined
-    this.unanswered.take(silent.nonce)
-    const refused = this.#refused()
-    const refusal = refuse(refused, silent, { message, at })
-    for (const { name } of silent.resources) wantBack(refused, name, refusal)
-    return refusal
+    return this.isolating ? undefined : giveUp(this.#refused(), { message, at })
   }
 
   /** Resources of a refused response are being tried one by one. */
@@ -262,7 +255,7 @@ export class Delivery implements TypeProgress {
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
     for (const resource of resources) {
       if (!this.#wanted.tracked(resource.name)) continue
-      this.state.held.set(resource.name, resource)
+      this.state.held.set(resource.name, this.unanswered.doubts(resource.name) ? unknownVersion : resource)
       this.#accepted(resource.name, resource.version, takesBack, revision)
     }
     for (const name of removed) {
@@ -342,6 +335,7 @@ export class Delivery implements TypeProgress {
 
   #lastKnown(name: string): Held | undefined {
     const sent = this.unanswered.last(name)
-    return sent === undefined ? this.state.held.get(name) : sent
+    if (sent === undefined) return this.state.held.get(name)
+    return this.unanswered.doubts(name) ? unknownVersion : sent
   }
 }

@@ -59,11 +59,29 @@ export function refuse(
 }
 
 /**
+ * The client has been silent about its responses for too long: all of them count as refused, if there is more than
+ * one resource to suspect. Envoy says nothing while a cluster warms, and a bad cluster beside a good one warms for
+ * ever.
+ */
+export function giveUp(
+  type: RefusedType,
+  why: { readonly message: string; readonly at: number },
+): Refusal | undefined {
+  const silent = type.unanswered.merged()
+  if (!silent || silent.takesBack || silent.resources.length < 2) return undefined
+  // What was unsubscribed meanwhile may still come to a client that takes everything by then: its answer counts.
+  type.unanswered.narrow(silent.resources.filter(({ name }) => !type.tracked(name)))
+  const refusal = refuse(type, silent, why)
+  for (const { name } of silent.resources) wantBack(type, name, refusal)
+  return refusal
+}
+
+/**
  * A refused cluster may warm for ever and keep Envoy silent about all others, so it is at once replaced by what
  * the client had, or removed if it had none (X16). What it had from another stream cannot be put back and
  * stays: to remove a cluster that may work would be worse.
  */
-export function wantBack(type: RefusedType, name: string, refusal: Refusal): void {
+function wantBack(type: RefusedType, name: string, refusal: Refusal): void {
   const held = type.held.get(name) ?? null
   if (typeof held === 'string' || held?.version === refusal.version || !type.tracked(name)) return
   type.refusals.takeBack(name, held, refusal.revision)

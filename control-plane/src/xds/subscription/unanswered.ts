@@ -28,6 +28,7 @@ export class Unanswered {
   #responses = none
   /** Built when first asked for; undefined after each change. */
   #index: ReadonlyMap<string, XdsResource | null> | undefined
+  #doubted: Set<string> | undefined
 
   get size(): number {
     return this.#responses.length
@@ -45,6 +46,8 @@ export class Unanswered {
 
   add(response: SentResponse): void {
     this.#index = undefined
+    if (this.#doubted !== undefined)
+      for (const name of contents([response]).keys()) this.#doubted.delete(name)
     this.#responses = this.#responses.length === 0 ? [response] : [...this.#responses, response]
     if (this.#responses.length <= maxKept) return
     const [first, second, ...rest] = this.#responses
@@ -62,6 +65,24 @@ export class Unanswered {
     if (left === 0) return none
     this.#responses = left === responses.length ? none : responses.slice(left)
     return left === responses.length ? responses : responses.slice(0, left)
+  }
+
+  /** From now on the answer counts for these of their resources alone. */
+  narrow(resources: readonly XdsResource[]): void {
+    const merged = this.merged()
+    this.#index = undefined
+    this.#responses =
+      merged === undefined || resources.length === 0 ? none : [{ ...merged, resources, removed: [] }]
+  }
+
+  /** Whether the client has taken or ignored what was sent until now is not known, whatever it answers later. */
+  doubt(): void {
+    this.#doubted = this.#responses.length === 0 ? undefined : new Set(this.names())
+  }
+
+  /** What was last sent under this name, answered just now or not at all, is in doubt. */
+  doubts(name: string): boolean {
+    return this.#doubted?.has(name) === true
   }
 
   find(nonce: string): SentResponse | undefined {
