@@ -129,7 +129,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const loadReports = new LoadReportService({ ...common, book: loads, source, intervalMs })
   const clientStatus: ClientStatusService = new ClientStatusService({
     clock,
-    clients: () => xds.clients(),
+    clients: () => xds.book.clients(),
     authorize: secure.authorizeAll,
   })
   const xds: XdsServer = new XdsServer({
@@ -144,7 +144,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const sidecars = new SidecarTable<StreamStatus>({ database, replica, run })
   const reporter = new SidecarReporter({
     ...common,
-    streams: xds,
+    streams: xds.book,
     revision: () => source.revision(),
     store: sidecars,
   })
@@ -231,12 +231,12 @@ export const createApp = async (options: AppOptions): Promise<App> => {
     pulses: new Pulses(database),
     sidecars: new SidecarDirectory({
       replica,
-      streams: xds,
+      streams: xds.book,
       table: sidecars,
       members: () => membership.liveIds,
       clock,
     }),
-    clients: xds,
+    clients: xds.book,
     loads,
     replicas: () => membership.live,
     acks,

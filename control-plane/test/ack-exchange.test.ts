@@ -98,7 +98,7 @@ describe('the ACKs of a revision over two replicas', () => {
     const revision = change('2', r1, r2)
     const waiting = r1.collect(revision, 20_000)
     await own.take()
-    await r1.xds.until(() => r1.xds.server.stream('web/own')?.inSync === true)
+    await r1.xds.until(() => r1.xds.server.book.stream('web/own')?.inSync === true)
     far.nack(await far.next(), 'not this')
     const { complete, answers } = await waiting
     expect(complete).toBe(true)

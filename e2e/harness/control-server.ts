@@ -46,7 +46,7 @@ export class ControlServer {
 
   /** Of its only client. */
   get status(): StreamStatus | undefined {
-    return this.#server?.streams()[0]
+    return this.#server?.book.streams()[0]
   }
 
   /** Since its last start. */

@@ -264,7 +264,7 @@ test('X23 certificates and roots are exchanged under load: no request fails, no 
   const inSync = () =>
     eventually('both sidecars to have it all', () =>
       services.every(name => {
-        const status = control.server.stream(`${name}/${name}-1`)
+        const status = control.server.book.stream(`${name}/${name}-1`)
         return status?.inSync === true && status.syncedRevision >= control.sources[name].revision()
       }),
     )

@@ -213,7 +213,7 @@ describe('another stream gets its changes after few requests of clients that', (
     const siege = await Siege.start()
     const { call } = siege.bad()
     call.write(request({ node, typeUrl: endpointType, resourceNamesSubscribe: ['good'] }))
-    const subscribed = () => siege.fixture.server.stream(node.id)?.types[0]?.subscribed ?? 0
+    const subscribed = () => siege.fixture.server.book.stream(node.id)?.types[0]?.subscribed ?? 0
     await siege.fixture.until(() => subscribed() === 1)
     call.write(request({ typeUrl: endpointType, resourceNamesSubscribe: manyNames }))
     await siege.fixture.until(() => subscribed() > 1)
@@ -258,7 +258,7 @@ describe('another stream gets its changes after few requests of clients that', (
       await siege.fixture.until(() => siege.counters.requests > 1)
       expect(await siege.worstOf(5)).toBeLessThan(fewRequests)
       await siege.fixture.until(() => siege.counters.requests > turns)
-      const [type] = siege.fixture.server.stream(node.id)?.types ?? []
+      const [type] = siege.fixture.server.book.stream(node.id)?.types ?? []
       expect(type?.subscribed).toBe(50)
       expect(type?.waiting).toBeLessThanOrEqual(50)
       expect(siege.counters.refused).toBe(0)

@@ -63,7 +63,7 @@ it('a sidecar that refuses a cluster and keeps the old one shows exactly the fie
   const diff = (...more: string[]) => waymark(url, 'sync', '--diff', orders.node, '--admin', admin, ...more)
   expect(await diff('--wait', '15s')).toMatchObject({ code: 0 })
 
-  const client = await eventually('the stream', () => app.xds.client(orders.node))
+  const client = await eventually('the stream', () => app.xds.book.client(orders.node))
   expect(client.node.id).toBe(orders.node)
   const held = [...client.resources()].find(one => one.typeUrl === clusterType && one.name === 'payments')
   const body = held?.wanted?.body

@@ -9,7 +9,7 @@ import type { StreamGlance } from '../xds/status/stream-glance.ts'
 import { unsettled } from '../xds/status/stream-shape.ts'
 import { WrittenStatuses, type Verdict } from './written-statuses.ts'
 
-/** The streams of this replica: xds/xds-server.ts. */
+/** The streams of this replica: xds/status/stream-book.ts. */
 export interface Streams {
   readonly nodes: Iterable<string>
   stream(node: string): StreamStatus | undefined

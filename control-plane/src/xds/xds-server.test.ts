@@ -52,9 +52,9 @@ test('a stream gets what it subscribed to, then each change, and its status tell
   client.send({ typeUrl: endpointType, resourceNamesSubscribe: ['a'] })
   expect(bodyOf(await client.take())).toEqual(['e1'])
   expect(await client.settle()).toEqual([])
-  await fixture.until(() => fixture.server.stream('web/1')?.inSync === true)
+  await fixture.until(() => fixture.server.book.stream('web/1')?.inSync === true)
   fixture.put(resource(endpointType, 'a', 'e2'))
-  expect(fixture.server.stream('web/1')).toMatchObject({
+  expect(fixture.server.book.stream('web/1')).toMatchObject({
     syncedRevision: 1,
     answeredRevision: 1,
     inSync: false,
@@ -62,16 +62,22 @@ test('a stream gets what it subscribed to, then each change, and its status tell
   expect(bodyOf(await client.take())).toEqual(['e2'])
   fixture.source.apply({ remove: [{ typeUrl: endpointType, name: 'a' }] })
   expect((await client.take()).removedResources).toEqual(['a'])
-  await fixture.until(() => fixture.server.stream('web/1')?.inSync === true)
-  expect(fixture.server.stream('web/1')).toMatchObject({ syncedRevision: 3, answeredRevision: 3, nacks: [] })
-  expect(fixture.server.resources('web/1').find(({ typeUrl }) => typeUrl === clusterType)).toMatchObject({
-    name: 'a',
-    sentVersion: first.resources[0]?.version,
-    ackedVersion: first.resources[0]?.version,
-    revision: 1,
-    nack: null,
+  await fixture.until(() => fixture.server.book.stream('web/1')?.inSync === true)
+  expect(fixture.server.book.stream('web/1')).toMatchObject({
+    syncedRevision: 3,
+    answeredRevision: 3,
+    nacks: [],
   })
-  expect(fixture.server.resources('unknown')).toEqual([])
+  expect(fixture.server.book.resources('web/1').find(({ typeUrl }) => typeUrl === clusterType)).toMatchObject(
+    {
+      name: 'a',
+      sentVersion: first.resources[0]?.version,
+      ackedVersion: first.resources[0]?.version,
+      revision: 1,
+      nack: null,
+    },
+  )
+  expect(fixture.server.book.resources('unknown')).toEqual([])
 })
 
 test('X9 a first message without a node id, and a message without a type, are refused', async () => {
@@ -89,7 +95,7 @@ test('X9 a first message without a node id, and a message without a type, are re
     details: 'type_url is required on ADS',
   })
   expect(fixture.server.counters).toMatchObject({ refused: 2, streams: 0, opened: 2 })
-  expect([fixture.server.streams(), fixture.source.views]).toEqual([[], 0])
+  expect([fixture.server.book.streams(), fixture.source.views]).toEqual([[], 0])
 })
 
 test('X9 the node is read from the first message only', async () => {
@@ -99,7 +105,7 @@ test('X9 the node is read from the first message only', async () => {
   await client.take()
   client.send({ typeUrl: listenerType, node: { id: 'other/1' } })
   await client.take()
-  expect(fixture.server.streams().map(({ node }) => node)).toEqual(['web/1'])
+  expect(fixture.server.book.streams().map(({ node }) => node)).toEqual(['web/1'])
 })
 
 test('X12 nothing is answered before the source has loaded, then everything', async () => {
@@ -137,7 +143,7 @@ test('X14 a NACK with a stale nonce is counted and does nothing', async () => {
   await using _ = fixture
   client.send({ typeUrl: endpointType, responseNonce: 'stale', errorDetail: { code: 13, message: 'old' } })
   expect(await client.settle()).toEqual([])
-  expect(fixture.server.stream('web/1')?.nacks).toEqual([])
+  expect(fixture.server.book.stream('web/1')?.nacks).toEqual([])
   expect(fixture.server.counters).toMatchObject({ staleAnswers: 1, nacks: 0 })
 })
 
@@ -153,9 +159,9 @@ test('X16 a NACK shows in the status, in the log with the words of the client, a
   fixture.put(bad)
   client.nack(await client.next(), 'a is malformed')
   expect(await client.settle()).toEqual([])
-  await fixture.until(() => fixture.server.stream('web/1')?.answeredRevision === 2)
-  const version = fixture.server.resources('web/1').find(({ name }) => name === 'a')?.nack?.version
-  expect(fixture.server.stream('web/1')).toMatchObject({
+  await fixture.until(() => fixture.server.book.stream('web/1')?.answeredRevision === 2)
+  const version = fixture.server.book.resources('web/1').find(({ name }) => name === 'a')?.nack?.version
+  expect(fixture.server.book.stream('web/1')).toMatchObject({
     inSync: false,
     syncedRevision: 1,
     answeredRevision: 2,
@@ -178,7 +184,7 @@ test('X16 a NACK shows in the status, in the log with the words of the client, a
   expect(fixture.server.counters.nacks).toBe(1)
   fixture.put(resource(endpointType, 'a', 'good'))
   await client.take()
-  await fixture.until(() => fixture.server.stream('web/1')?.inSync === true)
+  await fixture.until(() => fixture.server.book.stream('web/1')?.inSync === true)
 })
 
 test('X19 a client that takes nothing costs bounded memory, and is closed and cut off when stuck', async () => {
@@ -219,7 +225,7 @@ test('X19 silence about clusters closes nothing', async () => {
   expect(await other.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED })
   expect(fixture.server.counters.closedStuck).toBe(1)
   await fixture.until(() => fixture.server.counters.streams === 1)
-  expect(fixture.server.streams().map(({ node }) => node)).toEqual(['web/1'])
+  expect(fixture.server.book.streams().map(({ node }) => node)).toEqual(['web/1'])
 })
 
 test('X20 over the wire: cluster and endpoints, then the route when the cluster is ACKed', async () => {
@@ -293,7 +299,7 @@ test('one change to many streams is encoded once, reaches all, and leaves the ot
   expect(fixture.server.counters.encodes).toBe(encodes + 1)
   expect(new Set(responses.map(({ nonce }) => nonce)).size).toBe(1)
   expect(await other.settle()).toEqual([])
-  await fixture.until(() => fixture.server.streams().every(({ inSync }) => inSync))
+  await fixture.until(() => fixture.server.book.streams().every(({ inSync }) => inSync))
 })
 
 test('of two streams of a node both are served and the newest has the status', async () => {
@@ -303,13 +309,13 @@ test('of two streams of a node both are served and the newest has the status', a
     client.send({ typeUrl: clusterType })
     await client.take()
   }
-  expect(fixture.server.streams()).toMatchObject([{ node: 'web/1', stream: 2 }])
+  expect(fixture.server.book.streams()).toMatchObject([{ node: 'web/1', stream: 2 }])
   fixture.put(resource(clusterType, 'a'))
   await Promise.all([older.take(), newer.take()])
   newer.close()
-  await fixture.until(() => fixture.server.stream('web/1')?.stream === 1)
+  await fixture.until(() => fixture.server.book.stream('web/1')?.stream === 1)
   older.close()
-  await fixture.until(() => fixture.server.stream('web/1') === undefined)
+  await fixture.until(() => fixture.server.book.stream('web/1') === undefined)
   expect(fixture.source.views).toBe(0)
 })
 
@@ -318,14 +324,14 @@ test('who listens to the status is told when what was refused becomes what the c
   await using _ = fixture
   fixture.put(resource(endpointType, 'a', 'bad'))
   client.nack(await client.next(), 'a is malformed')
-  await fixture.until(() => fixture.server.stream('web/1')?.nacks.length === 1)
+  await fixture.until(() => fixture.server.book.stream('web/1')?.nacks.length === 1)
   // Nobody is told for another reason: every answer of the client is in.
   await fixture.until(() => fixture.server.counters.acks === 2)
   const told: string[][] = []
-  const end = fixture.server.onStatus(nodes => told.push([...nodes]))
+  const end = fixture.server.book.onStatus(nodes => told.push([...nodes]))
   fixture.put(resource(endpointType, 'a', '1'))
   await fixture.until(() => told.length > 0)
-  expect(fixture.server.stream('web/1')).toMatchObject({ inSync: true, nacks: [] })
+  expect(fixture.server.book.stream('web/1')).toMatchObject({ inSync: true, nacks: [] })
   expect(await client.settle()).toEqual([])
   end()
 })
@@ -333,24 +339,24 @@ test('who listens to the status is told when what was refused becomes what the c
 test('who listens to the status is told of streams that come, change and go, once per turn', async () => {
   await using fixture = await ServerFixture.start()
   const told: string[][] = []
-  const end = fixture.server.onStatus(nodes => told.push([...nodes]))
+  const end = fixture.server.book.onStatus(nodes => told.push([...nodes]))
   const client = fixture.connect('web/1')
   client.send({ typeUrl: clusterType })
   await client.take()
-  await fixture.until(() => fixture.server.stream('web/1')?.inSync === true && told.length >= 2)
+  await fixture.until(() => fixture.server.book.stream('web/1')?.inSync === true && told.length >= 2)
   told.length = 0
   fixture.put(resource(clusterType, 'a'))
   const changed = await client.next()
   expect(told).toEqual([['web/1']])
   client.ack(changed)
   await fixture.until(() => told.length === 2)
-  expect(fixture.server.stream('web/1')?.inSync).toBe(true)
+  expect(fixture.server.book.stream('web/1')?.inSync).toBe(true)
   client.close()
   await fixture.until(() => told.length === 3)
-  expect(fixture.server.stream('web/1')).toBeUndefined()
+  expect(fixture.server.book.stream('web/1')).toBeUndefined()
   end()
   fixture.connect('web/2').send({ typeUrl: clusterType })
-  await fixture.until(() => fixture.server.stream('web/2') !== undefined)
+  await fixture.until(() => fixture.server.book.stream('web/2') !== undefined)
   expect(told.length).toBe(3)
 })
 

@@ -25,15 +25,12 @@ import {
 } from './xds-options.ts'
 import { PushSteps } from './push/push-steps.ts'
 import { ResourceHub } from './push/resource-hub.ts'
-import { heldResources, type ClientView } from './status/held-resources.ts'
-import type { ResourceStatus, StreamStatus } from './status/status.ts'
-import { glanceAt, type StreamGlance } from './status/stream-glance.ts'
+import { StreamBook } from './status/stream-book.ts'
 import { streamFigures, type StreamFigures } from './status/stream-figures.ts'
-import { resourceStatuses, streamStatus } from './status/stream-status.ts'
 import { OverdueStreams } from './transport/overdue-streams.ts'
 import { pendingInput } from './transport/pending-input.ts'
 import { StreamLog } from './transport/stream-log.ts'
-import { StreamRegistry, type CollectedNodes, type StatusListener } from './transport/stream-registry.ts'
+import { StreamRegistry } from './transport/stream-registry.ts'
 import { XdsListener, type ListenAddress } from './transport/xds-listener.ts'
 
 /** What is waited for, and by whom. */
@@ -58,6 +55,7 @@ const sessionMegabytes = 64
 export class XdsServer implements Component {
   readonly name = 'xds'
   readonly counters = new XdsCounters()
+  readonly book: StreamBook
   readonly #options: XdsServerOptions
   readonly #limits: XdsLimits
   readonly #timings: XdsTimings
@@ -123,6 +121,8 @@ export class XdsServer implements Component {
     })
     this.#addDiscovery()
     const fanOut = new FanOut<XdsStream>(clock)
+    const revision = (): Revision => source.revision()
+    this.book = new StreamBook({ registry, revision, waiting: () => fanOut.waiting(), clock })
     for (const { definition, implementation } of options.services ?? []) {
       this.#server.addService(definition, this.#guard.guarded(implementation))
     }
@@ -193,53 +193,11 @@ export class XdsServer implements Component {
     return { http2Streams, receivedBytes: this.#received.used, queuedBytes: this.#context.queued.used }
   }
 
-  get nodes(): Iterable<string> {
-    return this.#registry.nodes
-  }
-
-  /** What is known of each node by its newest stream, or by the newest of each type where they are separate. */
-  streams(): StreamStatus[] {
-    return [...this.#registry.nodes].flatMap(node => this.stream(node) ?? [])
-  }
-
-  stream(node: string): StreamStatus | undefined {
-    const { source, clock } = this.#options
-    return streamStatus(
-      { streams: this.#registry.find(node), rivals: this.#registry.rivals(node) },
-      source.revision(),
-      clock,
-    )
-  }
-
-  /** What `stream` tells in numbers; undefined when only that tells. Costs the types of the stream. */
-  glance(node: string): StreamGlance | undefined {
-    const stream = this.#registry.only(node)
-    return stream && glanceAt(stream, this.#options.source.revision())
-  }
-
   /** What there is at the moment; costs a look at every stream. */
   async figures(): Promise<XdsFigures> {
     const { counters } = this
     const figures = await streamFigures(this.#registry.streams, { counters, clock: this.#options.clock })
     return { ...figures, fanOut: this.#context.fanOut.size, ...this.kept }
-  }
-
-  /** What this node has been sent and what it has ACKed; empty when it has no stream here. */
-  resources(node: string): ResourceStatus[] {
-    return resourceStatuses(this.#registry.find(node), this.#options.clock)
-  }
-
-  /** The clients that are connected. */
-  clients(): ClientView[] {
-    return [...this.#registry.nodes].flatMap(node => this.client(node) ?? [])
-  }
-
-  client(id: string): ClientView | undefined {
-    const streams = this.#registry.find(id)
-    const node = streams[0]?.node
-    const { clock } = this.#options
-    const resources = () => heldResources({ deliveries: streams.flatMap(each => each.deliveries) }, clock)
-    return node && { node, resources }
   }
 
   /**
@@ -248,19 +206,6 @@ export class XdsServer implements Component {
    */
   follow(revision: Revision, onChange: () => void): FollowedRevision {
     return this.#watches.follow(revision, onChange)
-  }
-
-  /** Calls `listener` with the nodes whose status may have changed. Returns the call that ends it. */
-  onStatus(listener: StatusListener): () => void {
-    return this.#registry.listen(listener)
-  }
-
-  /**
-   * Collects the nodes whose status may have changed, calls `onFirst` when there are some. What is in sync, and not
-   * among those that are taken, has all of the source's revision of that moment.
-   */
-  collect(onFirst: () => void): CollectedNodes {
-    return this.#registry.collect(onFirst, () => this.#context.fanOut.waiting())
   }
 
   /** The single step of the loop: closes the streams whose client has owed something for too long. */

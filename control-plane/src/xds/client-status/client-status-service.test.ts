@@ -17,7 +17,7 @@ type Request = Parameters<typeof ClientStatusRequest.fromPartial>[0]
 
 const start = async (options: Partial<ClientStatusOptions> = {}) => {
   let fixture: ServerFixture | undefined
-  const clients = (): Iterable<ClientView> => fixture?.server.clients() ?? []
+  const clients = (): Iterable<ClientView> => fixture?.server.book.clients() ?? []
   const service = new ClientStatusService({ clients, clock: systemClock, ...options })
   const started = (fixture = await ServerFixture.start({ services: [service] }))
   onTestFinished(() => started[Symbol.asyncDispose]())
@@ -164,7 +164,7 @@ test('requests, refusals and bytes of answers are counted', async () => {
   expect(other.service.counters).toEqual({ requests: 1, refused: 1, bytes: 0 })
   const third = await start()
   third.fixture.connect('web/1').send({ typeUrl: clusterType })
-  await third.fixture.until(() => third.fixture.server.stream('web/1') !== undefined)
+  await third.fixture.until(() => third.fixture.server.book.stream('web/1') !== undefined)
   await third.fetch()
   expect(third.service.counters.bytes).toBeGreaterThan(0)
 })

@@ -23,14 +23,14 @@ test('a stream that has not been told yet is behind for whoever asks, and gets e
   fixture.put(resource(endpointType, 'a', '1'))
   const clients = await connected(fixture)
   const { server, source } = fixture
-  const collected = server.collect(() => undefined)
+  const collected = server.book.collect(() => undefined)
   collected.take()
 
   fixture.put(resource(endpointType, 'a', '2'))
   // One stream after the other, the last told first.
   for (const index of [many - 1, 150, 0]) {
-    expect(server.stream(`web/${index}`)).toMatchObject({ inSync: false })
-    expect(server.glance(`web/${index}`)?.answeredRevision).toBe(source.revision() - 1)
+    expect(server.book.stream(`web/${index}`)).toMatchObject({ inSync: false })
+    expect(server.book.glance(`web/${index}`)?.answeredRevision).toBe(source.revision() - 1)
   }
   expect(collected.take().size).toBe(many)
   const followed = server.follow(source.revision(), () => undefined)

@@ -4,7 +4,7 @@ import { clusterType } from '../type-urls.ts'
 
 test('two clients of one name are rivals when both are alive, and not while one may just have connected again', async () => {
   await using fixture = await ServerFixture.start()
-  const rivals = () => fixture.server.stream('web/1')?.rivals
+  const rivals = () => fixture.server.book.stream('web/1')?.rivals
   fixture.put(resource(clusterType, 'a'))
   const first = fixture.connect('web/1')
   first.send({ typeUrl: clusterType })
@@ -14,9 +14,9 @@ test('two clients of one name are rivals when both are alive, and not while one 
   second.send({ typeUrl: clusterType })
   await second.take()
   await second.settle()
-  expect(fixture.server.stream('web/1')).toMatchObject({ stream: 2, rivals: [] })
+  expect(fixture.server.book.stream('web/1')).toMatchObject({ stream: 2, rivals: [] })
   // Both answer what comes next.
-  const { connectedAt = 0 } = fixture.server.stream('web/1') ?? {}
+  const { connectedAt = 0 } = fixture.server.book.stream('web/1') ?? {}
   await fixture.until(() => Date.now() > connectedAt)
   fixture.put(resource(clusterType, 'a', '2'))
   await first.take()

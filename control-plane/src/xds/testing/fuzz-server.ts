@@ -46,7 +46,7 @@ export class FuzzedServer implements AsyncDisposable {
       source,
       services: [
         new LoadReportService({ ...common, book: new LoadBook(common), intervalMs: 1_000 }),
-        new ClientStatusService({ clock: systemClock, clients: () => fixture.server.clients() }),
+        new ClientStatusService({ clock: systemClock, clients: () => fixture.server.book.clients() }),
       ],
       limits: { maxNames: 100, maxRequestBytes: 16_384 },
       timings: { keepaliveMs: 2_000, keepaliveTimeoutMs: 2_000 },
@@ -99,7 +99,7 @@ export class FuzzedServer implements AsyncDisposable {
       Object.entries({
         ...server.kept,
         streams: server.counters.streams,
-        nodes: [...server.nodes].length,
+        nodes: [...server.book.nodes].length,
         waiting: server.counters.waiting,
         views: source.views,
         watchers: source.watchers,

@@ -54,7 +54,7 @@ export const driveSocket = async <Fields extends object, Sent>(
   const clock = new StandingClock()
   const fixture = await ServerFixture.start({ ...options, clock })
   const client = connect(fixture)
-  const status = () => fixture.server.stream('web/1')
+  const status = () => fixture.server.book.stream('web/1')
   return {
     source: fixture.source,
     ask: (typeUrl, fields = {}) => {

@@ -76,8 +76,8 @@ test('the streams of one node by several services have one status', async () => 
   clusters.send({ responseNonce: (await clusters.next()).nonce })
   endpoints.send({ node, resourceNamesSubscribe: ['a'] })
   endpoints.send({ responseNonce: (await endpoints.next()).nonce })
-  await fixture.until(() => fixture.server.stream('web/1')?.inSync === true)
-  const types = fixture.server.stream('web/1')?.types.map(({ typeUrl, acked }) => [typeUrl, acked])
+  await fixture.until(() => fixture.server.book.stream('web/1')?.inSync === true)
+  const types = fixture.server.book.stream('web/1')?.types.map(({ typeUrl, acked }) => [typeUrl, acked])
   expect(types).toEqual([
     [endpointType, 1],
     [clusterType, 1],
@@ -136,7 +136,7 @@ test('X16 X24 over the wire: what is refused is not sent again until it changes,
   expect(bodies(left.resources)).toEqual([])
   client.send({ ...names, responseNonce: left.nonce })
   expect(await untilMarker(client)).toEqual([])
-  expect(fixture.server.stream('web/1')?.nacks).toMatchObject([{ names: ['a'], message: 'no' }])
+  expect(fixture.server.book.stream('web/1')?.nacks).toMatchObject([{ names: ['a'], message: 'no' }])
   fixture.put(resource(listenerType, 'a', 'good'))
   expect(bodies((await client.next()).resources)).toEqual(['good'])
 })
@@ -163,8 +163,8 @@ test('X16 a response refused on a service of one type is settled there, and hold
   clusters.send({ responseNonce: back.nonce })
   const refused = await endpoints.next()
   endpoints.send({ ...names, responseNonce: refused.nonce, errorDetail })
-  await fixture.until(() => fixture.server.stream('web/1')?.nacks.length === 2)
-  const nacks = fixture.server.stream('web/1')?.nacks.map(({ typeUrl, names: of }) => [typeUrl, of])
+  await fixture.until(() => fixture.server.book.stream('web/1')?.nacks.length === 2)
+  const nacks = fixture.server.book.stream('web/1')?.nacks.map(({ typeUrl, names: of }) => [typeUrl, of])
   expect(nacks).toHaveLength(2)
   expect(nacks).toEqual(expect.arrayContaining([clusterType, endpointType].map(type => [type, ['a']])))
 

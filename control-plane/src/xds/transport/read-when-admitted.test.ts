@@ -49,7 +49,7 @@ test('the messages of newcomers that wait are taken in order', async () => {
   expect(counters.refused).toBe(0)
   expect(counters.delayed).toBeGreaterThan(0)
   for (const node of nodes)
-    expect(fixture.server.stream(node)?.types.map(({ typeUrl }) => typeUrl)).toEqual([
+    expect(fixture.server.book.stream(node)?.types.map(({ typeUrl }) => typeUrl)).toEqual([
       endpointType,
       secretType,
     ])
