@@ -6,6 +6,13 @@ export interface OutboxCursor {
   readonly position: number
 }
 
+/** A sink under the fence of the replica that owns it, as long as nobody wishes anything of it. */
+export interface SinkHold {
+  readonly sink: string
+  readonly fence: number
+  readonly epoch: number
+}
+
 /** A change as a sink gets it: its payload stays the text that Postgres gave, so that it is never built anew. */
 export interface LoggedChange {
   /** UUID v7. */

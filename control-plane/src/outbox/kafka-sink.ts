@@ -76,28 +76,34 @@ export class KafkaSink implements Sink {
     await producer?.close(true).catch(() => undefined)
   }
 
-  /** What may be wrong from the beginning (no broker, no topic, no access) is asked for first, once. */
   async #send(messages: Message[]): Promise<void> {
     const producer = (this.#producer ??= this.#connect())
-    const topics = [...new Set(messages.map(({ topic }) => topic))].filter(topic => !this.#topics.has(topic))
-    if (topics.length > 0) {
-      const { createTopics } = this.#options
-      const retries = createTopics ? creationRetries : 0
-      // Who cannot be reached is said at once, not after the attempts that a new topic needs.
-      if (this.#topics.size === 0) await producer.metadata({ topics: [], retries: 0 })
-      // One by one, to know which one is missing.
-      for (const topic of topics) {
-        await producer
-          .metadata({ topics: [topic], autocreateTopics: createTopics, retries })
-          .catch((error: unknown) => {
-            throw this.#ofMissingTopics([topic], error)
-          })
-        this.#topics.add(topic)
-      }
-    }
+    const topics = [...new Set(messages.map(({ topic }) => topic))]
+    await this.#find(
+      producer,
+      topics.filter(topic => !this.#topics.has(topic)),
+    )
     await producer.send({ messages, idempotent: true, acks: ProduceAcks.ALL }).catch((error: unknown) => {
-      throw this.#ofMissingTopics([...new Set(messages.map(({ topic }) => topic))], error)
+      throw this.#ofMissingTopics(topics, error)
     })
+  }
+
+  /** What may be wrong from the beginning (no broker, no topic, no access) is asked for first, once. */
+  async #find(producer: GuardedProducer, topics: readonly string[]): Promise<void> {
+    if (topics.length === 0) return
+    const { createTopics } = this.#options
+    const retries = createTopics ? creationRetries : 0
+    // Who cannot be reached is said at once, not after the attempts that a new topic needs.
+    if (this.#topics.size === 0) await producer.metadata({ topics: [], retries: 0 })
+    // One by one, to know which one is missing.
+    for (const topic of topics) {
+      await producer
+        .metadata({ topics: [topic], autocreateTopics: createTopics, retries })
+        .catch((error: unknown) => {
+          throw this.#ofMissingTopics([topic], error)
+        })
+      this.#topics.add(topic)
+    }
   }
 
   #ofMissingTopics(topics: readonly string[], error: unknown): unknown {

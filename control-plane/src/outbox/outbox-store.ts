@@ -1,4 +1,4 @@
-import type { LoggedChange, OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
+import type { LoggedChange, OutboxCursor, ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import type { Revision } from '../domain/revision.ts'
 
 export interface OutboxPage {
@@ -64,17 +64,6 @@ export interface SinkPause {
   /** ISO 8601, Postgres time. */
   readonly since: string
   readonly by: string
-}
-
-/** A sink under the fence of the replica that owns it. */
-export interface FencedSink {
-  readonly sink: string
-  readonly fence: number
-}
-
-/** The same, as long as nobody wishes anything of the sink. */
-export interface SinkHold extends FencedSink {
-  readonly epoch: number
 }
 
 export interface SinkIdentity {

@@ -1,9 +1,9 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { decodeEvent } from './cloud-event.ts'
-import type { ParkedEvent } from '../domain/outbox.ts'
+import type { ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import { SupersededError, type Delivery } from './delivery.ts'
-import type { OutboxStore, SinkHold } from './outbox-store.ts'
+import type { OutboxStore } from './outbox-store.ts'
 
 export interface ParkedRetryOptions {
   readonly hold: SinkHold

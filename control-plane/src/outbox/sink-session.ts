@@ -12,7 +12,7 @@ import {
   type LogEntry,
   type Wants,
 } from './log-window.ts'
-import type { OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
+import type { OutboxCursor, ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import { Delivery, SupersededError } from './delivery.ts'
 import type {
   Claim,
@@ -21,7 +21,6 @@ import type {
   OutboxStore,
   ParkedSize,
   SinkGap,
-  SinkHold,
   SinkIdentity,
 } from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'

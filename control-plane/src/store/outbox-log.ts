@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { LoggedChange, OutboxCursor } from '../domain/outbox.ts'
+import type { LoggedChange, OutboxCursor, SinkHold } from '../domain/outbox.ts'
 import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { Database } from './database.ts'
 import { reading } from './unavailable.ts'
@@ -42,7 +42,7 @@ export class OutboxLog {
     limit,
     maxBytes,
   }: {
-    readonly hold: { readonly sink: string; readonly fence: number; readonly epoch: number }
+    readonly hold: SinkHold
     readonly after: OutboxCursor
     readonly limit: number
     readonly maxBytes: number

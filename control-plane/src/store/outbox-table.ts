@@ -1,15 +1,9 @@
 import { sql } from 'kysely'
-import type { OutboxCursor, ParkedEvent } from '../domain/outbox.ts'
+import type { OutboxCursor, ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { Database, Transaction } from './database.ts'
 import { beginning, mayHaveCursor, type SinkIdentity } from './sink-cursor.ts'
 import { reading } from './unavailable.ts'
-
-interface Hold {
-  readonly sink: string
-  readonly fence: number
-  readonly epoch: number
-}
 
 interface ParkedRow {
   readonly change_id: string
@@ -87,7 +81,7 @@ export class OutboxTable {
     to,
     park,
     gap = null,
-  }: Hold & {
+  }: SinkHold & {
     readonly to: OutboxCursor
     readonly park: readonly ParkedEvent[]
     readonly gap?: Gap | null
@@ -170,7 +164,7 @@ export class OutboxTable {
     })
   }
 
-  async unpark({ id, ...hold }: Hold & { readonly id: string }): Promise<boolean> {
+  async unpark({ id, ...hold }: SinkHold & { readonly id: string }): Promise<boolean> {
     return this.#held(hold, async transaction => {
       await transaction
         .deleteFrom('outbox_parked')
@@ -184,7 +178,7 @@ export class OutboxTable {
     id,
     error,
     ...hold
-  }: Hold & { readonly id: string; readonly error: string }): Promise<boolean> {
+  }: SinkHold & { readonly id: string; readonly error: string }): Promise<boolean> {
     return this.#held(hold, async transaction => {
       await transaction
         .updateTable('outbox_parked')
@@ -233,7 +227,7 @@ export class OutboxTable {
   }
 
   async #held(
-    { sink, fence, epoch }: Hold,
+    { sink, fence, epoch }: SinkHold,
     work: (transaction: Transaction) => Promise<void>,
   ): Promise<boolean> {
     return reading(() =>

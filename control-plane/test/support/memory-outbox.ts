@@ -1,15 +1,13 @@
 import type { ChangeSet } from '../../src/domain/change.ts'
 import { CompactedError } from '../../src/domain/revision.ts'
-import type { OutboxCursor, ParkedEvent } from '../../src/domain/outbox.ts'
+import type { OutboxCursor, ParkedEvent, SinkHold } from '../../src/domain/outbox.ts'
 import type {
   Claim,
-  FencedSink,
   OutboxLog,
   OutboxPage,
   OutboxStore,
   PageRequest,
   SinkGap,
-  SinkHold,
   SinkProgress,
 } from '../../src/outbox/outbox-store.ts'
 import { toLogged } from './changes.ts'
@@ -54,7 +52,7 @@ export class MemoryOutbox implements OutboxStore, OutboxLog {
     return Promise.resolve({ changes: changes.slice(0, limit), head: this.head, held: this.#holds(hold) })
   }
 
-  claim({ fence, start }: FencedSink & { start: 'oldest' | 'now' }): Promise<Claim | null> {
+  claim({ fence, start }: { fence: number; start: 'oldest' | 'now' }): Promise<Claim | null> {
     if (fence < this.#fence) return Promise.resolve(null)
     this.#fence = fence
     this.#cursor ??= { revision: start === 'now' ? this.head : this.oldest - 1, position: 0 }
