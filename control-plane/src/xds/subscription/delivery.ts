@@ -218,9 +218,15 @@ export class Delivery implements TypeProgress {
     return error === undefined ? 'acked' : refuse(this.#refused(), answered, { message: error, at })
   }
 
-  /** See `giveUp` in refuse.ts. */
+  /**
+   * The client has been silent about these responses for too long: all of them count as refused, if there is
+   * more than one resource to suspect. Envoy says nothing while a cluster warms, and a bad cluster beside a
+   * good one warms for ever.
+   */
   giveUp(message: string, at: number): Refusal | undefined {
-    return this.isolating ? undefined : giveUp(this.#refused(), { message, at })
+    const silent = this.unanswered.merged()
+    if (!silent || silent.takesBack || silent.resources.length < 2 || this.isolating) return undefined
+    return giveUp(this.#refused(), silent, { message, at })
   }
 
   /** Resources of a refused response are being tried one by one. */

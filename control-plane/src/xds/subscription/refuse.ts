@@ -58,19 +58,15 @@ export function refuse(
   return refusal
 }
 
-/**
- * The client has been silent about its responses for too long: all of them count as refused, if there is more than
- * one resource to suspect. Envoy says nothing while a cluster warms, and a bad cluster beside a good one warms for
- * ever.
- */
+/** `silent`, all that is unanswered, will hardly be answered any more: it counts as refused. */
 export function giveUp(
   type: RefusedType,
+  silent: SentResponse,
   why: { readonly message: string; readonly at: number },
-): Refusal | undefined {
-  const silent = type.unanswered.merged()
-  if (!silent || silent.takesBack || silent.resources.length < 2) return undefined
+): Refusal {
   // What was unsubscribed meanwhile may still come to a client that takes everything by then: its answer counts.
-  type.unanswered.narrow(silent.resources.filter(({ name }) => !type.tracked(name)))
+  const resources = silent.resources.filter(({ name }) => !type.tracked(name))
+  type.unanswered.narrow({ ...silent, resources, removed: [] })
   const refusal = refuse(type, silent, why)
   for (const { name } of silent.resources) wantBack(type, name, refusal)
   return refusal

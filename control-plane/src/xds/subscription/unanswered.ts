@@ -67,12 +67,10 @@ export class Unanswered {
     return left === responses.length ? responses : responses.slice(0, left)
   }
 
-  /** From now on the answer counts for these of their resources alone. */
-  narrow(resources: readonly XdsResource[]): void {
-    const merged = this.merged()
+  /** Of all of them only this, a part of what they carry, is waited for from now on. */
+  narrow(part: SentResponse): void {
     this.#index = undefined
-    this.#responses =
-      merged === undefined || resources.length === 0 ? none : [{ ...merged, resources, removed: [] }]
+    this.#responses = part.resources.length === 0 ? none : [part]
   }
 
   /** Whether the client has taken or ignored what was sent until now is not known, whatever it answers later. */
