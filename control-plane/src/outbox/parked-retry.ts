@@ -4,11 +4,14 @@ import { decodeEvent } from './cloud-event.ts'
 import type { ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import { SupersededError, type Delivery } from './delivery.ts'
 import type { OutboxStore } from './outbox-store.ts'
+import type { ParkedTurns } from './parked-turns.ts'
+import { DeliveryError } from './sink.ts'
 
 export interface ParkedRetryOptions {
   readonly hold: SinkHold
   readonly delivery: Delivery
   readonly outbox: OutboxStore
+  readonly turns: ParkedTurns
   readonly clock: Clock
   readonly logger: Logger
   readonly parkedRetryMs: number
@@ -23,26 +26,45 @@ const limit = 100
  */
 export class ParkedRetry {
   readonly #options: ParkedRetryOptions
-  #next: number
 
-  /** `soon`: somebody asked for it, or it is not known when the last attempts were. */
-  constructor(options: ParkedRetryOptions, soon: boolean) {
+  constructor(options: ParkedRetryOptions) {
     this.#options = options
-    this.#next = options.clock.monotonic() + (soon ? 0 : options.parkedRetryMs)
   }
 
   due(): boolean {
-    return this.#options.clock.monotonic() >= this.#next
+    const { turns, hold, clock } = this.#options
+    return turns.due(hold.epoch, clock.monotonic())
+  }
+
+  /** There is nothing to try, or it has been tried. */
+  done(): void {
+    this.#again(this.#options.parkedRetryMs)
   }
 
   /**
-   * Rejects with a DeliveryError when the sink takes nothing at all now, and with SupersededError; the next run is as
-   * far away as after a success.
+   * Rejects with a DeliveryError when the sink takes nothing at all now; the next run is as far away then as after a
+   * success. Rejects with SupersededError or what the database says when it has to be made once more.
    */
   async run(): Promise<void> {
-    const { outbox, clock, parkedRetryMs } = this.#options
+    try {
+      // A sink that takes them again gets all of them, with what is new in between.
+      if ((await this.#tryAll()) >= limit) this.#again(0)
+      else this.done()
+    } catch (error) {
+      if (error instanceof DeliveryError) this.done()
+      throw error
+    }
+  }
+
+  #again(ms: number): void {
+    const { turns, hold, clock } = this.#options
+    turns.taken(hold.epoch, clock.monotonic() + ms)
+  }
+
+  /** Resolves with how many were taken. */
+  async #tryAll(): Promise<number> {
+    const { outbox } = this.#options
     const { sink } = this.#options.hold
-    this.#next = clock.monotonic() + parkedRetryMs
     const heads = await outbox.parkedHeads({ sink, limit })
     let taken = 0
     for (const { aggregateType, aggregateId } of heads) {
@@ -52,8 +74,7 @@ export class ParkedRetry {
         taken += 1
       }
     }
-    // A sink that takes them again gets all of them, with what is new in between.
-    if (taken >= limit) this.#next = clock.monotonic()
+    return taken
   }
 
   /** False: refused again. */

@@ -85,7 +85,13 @@ class World {
         owner: 'me',
         run: (signal, work) => work({ fence: 1, signal }),
       },
-      ...{ attempts: 2, suspectAfter: 10, parkedRetryMs: 200, parkedLimit: 100, parkedBytesLimit: 1_000_000 },
+      ...{
+        attempts: 2,
+        suspectAfter: 10,
+        parkedRetryMs: 86_400_000,
+        parkedLimit: 100,
+        parkedBytesLimit: 1_000_000,
+      },
       ...{ pageChanges: 4, pageBytes: 100_000, pollMs: 1_000, maxBackoffMs: 100, goneRetryMs: 1_000 },
     })
     this.#running = this.publisher.start(this.#abort.signal)

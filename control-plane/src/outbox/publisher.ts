@@ -5,6 +5,7 @@ import type { OwnedRole, Ownership } from '../store/owned-role.ts'
 import { DeliveryError } from './sink.ts'
 import { sinkStatus, unknownProgress, type SinkStatus } from './sink-status.ts'
 import { SupersededError } from './delivery.ts'
+import { ParkedTurns } from './parked-turns.ts'
 import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 
 export interface PublisherOptions extends SessionOptions {
@@ -116,13 +117,12 @@ export class Publisher implements Component {
     const { signal } = ownership
     const backoff = new Backoff({ baseMs: 200, maxMs: maxBackoffMs, random })
     let session: SinkSession | null = null
-    let epoch: number | null = null
+    const turns = new ParkedTurns()
     while (!signal.aborted) {
       // Taken before the session opens: what is wished after that ends it.
       const wished = this.#wish.signal
       try {
-        session ??= await SinkSession.open(this.#options, { ownership, wished, after: epoch })
-        epoch = session.epoch
+        session ??= await SinkSession.open(this.#options, { ownership, wished, turns })
         const outcome = await session.step()
         this.#follow(session)
         if (!session.paused) this.#recovered()

@@ -7,6 +7,7 @@ import type { ChangeSet } from '../domain/change.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import type { EncodedEvent } from './cloud-event.ts'
 import { SupersededError } from './delivery.ts'
+import { ParkedTurns } from './parked-turns.ts'
 import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 import { DeliveryError, type Sink } from './sink.ts'
 
@@ -103,6 +104,7 @@ const setUp = ({
     SinkSession.open(options, {
       ownership: { fence, signal: new AbortController().signal },
       wished: wish.signal,
+      turns: new ParkedTurns(),
     })
   return { outbox, sink, clock, wish, open }
 }
@@ -277,6 +279,25 @@ describe('a refused event', () => {
     await clock.advance(1_000)
     await drain(session)
     expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+  })
+
+  it('is tried by a new owner at once, and again when the database failed meanwhile', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b']], parkedRetryMs: 1_000_000 })
+    sink.poison.add(idsOf(outbox.sets)[0] ?? '')
+    await drain(await open(1))
+    expect(outbox.parked).toMatchObject([{ attempts: 2 }])
+    const session = await open(2)
+    const parkedHeads = outbox.parkedHeads.bind(outbox)
+    outbox.parkedHeads = () => Promise.reject(new Error('the database is down'))
+    await expect(session.step()).rejects.toThrow('the database is down')
+    outbox.parkedHeads = parkedHeads
+    await drain(session)
+    expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+    sink.poison.clear()
+    await drain(session)
+    expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+    await drain(await open(3))
+    expect(outbox.parked).toEqual([])
   })
 
   it('holds back the later ones of its aggregate for as long as it is refused', async () => {

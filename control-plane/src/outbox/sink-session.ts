@@ -24,6 +24,7 @@ import type {
   SinkIdentity,
 } from './outbox-store.ts'
 import { ParkedRetry } from './parked-retry.ts'
+import type { ParkedTurns } from './parked-turns.ts'
 import type { DeliveryError, Sink } from './sink.ts'
 import { Suspicion } from './suspicion.ts'
 
@@ -61,8 +62,8 @@ export interface OpenSession {
   readonly ownership: Ownership
   /** Aborts when somebody wishes something of the sink after the call, and ends the session. */
   readonly wished: AbortSignal
-  /** The epoch of the session before; when it is another one, parked events are tried at once. */
-  readonly after?: number | null
+  /** Of this owner. */
+  readonly turns: ParkedTurns
 }
 
 /** Whatever the event says: it is not to blame. */
@@ -93,19 +94,14 @@ export class SinkSession {
   #isolate = 0
   readonly #suspicion: Suspicion
 
-  private constructor(
-    options: SessionOptions,
-    { ownership, wished, after = null }: OpenSession,
-    claim: Claim,
-  ) {
+  private constructor(options: SessionOptions, { ownership, wished, turns }: OpenSession, claim: Claim) {
     const { sink } = options
     this.#options = options
     this.#hold = { sink: sink.name, fence: ownership.fence, epoch: claim.epoch }
     this.#delivery = new Delivery({ sink, owned: ownership.signal, wished })
     this.#cursor = claim.cursor
     this.paused = claim.paused
-    const soon = after !== null && claim.epoch !== after
-    this.#retry = new ParkedRetry({ ...options, hold: this.#hold, delivery: this.#delivery }, soon)
+    this.#retry = new ParkedRetry({ ...options, hold: this.#hold, delivery: this.#delivery, turns })
     this.#suspicion = new Suspicion(options)
   }
 
@@ -144,10 +140,7 @@ export class SinkSession {
   async step(): Promise<'idle' | 'progress'> {
     if (this.#delivery.closed) throw this.#superseded()
     if (this.paused) return 'idle'
-    if (this.parked > 0 && this.#retry.due()) {
-      await this.#retry.run()
-      await this.#readParked()
-    }
+    if (this.#retry.due()) await this.#tryParked()
     if (this.#entries.length === 0 && (await this.#fill()) === 'resumed') return 'progress'
     if (this.#entries.length === 0) return 'idle'
     const { sink } = this.#options
@@ -166,6 +159,15 @@ export class SinkSession {
     this.#isolate = Math.max(0, this.#isolate - events.length)
     await this.#commit(slice)
     return 'progress'
+  }
+
+  async #tryParked(): Promise<void> {
+    if (this.parked === 0) {
+      this.#retry.done()
+      return
+    }
+    await this.#retry.run()
+    await this.#readParked()
   }
 
   async #failed(delivery: {
