@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { documentChange } from '../../test/support/changes.ts'
 import { ManualClock } from '../../test/support/manual-clock.ts'
 import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
+import { SlowCalls } from '../../test/support/slow-calls.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import { Publisher } from './publisher.ts'
 import { DeliveryError, type Sink } from './sink.ts'
@@ -34,7 +35,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
-/** A publisher whose database and sink take their time, for the way there and for the way back. */
+/** A publisher whose database and sink take their time. */
 class World {
   readonly clock = new ManualClock()
   readonly outbox = new MemoryOutbox()
@@ -47,18 +48,17 @@ class World {
   #forbidden = Infinity
   /** Nothing at all may be delivered. */
   #quiet = false
-  readonly #latencies: readonly number[]
-  #calls = 0
+  readonly #calls: SlowCalls
   readonly #abort = new AbortController()
   readonly #running: Promise<void>
 
   constructor(latencies: readonly number[]) {
-    this.#latencies = latencies
     const { outbox, clock } = this
+    this.#calls = new SlowCalls(clock, latencies)
     for (const call of ['read', 'claim', 'advance', 'unpark', 'refused', 'progress', 'parkedOf'] as const) {
       const original = outbox[call].bind(outbox) as (argument: never) => Promise<unknown>
       Object.defineProperty(outbox, call, {
-        value: (argument: never) => this.#slow(() => original(argument)),
+        value: (argument: never) => this.#calls.make(() => original(argument)),
       })
     }
     const sink: Sink = {
@@ -71,7 +71,7 @@ class World {
         if (Math.max(...revisions) >= this.#forbidden) this.violations.push('written after the pause')
         if (this.#quiet) this.violations.push('begun after the pause was known')
         const refuses = this.refuses
-        await this.#slow(() => Promise.resolve())
+        await this.#calls.make(() => undefined)
         if (refuses) throw new DeliveryError('no', { kind: 'poison' })
         this.received.push(...events.map(({ event }) => ({ id: event.id, aggregate: event.partitionkey })))
       },
@@ -150,18 +150,6 @@ class World {
       done.abort()
     })
     while (!done.signal.aborted) await this.clock.advance(1)
-  }
-
-  async #slow<T>(work: () => Promise<T>): Promise<T> {
-    await this.clock.sleep(this.#latency())
-    const result = await work()
-    await this.clock.sleep(this.#latency())
-    return result
-  }
-
-  #latency(): number {
-    this.#calls += 1
-    return this.#latencies[this.#calls % this.#latencies.length] ?? 0
   }
 }
 

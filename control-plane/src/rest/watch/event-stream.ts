@@ -92,3 +92,6 @@ export class EventStream {
     this.#response.destroy()
   }
 }
+
+/** What its writers need of it. */
+export type EventWriter = Pick<EventStream, 'ended' | 'write' | 'drained' | 'end' | 'destroy'>

@@ -9,7 +9,7 @@ import type { ChangeReader } from '../ports.ts'
 import type { Lane, Turns } from '../turns.ts'
 import { filterSet, type WatchFilter } from './change-filter.ts'
 import { Channels } from './channels.ts'
-import { eventBytes, type EventStream } from './event-stream.ts'
+import { eventBytes, type EventWriter } from './event-stream.ts'
 import { RecentSets } from './recent-sets.ts'
 import { Watcher } from './watcher.ts'
 
@@ -21,7 +21,7 @@ export interface WatchOptions {
 
 /** A watch whose first page is known to be there; `run` resolves when it has ended. */
 export interface Watch {
-  run(stream: EventStream, gone: AbortSignal): Promise<void>
+  run(stream: EventWriter, gone: AbortSignal): Promise<void>
 }
 
 export interface HubOptions {
@@ -113,7 +113,7 @@ export class WatchHub {
 
   async #run(watch: {
     readonly watcher: Watcher
-    readonly stream: EventStream
+    readonly stream: EventWriter
     readonly signal: AbortSignal
     readonly first: readonly ChangeSet[]
   }): Promise<void> {
@@ -127,9 +127,12 @@ export class WatchHub {
       while (!watcher.isOver()) {
         let keepsUp = await watcher.send(sets, event)
         if (keepsUp && this.#upToDate(watcher)) keepsUp = await this.#liveOf(watcher)
+        if (keepsUp && watcher.quietMs >= this.#options.limits.watchHeartbeatMs) {
+          watcher.beat()
+          keepsUp = watcher.isOver() || (await watcher.drained())
+        }
         if (!keepsUp) this.#closedSlow += 1
         if (!keepsUp || watcher.isOver()) return
-        if (watcher.quietMs >= this.#options.limits.watchHeartbeatMs) watcher.beat()
         sets = await this.#nextOrWait(watcher.cursor, signal)
       }
     } catch (error) {

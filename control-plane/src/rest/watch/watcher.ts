@@ -4,10 +4,10 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { RestLimits } from '../limits.ts'
 import type { WatchFilter } from './change-filter.ts'
 import type { Listener } from './channels.ts'
-import { heartbeatBytes, type EventStream } from './event-stream.ts'
+import { heartbeatBytes, type EventWriter } from './event-stream.ts'
 
 interface WatcherOptions {
-  readonly stream: EventStream
+  readonly stream: EventWriter
   readonly filter: WatchFilter
   /** It has everything up to this revision. */
   readonly cursor: Revision
@@ -23,7 +23,7 @@ interface WatcherOptions {
  */
 export class Watcher implements Listener {
   readonly #options: WatcherOptions
-  readonly #stream: EventStream
+  readonly #stream: EventWriter
   #cursor: Revision
   #writtenAt: number
   /** Ends the mode "up to date". */

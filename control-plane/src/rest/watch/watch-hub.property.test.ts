@@ -1,0 +1,381 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { documentChange } from '../../../test/support/changes.ts'
+import { ManualClock } from '../../../test/support/manual-clock.ts'
+import { SlowCalls } from '../../../test/support/slow-calls.ts'
+import type { ChangeSet } from '../../domain/change.ts'
+import { WaymarkError } from '../../domain/errors.ts'
+import { CompactedError, type Revision } from '../../domain/revision.ts'
+import type { MeshSnapshot } from '../../domain/snapshot.ts'
+import { Feed } from '../../feed/feed.ts'
+import { MeshState } from '../../mesh/mesh-state.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { silentLogger } from '../../runtime/logger.ts'
+import { defaultLimits } from '../limits.ts'
+import { Turns } from '../turns.ts'
+import type { EventWriter } from './event-stream.ts'
+import { WatchHub } from './watch-hub.ts'
+
+const names = ['a', 'b', 'c'] as const
+const readers = 4
+const stallMs = 2_000
+const reader = fc.nat(readers - 1)
+
+const step = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant('write'),
+      name: fc.constantFrom(...names),
+      /** Whether this replica commits it. */
+      own: fc.boolean(),
+      times: fc.constantFrom(1, 1, 2, 9),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('watch'),
+      reader,
+      services: fc.constantFrom(null, ['a'], ['a', 'b']),
+      /** Revisions before the present, for who has seen none yet. */
+      back: fc.nat(12),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('stall', 'read', 'leave'), reader }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('cut', 'outage', 'recovery') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('compact'), keep: fc.nat(10) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.constantFrom(1, 3, 10, 30, 700) }) },
+)
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
+
+/** The log in a database that takes its time, is away now and then, and forgets its oldest revisions. */
+class ModelLog {
+  readonly sets: ChangeSet[] = []
+  oldest: Revision = 1
+  away = false
+  readonly #calls: SlowCalls
+  readonly #hints = new Map<(backend: number | null) => void, () => void>()
+
+  constructor(calls: SlowCalls) {
+    this.#calls = calls
+  }
+
+  get head(): Revision {
+    return this.sets.length
+  }
+
+  write(name: string): ChangeSet {
+    const revision = this.head + 1
+    const set = { revision, changes: [documentChange({ revision, name })] }
+    this.sets.push(set)
+    return set
+  }
+
+  async tell(): Promise<void> {
+    const told = [...this.#hints.keys()]
+    await this.#calls.way()
+    for (const hint of told) if (this.#hints.has(hint)) hint(1)
+  }
+
+  cut(): void {
+    for (const end of this.#hints.values()) end()
+  }
+
+  readonly readChanges = ({ after, limit }: { readonly after: Revision; readonly limit: number }) =>
+    this.#ask(() => {
+      const head = this.head
+      if (head > after && after + 1 < this.oldest) throw new CompactedError(after + 1, this.oldest)
+      return { sets: this.sets.slice(after, after + limit), head }
+    })
+
+  readonly readSnapshot = (): Promise<MeshSnapshot> =>
+    this.#ask(() => {
+      const documents = new Map(
+        this.sets.flatMap(({ changes }) => changes.map(change => [change.aggregateId, change.after])),
+      )
+      return {
+        revision: this.head,
+        instances: [],
+        documents: [...documents.values()].filter(document => document !== null && 'kind' in document),
+      }
+    })
+
+  readonly listen = async (onHint: (backend: number | null) => void, signal: AbortSignal): Promise<void> => {
+    await this.#ask(() => undefined)
+    const ended = Promise.withResolvers<undefined>()
+    const end = (): void => {
+      this.#hints.delete(onHint)
+      ended.resolve(undefined)
+    }
+    this.#hints.set(onHint, end)
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+    onHint(null)
+    await ended.promise
+  }
+
+  #ask<T>(question: () => T): Promise<T> {
+    return this.#calls.make(() => {
+      if (this.away) throw new WaymarkError('database_unavailable', 'away')
+      return question()
+    })
+  }
+}
+
+/** One stream, and what its reader has made of it. */
+class ModelStream implements EventWriter {
+  ended = false
+  readonly revisions: Revision[] = []
+  compacted = false
+  /** Events written, in spite of a full socket, until somebody waited for room. */
+  longestBacklog = 0
+  lastEventId: Revision
+  readonly #clock: ManualClock
+  /** null: now. */
+  #hasRoom: PromiseWithResolvers<boolean> | null = null
+  #backlog = 0
+
+  constructor(clock: ManualClock, after: Revision) {
+    this.#clock = clock
+    this.lastEventId = after
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.ended) return true
+    const [, id, event] = /^(?:: alive\n)?id: (\d+)\n(?:event: (\w+)\n)?/.exec(bytes.toString()) ?? []
+    this.lastEventId = Number(id)
+    if (event === 'change') this.revisions.push(this.lastEventId)
+    if (event === 'compacted') this.compacted = true
+    if (this.#hasRoom === null) return true
+    this.#backlog += 1
+    this.longestBacklog = Math.max(this.longestBacklog, this.#backlog)
+    return false
+  }
+
+  async drained(ms: number): Promise<boolean> {
+    this.#backlog = 0
+    if (this.ended) return false
+    if (this.#hasRoom === null) return true
+    const waited = new AbortController()
+    const late = this.#clock.sleep(ms, waited.signal).then(() => false)
+    const inTime = await Promise.race([this.#hasRoom.promise, late])
+    waited.abort()
+    return inTime
+  }
+
+  stall(): void {
+    this.#hasRoom ??= Promise.withResolvers()
+  }
+
+  read(): void {
+    this.#hasRoom?.resolve(true)
+    this.#hasRoom = null
+  }
+
+  end(): void {
+    this.ended = true
+    this.#hasRoom?.resolve(false)
+  }
+
+  destroy(): void {
+    this.end()
+  }
+}
+
+interface Reading {
+  readonly stream: ModelStream
+  readonly after: Revision
+  readonly services: readonly string[] | null
+  readonly gone: AbortController
+}
+
+/** One replica: its feed, its mesh state, and those who watch it. */
+class World {
+  readonly clock = new ManualClock()
+  readonly log: ModelLog
+  readonly mesh = new MeshState()
+  readonly readings: Reading[] = []
+  /** Of the feed. */
+  readonly warnings: object[] = []
+  readonly #calls: SlowCalls
+  readonly #feed: Feed
+  readonly #hub: WatchHub
+  /** By reader. */
+  readonly #current = new Map<number, Reading>()
+  readonly #opening = new Set<number>()
+  readonly #abort = new AbortController()
+  readonly #running: Promise<void>
+
+  constructor(latencies: readonly number[]) {
+    const { clock, mesh } = this
+    // A later turn of the event loop comes when all else has had its own.
+    const busy: Clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      timer: (ms, run) => clock.timer(ms, run),
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      soon: run => void this.#calls.way().then(run),
+    }
+    this.#calls = new SlowCalls(clock, latencies)
+    this.log = new ModelLog(this.#calls)
+    const common = { clock, logger: silentLogger }
+    this.#feed = new Feed({
+      clock,
+      logger: { ...silentLogger, warn: fields => this.warnings.push(fields) },
+      log: this.log,
+      follower: mesh,
+      random: () => 0.5,
+      // Nothing may wait for it.
+      pollMs: 86_400_000,
+      ownBackend: () => null,
+    })
+    this.#hub = new WatchHub({
+      ...common,
+      mesh,
+      changes: this.log,
+      turns: new Turns({ clock: busy, stepsPerTurn: 2 }),
+      limits: {
+        ...defaultLimits,
+        ...{ watchPage: 3, watchHeartbeatMs: 900, watchStallMs: stallMs, watchRetryMs: 100 },
+      },
+    })
+    this.#running = this.#feed.start(this.#abort.signal)
+  }
+
+  async run(next: Step): Promise<void> {
+    const { log, clock } = this
+    switch (next.do) {
+      case 'write':
+        for (let left = next.times; left > 0; left -= 1) {
+          const set = log.write(next.name)
+          if (next.own)
+            void this.#calls.way().then(() => {
+              this.#feed.offer([set])
+            })
+          else void log.tell()
+        }
+        break
+      case 'watch':
+        void this.#watch(next)
+        break
+      case 'leave':
+        this.#current.get(next.reader)?.gone.abort()
+        break
+      case 'stall':
+      case 'read':
+        this.#current.get(next.reader)?.stream[next.do]()
+        break
+      case 'cut':
+        log.cut()
+        break
+      case 'outage':
+      case 'recovery':
+        log.away = next.do === 'outage'
+        if (log.away) log.cut()
+        break
+      case 'compact':
+        log.oldest = Math.max(log.oldest, log.head - next.keep)
+        break
+      default:
+        await clock.advance(next.ms)
+    }
+  }
+
+  /** Everybody reads what is left. */
+  async settle(): Promise<void> {
+    this.log.away = false
+    for (const { stream } of this.readings) stream.read()
+    await this.clock.advance(10_000)
+  }
+
+  async stop(): Promise<void> {
+    this.#hub.close()
+    this.#abort.abort()
+    await this.clock.advance(10_000)
+    await this.#running
+  }
+
+  get open(): number {
+    return this.#hub.counts().open
+  }
+
+  async #watch({
+    reader,
+    services,
+    back,
+  }: {
+    readonly reader: number
+    readonly services: readonly string[] | null
+    readonly back: number
+  }): Promise<void> {
+    const before = this.#current.get(reader)
+    const isAlive = before !== undefined && !before.stream.ended && !before.gone.signal.aborted
+    if (!this.mesh.loaded || isAlive || this.#opening.has(reader)) return
+    // A reader resumes where its last stream ended.
+    const after = before?.stream.lastEventId ?? Math.max(0, this.mesh.revision - back)
+    this.#opening.add(reader)
+    try {
+      const filter = { services: services === null ? null : new Set(services), kinds: null }
+      const watch = await this.#hub.open({ filter, after })
+      const gone = new AbortController()
+      const reading = { stream: new ModelStream(this.clock, after), after, services, gone }
+      this.#current.set(reader, reading)
+      this.readings.push(reading)
+      await watch.run(reading.stream, gone.signal)
+    } catch (error) {
+      const expected = error instanceof CompactedError || error instanceof WaymarkError
+      if (!expected) throw error
+    } finally {
+      this.#opening.delete(reader)
+    }
+  }
+}
+
+/** A reader that is far behind stops reading while the log is away. */
+const stalledInAnOutage: Step[] = [
+  { do: 'watch', reader: 0, services: null, back: 0 },
+  { do: 'write', name: 'a', own: true, times: 1 },
+  { do: 'wait', ms: 30 },
+  { do: 'stall', reader: 0 },
+  ...Array.from({ length: 5 }, () => ({ do: 'write', name: 'a', own: true, times: 9 }) as const),
+  { do: 'wait', ms: 700 },
+  { do: 'outage' },
+  { do: 'read', reader: 0 },
+  { do: 'wait', ms: 30 },
+  { do: 'stall', reader: 0 },
+  ...Array.from({ length: 6 }, () => ({ do: 'wait', ms: 700 }) as const),
+]
+
+it('shows every watcher each of its revisions once and in order, whatever is slow or away', async () => {
+  const latencies = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 40 })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), latencies, async (steps, slowness) => {
+      const world = new World(slowness)
+      await world.clock.advance(100)
+      for (const each of steps) await world.run(each)
+      await world.settle()
+      const { log, mesh, readings } = world
+      expect(mesh.revision).toBe(log.head)
+      for (const warning of world.warnings) expect(warning).toEqual({ error: 'WaymarkError: away' })
+      for (const { stream, after, services, gone } of readings) {
+        const alive = !stream.ended && !gone.signal.aborted
+        if (stream.compacted) expect(stream.lastEventId + 1).toBeLessThan(log.oldest)
+        // A quiet stream moves its Last-Event-ID on.
+        if (alive) expect(stream.lastEventId).toBe(log.head)
+        const expected = log.sets
+          .slice(after, stream.lastEventId)
+          .filter(({ changes }) =>
+            changes.some(change => services?.includes(change.aggregateId.slice(8)) ?? true),
+          )
+          .map(({ revision }) => revision)
+        expect(stream.revisions).toEqual(expected)
+        expect(stream.longestBacklog).toBeLessThan(3)
+      }
+      expect(world.open).toBe(readings.filter(({ stream }) => !stream.ended).length)
+      await world.stop()
+      expect(world.open).toBe(0)
+    }),
+    { numRuns: 1_000, examples: [[stalledInAnOutage, [1]]] },
+  )
+})
