@@ -1,20 +1,18 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { documentChange } from '../../../test/support/changes.ts'
-import { ManualClock } from '../../../test/support/manual-clock.ts'
-import { SlowCalls } from '../../../test/support/slow-calls.ts'
-import type { ChangeSet } from '../../domain/change.ts'
-import { WaymarkError } from '../../domain/errors.ts'
-import { CompactedError, type Revision } from '../../domain/revision.ts'
-import type { MeshSnapshot } from '../../domain/snapshot.ts'
-import { Feed } from '../../feed/feed.ts'
-import { MeshState } from '../../mesh/mesh-state.ts'
-import type { Clock } from '../../runtime/clock.ts'
-import { silentLogger } from '../../runtime/logger.ts'
-import { defaultLimits } from '../limits.ts'
-import { Turns } from '../turns.ts'
-import type { EventWriter } from './event-stream.ts'
-import { WatchHub } from './watch-hub.ts'
+import { WaymarkError } from '../src/domain/errors.ts'
+import { CompactedError, type Revision } from '../src/domain/revision.ts'
+import { Feed } from '../src/feed/feed.ts'
+import { MeshState } from '../src/mesh/mesh-state.ts'
+import type { Clock } from '../src/runtime/clock.ts'
+import { silentLogger } from '../src/runtime/logger.ts'
+import { defaultLimits } from '../src/rest/limits.ts'
+import { Turns } from '../src/rest/turns.ts'
+import type { EventWriter } from '../src/rest/watch/event-stream.ts'
+import { WatchHub } from '../src/rest/watch/watch-hub.ts'
+import { ManualClock } from './support/manual-clock.ts'
+import { ModelLog } from './support/model-log.ts'
+import { SlowCalls } from './support/slow-calls.ts'
 
 const names = ['a', 'b', 'c'] as const
 const readers = 4
@@ -48,80 +46,6 @@ const step = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.constantFrom(1, 3, 10, 30, 700) }) },
 )
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
-
-/** The log in a database that takes its time, is away now and then, and forgets its oldest revisions. */
-class ModelLog {
-  readonly sets: ChangeSet[] = []
-  oldest: Revision = 1
-  away = false
-  readonly #calls: SlowCalls
-  readonly #hints = new Map<(backend: number | null) => void, () => void>()
-
-  constructor(calls: SlowCalls) {
-    this.#calls = calls
-  }
-
-  get head(): Revision {
-    return this.sets.length
-  }
-
-  write(name: string): ChangeSet {
-    const revision = this.head + 1
-    const set = { revision, changes: [documentChange({ revision, name })] }
-    this.sets.push(set)
-    return set
-  }
-
-  async tell(): Promise<void> {
-    const told = [...this.#hints.keys()]
-    await this.#calls.way()
-    for (const hint of told) if (this.#hints.has(hint)) hint(1)
-  }
-
-  cut(): void {
-    for (const end of this.#hints.values()) end()
-  }
-
-  readonly readChanges = ({ after, limit }: { readonly after: Revision; readonly limit: number }) =>
-    this.#ask(() => {
-      const head = this.head
-      if (head > after && after + 1 < this.oldest) throw new CompactedError(after + 1, this.oldest)
-      return { sets: this.sets.slice(after, after + limit), head }
-    })
-
-  readonly readSnapshot = (): Promise<MeshSnapshot> =>
-    this.#ask(() => {
-      const documents = new Map(
-        this.sets.flatMap(({ changes }) => changes.map(change => [change.aggregateId, change.after])),
-      )
-      return {
-        revision: this.head,
-        instances: [],
-        documents: [...documents.values()].filter(document => document !== null && 'kind' in document),
-      }
-    })
-
-  readonly listen = async (onHint: (backend: number | null) => void, signal: AbortSignal): Promise<void> => {
-    await this.#ask(() => undefined)
-    const ended = Promise.withResolvers<undefined>()
-    const end = (): void => {
-      this.#hints.delete(onHint)
-      ended.resolve(undefined)
-    }
-    this.#hints.set(onHint, end)
-    signal.addEventListener('abort', end)
-    if (signal.aborted) end()
-    onHint(null)
-    await ended.promise
-  }
-
-  #ask<T>(question: () => T): Promise<T> {
-    return this.#calls.make(() => {
-      if (this.away) throw new WaymarkError('database_unavailable', 'away')
-      return question()
-    })
-  }
-}
 
 /** One stream, and what its reader has made of it. */
 class ModelStream implements EventWriter {
