@@ -451,9 +451,29 @@ describe('the sweeper', () => {
     )
   })
 
+  it('removes what had expired before Postgres lost all leases', async () => {
+    await register('a', { ttlMs: 300, deregisterAfterMs: 1_000 })
+    const fence = await ownSweeperRole()
+    const sweeper = createSweeper(test, replica)
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(inMemory('a')).toMatchObject({ verdict: 'unhealthy', removeAt: expect.any(String) as string })
+      },
+    )
+    await test.database.deleteFrom('lease').execute()
+    await sweepUntil(
+      () => sweeper.sweep(fence),
+      () => {
+        expect(replica.mesh.instance(service, 'a')).toBeUndefined()
+      },
+    )
+  })
+
   it('removes an instance whose drain is over, and one that has been expired for long', async () => {
     await register('drained')
     await register('expired', { ttlMs: 300, deregisterAfterMs: 600_000 })
+    await register('held', { ttlMs: 300, deregisterAfterMs: 600_000 })
     await register('staying', { ttlMs: 60_000, deregisterAfterMs: 1 })
     await replica.registry.deregister({ service, id: 'drained', incarnation: null, drainMs: 1 }, context)
     const fence = await ownSweeperRole()
@@ -468,20 +488,26 @@ describe('the sweeper', () => {
       () => sweeper.sweep(fence),
       () => {
         expect(inMemory('expired').verdict).toBe('unhealthy')
+        expect(inMemory('held').verdict).toBe('unhealthy')
       },
     )
+    // By an operator: the instance itself does not leave.
+    const override = { status: 'draining', reason: 'a test' } as const
+    await replica.registry.override({ service, id: 'held', override }, context)
     await test.database
       .updateTable('instance')
       .set({ remove_at: new Date(0) })
-      .where('id', '=', 'expired')
+      .where('id', 'in', ['expired', 'held'])
       .execute()
     // A new owner has not seen a full TTL of silence yet: its first sweep removes nobody for it.
     await createSweeper(test, replica).sweep(fence)
     expect(inMemory('expired').removeAt).not.toBeNull()
+    expect(inMemory('held').removeAt).not.toBeNull()
     await sweepUntil(
       () => sweeper.sweep(fence),
       () => {
         expect(replica.mesh.instance(service, 'expired')).toBeUndefined()
+        expect(replica.mesh.instance(service, 'held')).toBeUndefined()
       },
     )
     expect(inMemory('staying')).toBeDefined()

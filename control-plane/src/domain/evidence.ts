@@ -26,3 +26,7 @@ export interface Evidence {
   /** Only of `traffic`: what becomes of the instance. */
   readonly hold?: TrafficHold
 }
+
+/** Whether its lease is over. */
+export const isExpired = (evidence: readonly Evidence[]): boolean =>
+  evidence.some(({ source, status }) => source === 'lease' && status === 'critical')

@@ -1,5 +1,5 @@
 import { WaymarkError } from '../domain/errors.ts'
-import type { EvidenceStatus } from '../domain/evidence.ts'
+import { isExpired, type EvidenceStatus } from '../domain/evidence.ts'
 import { instanceKey, type Instance } from '../domain/instance.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -214,8 +214,7 @@ export class Heartbeats implements Component {
   }
 }
 
-const leaseExpired = ({ spec, evidence }: Instance): boolean =>
-  spec.lease !== null && evidence.some(({ source, status }) => source === 'lease' && status === 'critical')
+const leaseExpired = ({ spec, evidence }: Instance): boolean => spec.lease !== null && isExpired(evidence)
 
 const isMeant = (instance: Instance, incarnation: number | null): boolean =>
   incarnation === null || incarnation === instance.incarnation

@@ -34,7 +34,7 @@ export const expireObservation = (
     instance.incarnation === lease.incarnation && stillOver(instance, draft, context),
 })
 
-/** The removal of an instance: at the end of its drain, or when it has been expired for long and still is. */
+/** The removal of an instance: at the end of the drain with which it leaves, or when it has been expired for long and still is. */
 export const removal = (
   { service, id }: { readonly service: string; readonly id: string },
   context: SweepContext,
@@ -42,6 +42,5 @@ export const removal = (
   service,
   id,
   fence: context.fence,
-  stillTrue: (instance, draft) =>
-    instance.override?.status === 'draining' || stillOver(instance, draft, context),
+  stillTrue: (instance, draft) => instance.override?.leaving === true || stillOver(instance, draft, context),
 })

@@ -5,12 +5,13 @@ import type { FlapPolicy } from '../domain/flapping.ts'
 import type { Override } from '../domain/verdict.ts'
 import type { Write } from '../store/write.ts'
 import { existing } from './deregister.ts'
+import { endOfExpired } from './end-of-expired.ts'
 import type { WriteContext } from './context.ts'
 
 export interface OverrideInput {
   readonly service: string
   readonly id: string
-  /** null takes the override (and a drain in progress) back. */
+  /** null takes the override back; what is not `draining` also takes a drain in progress back. */
   readonly override: {
     readonly status: Override['status']
     readonly reason: string
@@ -46,20 +47,22 @@ export const overrideWrite = (
   decide: draft => {
     const instance = existing(draft, service, id)
     const now = new Date(draft.now).toISOString()
+    const leaves = instance.override?.leaving === true
+    const leavesOn = leaves && asked?.status === 'draining'
     const override: Override | null =
       asked === null
         ? null
         : {
             status: asked.status,
             reason: asked.reason,
-            leaving: false,
+            leaving: leavesOn,
             actor,
             since: now,
             expiresAt: expiryOf(asked.ends ?? null, draft.now),
           }
     if (sameOverride(instance.override, override)) return instance
     const { evidence } = instance
-    const removeAt = instance.override?.leaving === true && asked === null ? null : instance.removeAt
+    const removeAt = leaves && !leavesOn ? endOfExpired(instance, draft.now) : instance.removeAt
     const assessed = assess({ evidence, override, before: instance, now: draft.now, flapPolicy })
     return draft.putInstance({ ...instance, override, removeAt, ...assessed }, 'instance.health')
   },

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { assess } from '../domain/assess.ts'
-import type { Evidence } from '../domain/evidence.ts'
+import { isExpired, type Evidence } from '../domain/evidence.ts'
 import type { FlapPolicy } from '../domain/flapping.ts'
 import type { Instance, InstanceSpec } from '../domain/instance.ts'
 import type { Write } from '../store/write.ts'
@@ -92,11 +92,10 @@ export const registerWrite = (
       draft.beat(instance)
       return { instance, created: true }
     }
-    const expired = before.evidence.some(({ source, status }) => source === 'lease' && status === 'critical')
     const leaving = before.override?.status === 'draining' || before.removeAt !== null
     // What the process before this one said of itself is not this one's word.
     const reported = before.evidence.some(({ source, status }) => source === 'report' && status !== 'passing')
-    if (isDeepStrictEqual(before.spec, spec) && !expired && !leaving && !reported) {
+    if (isDeepStrictEqual(before.spec, spec) && !isExpired(before.evidence) && !leaving && !reported) {
       const instance = { ...before, incarnation }
       draft.amendInstance(instance)
       draft.beat(instance)

@@ -141,7 +141,27 @@ describe('leaving', () => {
     await drain(60_000)
     await override(null)
     expect(instance()).toMatchObject({ verdict: 'healthy', removeAt: null })
+    await drain(60_000)
+    await override('maintenance')
+    expect(instance()).toMatchObject({ override: { leaving: false }, removeAt: null })
   })
+
+  it('goes on when an operator says draining, too', async () => {
+    await drain(60_000)
+    await override('draining')
+    expect(instance()).toMatchObject({ override: { leaving: true }, removeAt: inMs(60_000) })
+  })
+
+  it.each([null, 'maintenance'] as const)(
+    'taken back (%s) leaves an instance that had expired before its end',
+    async status => {
+      await observe({ status: 'critical', removeAfterMs: 600_000 })
+      await drain(60_000)
+      pure.now += 5_000
+      await override(status)
+      expect(instance()).toMatchObject({ override: status && { leaving: false }, removeAt: inMs(600_000) })
+    },
+  )
 })
 
 describe("an operator's drain", () => {

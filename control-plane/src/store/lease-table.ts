@@ -127,7 +127,10 @@ export class LeaseTable {
     return row
   }
 
-  /** Gives instances without a lease row one as of now: what was lost counts as seen when the loss is noticed. */
+  /**
+   * Gives instances without a lease row one as of now: what was lost counts as seen when the loss is noticed. Those that
+   * were expired already, too: what is removed is what has a lease that is over.
+   */
   async startMissing(): Promise<void> {
     await sql`
       insert into lease (service, id, incarnation, ttl_ms, seen_at)
@@ -135,8 +138,7 @@ export class LeaseTable {
       from (
         -- What they have promised is looked at only where there is no row.
         select service, id, incarnation, spec from instance
-        where remove_at is null
-          and not exists (select from lease l where l.service = instance.service and l.id = instance.id)
+        where not exists (select from lease l where l.service = instance.service and l.id = instance.id)
         offset 0
       ) i
       where jsonb_typeof(i.spec -> 'lease') = 'object'
@@ -145,7 +147,7 @@ export class LeaseTable {
   }
 
   /**
-   * Instances whose time of removal has come, longest overdue first: their drain is over, or they have been
+   * Instances whose time of removal has come, longest overdue first: they leave and their drain is over, or they have been
    * expired for long and their TTL has passed also since `serviceSince`.
    */
   async removable({
@@ -157,7 +159,7 @@ export class LeaseTable {
   }): Promise<{ readonly service: string; readonly id: string }[]> {
     const { rows } = await sql<{ service: string; id: string }>`
       select i.service, i.id from instance i left join lease l using (service, id)
-      where i.remove_at <= clock_timestamp() and (i.override ->> 'status' = 'draining'
+      where i.remove_at <= clock_timestamp() and ((i.override ->> 'leaving')::boolean
         or greatest(l.seen_at, to_timestamp(${serviceSince / 1_000}::float8)) + l.ttl_ms * interval '1 ms'
           < clock_timestamp())
       order by i.remove_at limit ${limit}::integer`.execute(this.#database)
