@@ -19,6 +19,8 @@ export interface ParkedRetryOptions {
 
 /** Aggregates tried in one run, and events of one aggregate delivered in it. */
 const limit = 100
+/** So many attempts that fail as they would if the sink were down, and the run ends. */
+const failuresInRow = 3
 
 /**
  * Tries parked events again, now and then: of each aggregate the oldest, and if the sink takes it the following
@@ -63,32 +65,37 @@ export class ParkedRetry {
 
   /** Resolves with how many were taken. */
   async #tryAll(): Promise<number> {
-    const { outbox } = this.#options
-    const { sink } = this.#options.hold
-    const heads = await outbox.parkedHeads({ sink, limit })
+    const { outbox, hold } = this.#options
+    const heads = await outbox.parkedHeads({ sink: hold.sink, limit })
     let taken = 0
+    let failures = 0
     for (const { aggregateType, aggregateId } of heads) {
-      const events = await outbox.parkedOf({ sink, aggregateType, aggregateId, limit })
+      const events = await outbox.parkedOf({ sink: hold.sink, aggregateType, aggregateId, limit })
       for (const event of events) {
-        if (!(await this.#redeliver(event))) break
-        taken += 1
+        const failure = await this.#redeliver(event)
+        if (failure === null) taken += 1
+        // Some break the sink, each by itself; one after the other that is a sink that is down.
+        failures = failure === null || failure.kind === 'poison' ? 0 : failures + 1
+        if (failure === null) continue
+        if (failure.kind === 'gone' || failures === failuresInRow) throw failure
+        break
       }
     }
     return taken
   }
 
-  /** False: refused again. */
-  async #redeliver(parked: ParkedEvent): Promise<boolean> {
+  /** null: it was taken. */
+  async #redeliver(parked: ParkedEvent): Promise<DeliveryError | null> {
     const { hold, delivery, outbox, logger } = this.#options
     const { id } = parked
     const failure = await delivery.attempt([decodeEvent(parked.event)])
-    if (failure !== null && failure.kind !== 'poison') throw failure
     if (failure === null) logger.info({ change: id }, 'a parked event was delivered')
+    if (failure?.kind === 'gone') return failure
     const stored =
       failure === null
         ? await outbox.unpark({ ...hold, id })
         : await outbox.refused({ ...hold, id, error: failure.message })
     if (!stored) throw new SupersededError(hold.sink)
-    return failure === null
+    return failure
   }
 }

@@ -185,6 +185,49 @@ describe('delivery to a sink', () => {
     )
   })
 
+  it('stops for ever at no event that breaks the sink, whenever others come', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        history,
+        fc.array(fc.nat(), { minLength: 1, maxLength: 6 }),
+        fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 12 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (writes, broken, steps, maxBatch) => {
+          const { outbox, sink, clock, open } = setUp({ writes: [...writes, ['z']], maxBatch })
+          const { sets } = outbox
+          const all = idsOf(sets)
+          for (const pick of broken) sink.crashers.add(all[pick % (all.length - 1)] ?? '')
+          const session = await open(1)
+          for (const [index, count] of steps.entries()) {
+            outbox.sets = sets.slice(0, index)
+            for (let step = 0; step < count; step += 1) await session.step().catch(() => undefined)
+          }
+          outbox.sets = sets
+          await drain(session)
+          const parked = outbox.parked.map(({ id }) => id)
+          for (const id of sink.crashers) expect(parked).toContain(id)
+          expect(new Set([...sink.firstArrivals(), ...parked])).toEqual(new Set(all))
+          // The receiver is repaired for all but one: it gets the others within a few runs.
+          const [left = ''] = sink.crashers
+          const aggregate = outbox.parked.find(({ id }) => id === left)?.aggregateId ?? ''
+          sink.crashers.clear()
+          sink.crashers.add(left)
+          for (let run = 0; run < 3; run += 1) {
+            await clock.advance(1_000)
+            await drain(session)
+          }
+          expect(new Set(outbox.parked.map(({ aggregateId }) => aggregateId))).toEqual(new Set([aggregate]))
+          const arrivals = sink.firstArrivals()
+          for (const name of names.filter(each => `Service/${each}` !== aggregate)) {
+            const own = new Set(idsOf(outbox.sets, `Service/${name}`))
+            expect(arrivals.filter(id => own.has(id))).toEqual([...own])
+          }
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
   it('delivers each event once when nothing fails', async () => {
     const { outbox, sink, open } = setUp({ writes: [['a', 'b'], ['c'], ['a'], ['b', 'c', 'd'], ['a']] })
     await drain(await open(1))
@@ -240,6 +283,28 @@ describe('a refused event', () => {
     }
   })
 
+  it('is found out by what comes after it, when it came alone', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a']] })
+    const [culprit] = idsOf(outbox.sets)
+    sink.crashers.add(culprit ?? '')
+    const session = await open(1)
+    await expect(drain(session)).rejects.toThrow('not idle')
+    outbox.sets = logOf([['a'], ['a'], ['a'], ['a'], ['b'], ['a']])
+    await drain(session)
+    expect(outbox.parked.map(({ aggregateId }) => aggregateId)).toEqual(Array(5).fill('Service/a'))
+    expect(sink.firstArrivals()).toEqual(idsOf(outbox.sets, 'Service/b'))
+  })
+
+  it('is found out beside others like it, one after the other', async () => {
+    const { outbox, sink, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d'], ['e'], ['d']] })
+    const all = idsOf(outbox.sets)
+    for (const id of all.slice(0, 3)) sink.crashers.add(id)
+    await drain(await open(1))
+    expect(outbox.parked.map(({ id }) => id)).toEqual(all.slice(0, 3))
+    // An early delivery changes no order.
+    expect(sink.firstArrivals()).toEqual(all.slice(3))
+  })
+
   it('is not looked for in a sink that is down, or when there is nothing to compare it with', async () => {
     const down = setUp({ writes: [['a'], ['b'], ['c']] })
     down.sink.script = Array.from({ length: 200 }, () => 'down' as const)
@@ -279,6 +344,42 @@ describe('a refused event', () => {
     await clock.advance(1_000)
     await drain(session)
     expect(outbox.parked).toMatchObject([{ attempts: 3 }])
+  })
+
+  it('that breaks the sink keeps no other one from being delivered after all', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d'], ['e'], ['f'], ['g']] })
+    const all = idsOf(outbox.sets)
+    for (const id of all.slice(0, 5)) sink.crashers.add(id)
+    const session = await open(1)
+    await drain(session)
+    expect(outbox.parked).toHaveLength(5)
+    for (const id of all.slice(0, 2)) sink.crashers.delete(id)
+    outbox.sets = [...outbox.sets, { revision: 8, changes: [documentChange({ revision: 8, name: 'a' })] }]
+    // Those tried least come first: three that fail, as if the sink were down.
+    await clock.advance(1_000)
+    await expect(session.step()).rejects.toThrow('retryable')
+    expect(outbox.parked).toHaveLength(5)
+    await clock.advance(1_000)
+    await drain(session)
+    expect(outbox.parked.map(({ id }) => id)).toEqual(all.slice(2, 5))
+    expect(new Set(sink.firstArrivals())).toEqual(
+      new Set([...all.slice(0, 2), ...idsOf(outbox.sets).slice(5)]),
+    )
+  })
+
+  it('holds nothing back any more when a run that delivered it failed after that', async () => {
+    const { outbox, sink, clock, open } = setUp({ writes: [['a'], ['b'], ['c'], ['d'], ['e']] })
+    const all = idsOf(outbox.sets)
+    for (const id of all.slice(0, 4)) sink.crashers.add(id)
+    const session = await open(1)
+    await drain(session)
+    sink.crashers.delete(all[3] ?? '')
+    await clock.advance(1_000)
+    await expect(session.step()).rejects.toThrow('retryable')
+    expect(session.parked).toBe(3)
+    outbox.sets = [...outbox.sets, { revision: 6, changes: [documentChange({ revision: 6, name: 'd' })] }]
+    await drain(session)
+    expect(outbox.parked.map(({ id }) => id)).toEqual(all.slice(0, 3))
   })
 
   it('is tried by a new owner at once, and again when the database failed meanwhile', async () => {

@@ -2,7 +2,7 @@ import { CompactedError, type Revision } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Ownership } from '../store/owned-role.ts'
-import { discontinuityEvent, type EncodedEvent } from './cloud-event.ts'
+import { discontinuityEvent } from './cloud-event.ts'
 import {
   deliverable,
   doneOf,
@@ -27,6 +27,7 @@ import { ParkedRetry } from './parked-retry.ts'
 import type { ParkedTurns } from './parked-turns.ts'
 import type { DeliveryError, Sink } from './sink.ts'
 import { Suspicion } from './suspicion.ts'
+import { Witnesses } from './witnesses.ts'
 
 export interface SessionOptions {
   readonly sink: Sink
@@ -93,6 +94,7 @@ export class SinkSession {
   /** So many of the next events are delivered one by one, to find the one that was refused. */
   #isolate = 0
   readonly #suspicion: Suspicion
+  readonly #witnesses = new Witnesses({ read: after => this.#readOn(after) })
 
   private constructor(options: SessionOptions, { ownership, wished, turns }: OpenSession, claim: Claim) {
     const { sink } = options
@@ -166,8 +168,11 @@ export class SinkSession {
       this.#retry.done()
       return
     }
-    await this.#retry.run()
-    await this.#readParked()
+    try {
+      await this.#retry.run()
+    } finally {
+      await this.#readParked()
+    }
   }
 
   async #failed(delivery: {
@@ -188,19 +193,37 @@ export class SinkSession {
       if (failure.kind === 'poison') return
     }
     if (failure.kind === 'poison') this.#suspicion.refused(id)
-    else if (this.#suspicion.aroused) this.#suspicion.probed(await this.#takesAnother(culprit))
+    else if (this.#suspicion.aroused) this.#suspicion.probed(await this.#takesAnother())
     if (!this.#suspicion.proven) throw failure
     await this.#park(culprit, failure)
   }
 
   /** Whether the sink takes an event of another aggregate while it does not take this one. Delivers it early. */
-  async #takesAnother(culprit: LogEntry): Promise<boolean> {
-    let other: EncodedEvent | null = null
-    for (const entry of this.#entries) {
-      if (entry.aggregate !== culprit.aggregate) other = deliverable(entry, this.#parked)
-      if (other !== null) break
+  async #takesAnother(): Promise<boolean> {
+    const other = await this.#witnesses.next(this.#entries, this.#parked)
+    if (other === null) return false
+    const taken = (await this.#delivery.attempt([other])) === null
+    if (!taken) this.#witnesses.failed()
+    return taken
+  }
+
+  /** Nothing where the log does not continue: the next step begins at the cursor, and sees why. */
+  async #readOn(after: OutboxCursor): Promise<readonly LogEntry[]> {
+    try {
+      const { changes, head, held } = await this.#read(after)
+      if (!held) throw this.#superseded()
+      if (head >= after.revision) return this.#toEntries(changes)
+    } catch (error) {
+      if (!(error instanceof CompactedError)) throw error
     }
-    return other !== null && (await this.#delivery.attempt([other])) === null
+    this.#entries = []
+    this.#next = null
+    return []
+  }
+
+  #toEntries(changes: OutboxPage['changes']): LogEntry[] {
+    const { source, wants } = this.#options
+    return toEntries(changes, { source, wants })
   }
 
   async #park(culprit: LogEntry, failure: DeliveryError): Promise<void> {
@@ -246,7 +269,6 @@ export class SinkSession {
   }
 
   async #fill(): Promise<'filled' | 'resumed'> {
-    const { source, wants } = this.#options
     const after = this.#cursor
     const reading = this.#next ?? this.#read(after)
     this.#next = null
@@ -255,7 +277,7 @@ export class SinkSession {
       this.#head = head
       if (head < after.revision) return await this.#resume({ resumesAfter: head, reason: 'restored' })
       if (!held) throw this.#superseded()
-      this.#entries = toEntries(changes, { source, wants })
+      this.#entries = this.#toEntries(changes)
       const last = this.#entries.at(-1)?.after
       if (last !== undefined && last.revision < head) {
         this.#next = this.#read(last)
