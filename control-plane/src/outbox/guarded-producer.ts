@@ -35,6 +35,7 @@ export class GuardedProducer extends Producer<string, string, string, string> {
   readonly #bootstrap: readonly Broker[]
   readonly #secure: boolean
   readonly #addresses = new Map<string, Promise<readonly string[]>>()
+  readonly #connections = new Set<Connection>()
 
   constructor({ brokers, allowsAddress, tls, ...options }: GuardedProducerOptions) {
     const bootstrap = brokers.map(parseHostPort)
@@ -66,12 +67,12 @@ export class GuardedProducer extends Producer<string, string, string, string> {
     if (written && !this.#allowsAddress(host)) {
       callback(new NetworkError(`${host}: ${deniedAddress}`, { canRetry: false }))
     } else if (written || this.#secure) {
-      super[kGetConnection](broker, callback)
+      super[kGetConnection](broker, this.#noting(callback))
     } else {
       this.#resolved(host).then(
         addresses => {
           const attempt = (next: Broker, done: Callback<Connection>): void => {
-            super[kGetConnection](next, done)
+            super[kGetConnection](next, this.#noting(done))
           }
           firstOf(
             addresses.map(address => ({ ...broker, host: address })),
@@ -93,6 +94,22 @@ export class GuardedProducer extends Producer<string, string, string, string> {
       this[kGetConnection](broker, done)
     }
     firstOf([...known.slice(first), ...known.slice(0, first)], connect, callback)
+  }
+
+  /** Ends at once, also when a broker no longer reads what was sent to it: the library would wait for that. */
+  async abandon(): Promise<void> {
+    for (const { socket } of this.#connections) socket.destroy()
+    await this.close(true)
+  }
+
+  #noting(callback: Callback<Connection>): Callback<Connection> {
+    return (error, connection) => {
+      if (connection !== undefined && !this.#connections.has(connection)) {
+        this.#connections.add(connection)
+        connection.once('close', () => this.#connections.delete(connection))
+      }
+      callback(error, connection)
+    }
   }
 
   /** Kept as long as the producer, which the sink replaces after a failure. */

@@ -133,6 +133,10 @@ export class HttpPoster {
       outgoing.once('response', resolve)
       // Stays: a connection may still report an error after the answer.
       outgoing.on('error', reject)
+      // Without a word, when the answer is another protocol.
+      outgoing.once('close', () => {
+        reject(new Error('the connection was closed'))
+      })
       outgoing.end(body)
     })
   }

@@ -73,7 +73,7 @@ export class KafkaSink implements Sink {
     this.#producer = null
     this.#topics.clear()
     // Nothing is lost by it: what was not acknowledged is delivered again.
-    await producer?.close(true).catch(() => undefined)
+    await producer?.abandon().catch(() => undefined)
   }
 
   async #send(messages: Message[]): Promise<void> {

@@ -1,6 +1,8 @@
+import { kGetConnection } from '@platformatic/kafka'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { systemClock } from '../runtime/clock.ts'
+import { GuardedProducer } from './guarded-producer.ts'
 import { KafkaSink } from './kafka-sink.ts'
 import { NatsSink } from './nats-sink.ts'
 import { encodedEvents } from './sink-contract.ts'
@@ -30,6 +32,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const socket of connections) socket.destroy()
   await new Promise(resolve => server.close(resolve))
+  vi.restoreAllMocks()
 })
 
 const common = { name: 'stream', timeoutMs: 300, clock: systemClock, allowsAddress: () => true }
@@ -73,6 +76,26 @@ it.each([
   await vi.waitFor(() => {
     expect(connections.size).toBe(0)
   }, 5_000)
+})
+
+it('Kafka that stops reading in the middle of a request is given up in time', async () => {
+  server.removeAllListeners('connection').on('connection', socket => {
+    connections.add(socket.on('error', () => undefined).pause())
+  })
+  // As the library sends a request, of more than the buffers of the system take.
+  vi.spyOn(GuardedProducer.prototype, 'metadata').mockResolvedValue(undefined as never)
+  vi.spyOn(GuardedProducer.prototype, 'send').mockImplementation(function (this: GuardedProducer) {
+    const [host = '', port] = address.split(':')
+    return new Promise((_, reject) => {
+      this[kGetConnection]({ host, port: Number(port) }, (error, connection) => {
+        if (connection === undefined) reject(error ?? new Error('no connection'))
+        else connection.socket.write(Buffer.alloc(64_000_000))
+      })
+    })
+  })
+  const sink = kafka(false)
+  const error = await sink.deliver(encodedEvents(1, 2), new AbortController().signal).catch(toDeliveryError)
+  expect(error).toMatchObject({ kind: 'retryable', message: 'no answer from the brokers within 300 ms' })
 })
 
 it('What is no NATS server is not logged in to', async () => {

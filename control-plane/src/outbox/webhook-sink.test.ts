@@ -149,6 +149,16 @@ describe('the webhook sink', () => {
     expect(kinds(410)).toEqual(new Set(['gone']))
   })
 
+  it('takes an answer in another protocol for none', async () => {
+    receiver.answer = (_, response) => {
+      response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n')
+    }
+    expect(await failure(receiver.sink())).toMatchObject({
+      kind: 'retryable',
+      message: 'no answer: the connection was closed',
+    })
+  })
+
   it('hears what the receiver wishes', async () => {
     receiver.answer = (_, response) => {
       response.writeHead(429, { 'retry-after': '17' }).end()
