@@ -199,7 +199,7 @@ describe('a heartbeat', () => {
       .set({ seen_at: new Date(0) })
       .execute()
     const heartbeats = new Heartbeats({
-      mesh: { instance: () => undefined },
+      mesh: { instance: () => undefined, onDelta: () => () => undefined },
       registry: replica.registry,
       leases: new LeaseTable(test.database),
       replicaId: 'replica-2',
@@ -225,6 +225,31 @@ describe('a heartbeat', () => {
     await expect(heartbeats.beat(beat('a', { incarnation: second.incarnation + 1 }))).rejects.toMatchObject({
       code: 'incarnation_conflict',
     })
+  })
+
+  it('of a process that a restored database has registered anew counts', async () => {
+    const registered = async (): Promise<number> => (await register('a')).incarnation
+    await registered()
+    const restored = await test.database.selectFrom('mesh_revision').selectAll().executeTakeFirstOrThrow()
+    const heartbeats = createHeartbeats(test, replica)
+    const stop = new AbortController()
+    const ended = heartbeats.start(stop.signal)
+    // Equal registrations: the log does not hear of them.
+    for (let times = 0; times < 3; times += 1)
+      await heartbeats.beat({ service, id: 'a', incarnation: await registered(), report: null })
+    await test.database
+      .updateTable('mesh_revision')
+      .set({ incarnation: restored.incarnation, revision: '0' })
+      .execute()
+    await test.database.updateTable('instance').set({ incarnation: restored.incarnation }).execute()
+    await eventually(() => {
+      expect(replica.mesh.revision).toBe(0)
+    })
+    await test.database.updateTable('mesh_revision').set({ revision: restored.revision }).execute()
+    const incarnation = await registered()
+    await expect(heartbeats.beat({ service, id: 'a', incarnation, report: null })).resolves.toBeUndefined()
+    stop.abort()
+    await ended
   })
 
   it('of an older process that memory cannot tell from the newer one renews nothing', async () => {

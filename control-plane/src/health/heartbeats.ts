@@ -11,7 +11,7 @@ import type { MeshView } from './mesh-view.ts'
 import { PendingBeats, toLeaseBeat } from './pending-beats.ts'
 
 export interface HeartbeatsOptions {
-  readonly mesh: Pick<MeshView, 'instance'>
+  readonly mesh: Pick<MeshView, 'instance' | 'onDelta'>
   readonly registry: Pick<Registry, 'observe'>
   readonly leases: Pick<LeaseTable, 'renew' | 'find'>
   /** The observer of what is seen here. */
@@ -51,6 +51,8 @@ export class Heartbeats implements Component {
   readonly #pending: PendingBeats
   readonly #known = new KnownIncarnations(50_000)
   readonly #recoveries = new Map<string, Promise<void>>()
+  /** Reports of each instance that are being written. */
+  readonly #reporting = new Map<string, number>()
   #lookups = 0
   /** When the first flush began that has not succeeded since (monotonic ms). */
   #unflushedSince: number | null = null
@@ -91,10 +93,16 @@ export class Heartbeats implements Component {
   }
 
   async start(signal: AbortSignal): Promise<void> {
+    const { mesh, clock, flushMs } = this.#options
+    const end = mesh.onDelta(({ resynchronised }) => {
+      // The database may have been restored, and count from an older incarnation on.
+      if (resynchronised) this.#known.clear()
+    })
     while (!signal.aborted) {
-      await this.#options.clock.sleep(this.#options.flushMs ?? 1_000, signal)
+      await clock.sleep(flushMs ?? 1_000, signal)
       await this.flush()
     }
+    end()
   }
 
   /** Writes what is waiting. Never rejects: what could not be written waits on. */
@@ -196,21 +204,31 @@ export class Heartbeats implements Component {
     instance: Instance | undefined,
   ): Promise<void> {
     if (report === null) return
+    const key = instanceKey(service, id)
+    const underWay = this.#reporting.get(key) ?? 0
     const before = instance?.evidence.find(({ source }) => source === 'report')
-    if (before?.status === report.status) return
-    await this.#options.registry.observe(
-      {
-        service,
-        id,
-        source: 'report',
-        observer: instanceKey(service, id),
-        status: report.status,
-        output: report.output,
-        validForMs: null,
-        stillTrue: current => isMeant(current, incarnation),
-      },
-      { actor: 'heartbeats', traceparent: null },
-    )
+    // What is being written comes after what memory shows.
+    if (underWay === 0 && before?.status === report.status) return
+    this.#reporting.set(key, underWay + 1)
+    try {
+      await this.#options.registry.observe(
+        {
+          service,
+          id,
+          source: 'report',
+          observer: key,
+          status: report.status,
+          output: report.output,
+          validForMs: null,
+          stillTrue: current => isMeant(current, incarnation),
+        },
+        { actor: 'heartbeats', traceparent: null },
+      )
+    } finally {
+      const left = (this.#reporting.get(key) ?? 1) - 1
+      if (left > 0) this.#reporting.set(key, left)
+      else this.#reporting.delete(key)
+    }
   }
 }
 

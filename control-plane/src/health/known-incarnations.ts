@@ -1,7 +1,7 @@
 /**
  * The newest incarnation of instances whose value in the mesh state is behind the database (an equal registration
- * raises it without a change in the log). Incarnations only grow, so an old entry is at worst of no use; beyond
- * `capacity` the oldest entries go.
+ * raises it without a change in the log). Incarnations of one database only grow, so an old entry is at worst of no
+ * use; beyond `capacity` the oldest entries go.
  */
 export class KnownIncarnations {
   readonly #capacity: number
@@ -27,5 +27,9 @@ export class KnownIncarnations {
     if (this.#newest.size <= this.#capacity) return
     const oldest = this.#newest.keys().next()
     if (oldest.done !== true) this.#newest.delete(oldest.value)
+  }
+
+  clear(): void {
+    this.#newest.clear()
   }
 }

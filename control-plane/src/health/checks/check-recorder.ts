@@ -52,6 +52,8 @@ export class CheckRecorder {
   /** Counts in the database that are not 0. */
   readonly #counted = new Set<string>()
   readonly #withdrawals = new Set<string>()
+  /** Instances of which evidence may be left that could not be taken back. */
+  #left = new Map<string, Pick<Instance, 'service' | 'id'>>()
   #failing = false
 
   constructor(options: CheckRecorderOptions) {
@@ -90,17 +92,31 @@ export class CheckRecorder {
     this.#counted.delete(key)
   }
 
-  /** Takes evidence of checks back that nobody asks for any more. One write per instance at a time. */
+  /**
+   * Takes evidence of checks back that nobody asks for any more. One write per instance at a time; where one is under
+   * way, or fails, the instance is to be looked at again: see `takeLeft`.
+   */
   withdraw({ service, id, registeredAt }: Instance, sources: readonly EvidenceSource[]): void {
     const key = instanceKey(service, id)
-    if (this.#withdrawals.has(key)) return
+    if (this.#withdrawals.has(key)) {
+      this.#left.set(key, { service, id })
+      return
+    }
     this.#withdrawals.add(key)
     this.#options.registry
       .withdraw({ service, id, registeredAt, sources }, { actor: 'checks', traceparent: null })
       .catch((error: unknown) => {
+        this.#left.set(key, { service, id })
         this.#options.logger.warn({ error: String(error) }, 'evidence of a check could not be taken back')
       })
       .finally(() => this.#withdrawals.delete(key))
+  }
+
+  /** Instances whose evidence may have to be taken back still; each is named once. */
+  takeLeft(): Iterable<Pick<Instance, 'service' | 'id'>> {
+    const left = this.#left
+    this.#left = new Map()
+    return left.values()
   }
 
   /** Writes down when checks were last confirmed, and what they count. Never rejects: the next round is fresher. */

@@ -149,6 +149,7 @@ const set = (
   const probes: { readonly id: string; readonly at: number }[] = []
   const observed: Observation[] = []
   const withdrawn: Withdrawal[] = []
+  let refusal: Error | null = null
   const saved: CheckProgress[] = []
   let liveIds: readonly string[] = [name]
   let changed: ((ids: readonly string[]) => void) | undefined
@@ -179,6 +180,7 @@ const set = (
       },
       withdraw: withdrawal => {
         withdrawn.push(withdrawal)
+        if (refusal !== null) return Promise.reject(refusal)
         return Promise.resolve({ result: null, revision: 1, changed: true })
       },
     },
@@ -207,6 +209,9 @@ const set = (
     probes,
     observed,
     withdrawn,
+    fail: (error: Error | null) => {
+      refusal = error
+    },
     saved,
     scheduler,
     answers,
@@ -349,6 +354,23 @@ describe('the scheduler of checks', () => {
     mesh.apply(undefined)
     expect(withdrawn).toMatchObject(['a', 'b'].map(id => ({ id, sources: ['service-check:0'] })))
     expect(scheduler.status().targets).toBe(2)
+  })
+
+  it('takes evidence back until that has succeeded', async () => {
+    const stale = { ...evidence('critical'), source: 'service-check:0' as const }
+    const mesh = new TestMesh([at('a', 'a', { evidence: [stale] })])
+    const { clock, withdrawn, fail } = set(mesh)
+    expect(withdrawn).toHaveLength(1)
+    fail(new Error('the database is away'))
+    mesh.apply(undefined)
+    await clock.advance(20_000)
+    const tries = withdrawn.length
+    expect(tries).toBeGreaterThan(3)
+    fail(null)
+    await clock.advance(5_000)
+    expect(withdrawn).toHaveLength(tries + 1)
+    await clock.advance(60_000)
+    expect(withdrawn).toHaveLength(tries + 1)
   })
 
   it('leaves a check of a service alone when its document changes elsewhere', async () => {

@@ -109,6 +109,10 @@ export class CheckScheduler implements Component {
     while (!signal.aborted) {
       await clock.sleep(confirmMs ?? 5_000, signal)
       await this.#recorder.flush()
+      for (const { service, id } of this.#recorder.takeLeft()) {
+        const instance = mesh.instance(service, id)
+        if (instance !== undefined) this.#follow(instanceKey(service, id), instance, false)
+      }
     }
     for (const end of ends) end()
     for (const key of this.#runners.keys()) this.#stop(key)

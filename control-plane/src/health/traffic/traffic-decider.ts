@@ -55,6 +55,8 @@ export class TrafficDecider {
   #open = new Map<string, number>()
   /** What the mesh must show before the next decision. */
   #written: Revision = 0
+  /** What it showed in the last step. */
+  #seen: Revision = 0
   #spared = 0
   #ejections = 0
 
@@ -71,6 +73,9 @@ export class TrafficDecider {
   async step(fence: Fence): Promise<void> {
     const { table, held, mesh } = this.#options
     const { now, rows } = await table.read()
+    // The database was restored: what was written is gone.
+    if (mesh.revision < this.#seen) this.#written = 0
+    this.#seen = mesh.revision
     if (mesh.revision < this.#written) return
     const byService = new Map<string, Map<string, TallyRow>>()
     for (const { service, replica, tally } of rows) {
