@@ -14,15 +14,8 @@ import {
 } from './log-window.ts'
 import type { OutboxCursor, ParkedEvent, SinkHold } from '../domain/outbox.ts'
 import { Delivery, SupersededError } from './delivery.ts'
-import type {
-  Claim,
-  OutboxLog,
-  OutboxPage,
-  OutboxStore,
-  ParkedSize,
-  SinkGap,
-  SinkIdentity,
-} from './outbox-store.ts'
+import type { Claim, OutboxLog, OutboxPage, OutboxStore, SinkGap, SinkIdentity } from './outbox-store.ts'
+import { ParkedSet } from './parked-set.ts'
 import { ParkedRetry } from './parked-retry.ts'
 import type { ParkedTurns } from './parked-turns.ts'
 import type { DeliveryError, Sink } from './sink.ts'
@@ -83,9 +76,8 @@ export class SinkSession {
   readonly #options: SessionOptions
   readonly #hold: SinkHold
   readonly #delivery: Delivery
-  readonly #parked = new Set<string>()
+  readonly #parked: ParkedSet
   readonly #retry: ParkedRetry
-  #parkedSize: ParkedSize = { events: 0, bytes: 0 }
   #cursor: OutboxCursor
   #head: Revision = 0
   #entries: readonly LogEntry[] = []
@@ -101,6 +93,7 @@ export class SinkSession {
     this.#options = options
     this.#hold = { sink: sink.name, fence: ownership.fence, epoch: claim.epoch }
     this.#delivery = new Delivery({ sink, owned: ownership.signal, wished })
+    this.#parked = new ParkedSet(sink.name, options)
     this.#cursor = claim.cursor
     this.paused = claim.paused
     this.#retry = new ParkedRetry({ ...options, hold: this.#hold, delivery: this.#delivery, turns })
@@ -114,7 +107,7 @@ export class SinkSession {
     const claim = await outbox.claim({ sink: sink.name, fence: ownership.fence, start, origin })
     if (claim === null) throw new FencedOffError(sink.name)
     const session = new SinkSession(options, request, claim)
-    await session.#readParked()
+    await session.#parked.read()
     return session
   }
 
@@ -132,7 +125,7 @@ export class SinkSession {
   }
 
   get parked(): number {
-    return this.#parkedSize.events
+    return this.#parked.events
   }
 
   /**
@@ -150,9 +143,11 @@ export class SinkSession {
       this.#isolate > 0
         ? { events: 1, bytes: Infinity }
         : { events: sink.maxBatch, bytes: sink.maxBatchBytes }
-    const slice = nextSlice(this.#entries, { parked: this.#parked, limits })
-    const events = slice.map(entry => deliverable(entry, this.#parked)).filter(event => event !== null)
-    this.#requireRoom(this.#behind(slice))
+    const slice = nextSlice(this.#entries, { parked: this.#parked.aggregates, limits })
+    const events = slice
+      .map(entry => deliverable(entry, this.#parked.aggregates))
+      .filter(event => event !== null)
+    this.#parked.requireRoom(this.#behind(slice))
     const failure = events.length > 0 ? await this.#delivery.attempt(events) : null
     if (failure !== null) {
       await this.#failed({ slice, events: events.length, failure })
@@ -171,7 +166,7 @@ export class SinkSession {
     try {
       await this.#retry.run()
     } finally {
-      await this.#readParked()
+      await this.#parked.read()
     }
   }
 
@@ -181,7 +176,7 @@ export class SinkSession {
     failure: DeliveryError
   }): Promise<void> {
     const { slice, events, failure } = delivery
-    await this.#commit(doneOf(slice, { parked: this.#parked, delivered: failure.delivered }))
+    await this.#commit(doneOf(slice, { parked: this.#parked.aggregates, delivered: failure.delivered }))
     const rest = events - failure.delivered
     const culprit = this.#entries[0]
     const id = culprit?.encoded?.event.id
@@ -200,7 +195,7 @@ export class SinkSession {
 
   /** Whether the sink takes an event of another aggregate while it does not take this one. Delivers it early. */
   async #takesAnother(): Promise<boolean> {
-    const other = await this.#witnesses.next(this.#entries, this.#parked)
+    const other = await this.#witnesses.next(this.#entries, this.#parked.aggregates)
     if (other === null) return false
     const taken = (await this.#delivery.attempt([other])) === null
     if (!taken) this.#witnesses.failed()
@@ -230,9 +225,9 @@ export class SinkSession {
     if (culprit.encoded === null) return
     const attempts = this.#suspicion.attempts
     const parked = toParked(culprit, culprit.encoded, { error: failure.message, attempts })
-    this.#requireRoom([parked])
+    this.#parked.requireRoom([parked])
     await this.#advance([culprit], [parked])
-    this.#parked.add(culprit.aggregate)
+    this.#parked.hold(culprit.aggregate)
     this.#suspicion.clear()
     this.#isolate = 0
     const { id: change, aggregateType, aggregateId, error } = parked
@@ -247,9 +242,9 @@ export class SinkSession {
 
   /** What has to wait because an earlier event of its aggregate is parked. */
   #behind(slice: readonly LogEntry[]): ParkedEvent[] {
-    if (this.#parked.size === 0) return []
+    if (this.#parked.aggregates.size === 0) return []
     return slice.flatMap(entry =>
-      entry.encoded !== null && this.#parked.has(entry.aggregate)
+      entry.encoded !== null && this.#parked.aggregates.has(entry.aggregate)
         ? [toParked(entry, entry.encoded, behind)]
         : [],
     )
@@ -258,7 +253,7 @@ export class SinkSession {
   async #advance(done: readonly LogEntry[], park: readonly ParkedEvent[]): Promise<void> {
     const to = done.at(-1)?.after ?? this.#cursor
     await this.#moveTo(to, park)
-    this.#parkedSize = this.#with(park)
+    this.#parked.add(park)
     this.#entries = this.#entries.slice(done.length)
   }
 
@@ -314,35 +309,5 @@ export class SinkSession {
     if (failure !== null && failure.kind !== 'poison') throw failure
     await this.#moveTo({ revision: resumesAfter, position: 0 }, [], gap)
     return 'resumed'
-  }
-
-  /** Also what an operator has removed by hand. */
-  async #readParked(): Promise<void> {
-    const { outbox, sink } = this.#options
-    const { aggregates, ...size } = await outbox.parkedAggregates(sink.name)
-    this.#parked.clear()
-    for (const aggregate of aggregates) this.#parked.add(aggregate)
-    this.#parkedSize = size
-  }
-
-  #with(park: readonly ParkedEvent[]): ParkedSize {
-    const { events, bytes } = this.#parkedSize
-    return {
-      events: events + park.length,
-      bytes: park.reduce((sum, { event }) => sum + event.length, bytes),
-    }
-  }
-
-  #requireRoom(park: readonly ParkedEvent[]): void {
-    if (park.length === 0) return
-    const { parkedLimit, parkedBytesLimit } = this.#options
-    const { events, bytes } = this.#with(park)
-    const parked = this.#parkedSize
-    if (events > parkedLimit)
-      throw new Error(`${parked.events} events are parked, the limit is ${parkedLimit}: delivery waits`)
-    if (bytes > parkedBytesLimit)
-      throw new Error(
-        `${parked.bytes} bytes of events are parked, the limit is ${parkedBytesLimit}: delivery waits`,
-      )
   }
 }
