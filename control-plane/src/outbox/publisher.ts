@@ -6,6 +6,7 @@ import { DeliveryError } from './sink.ts'
 import { sinkStatus, unknownProgress, type SinkStatus } from './sink-status.ts'
 import { SupersededError } from './delivery.ts'
 import { ParkedTurns } from './parked-turns.ts'
+import { Reach } from './reach.ts'
 import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 
 export interface PublisherOptions extends SessionOptions {
@@ -40,6 +41,7 @@ export class Publisher implements Component {
   readonly #wakeup = new Wakeup()
   /** Ends the session, and a pause between attempts: somebody wants something of the sink. */
   #wish = new AbortController()
+  readonly #reach = new Reach()
   #progress = unknownProgress
   /** Looks at the database that have begun, and the last of those that `#progress` is from. */
   #looks = 0
@@ -93,6 +95,7 @@ export class Publisher implements Component {
     // An answer that comes after that of a later look may be older.
     if (look < this.#shownLook) return
     this.#shownLook = look
+    this.#reach.observe(progress)
     const { epoch } = this.#progress
     this.#progress = progress
     // Not only a greater one: a restored database, or a sink that was declared anew, has a smaller one.
@@ -122,7 +125,7 @@ export class Publisher implements Component {
       // Taken before the session opens: what is wished after that ends it.
       const wished = this.#wish.signal
       try {
-        session ??= await SinkSession.open(this.#options, { ownership, wished, turns })
+        session ??= await SinkSession.open(this.#options, { ownership, wished, turns, reach: this.#reach })
         const outcome = await session.step()
         this.#follow(session)
         if (!session.paused) this.#recovered()

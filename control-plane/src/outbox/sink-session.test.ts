@@ -8,6 +8,7 @@ import { silentLogger } from '../runtime/logger.ts'
 import type { EncodedEvent } from './cloud-event.ts'
 import { SupersededError } from './delivery.ts'
 import { ParkedTurns } from './parked-turns.ts'
+import { Reach } from './reach.ts'
 import { FencedOffError, SinkSession, type SessionOptions } from './sink-session.ts'
 import { DeliveryError, type Sink } from './sink.ts'
 
@@ -100,13 +101,15 @@ const setUp = ({
     ...overrides,
   }
   const wish = new AbortController()
+  const reach = new Reach()
   const open = (fence: number): Promise<SinkSession> =>
     SinkSession.open(options, {
       ownership: { fence, signal: new AbortController().signal },
       wished: wish.signal,
       turns: new ParkedTurns(),
+      reach,
     })
-  return { outbox, sink, clock, wish, open }
+  return { outbox, sink, clock, wish, reach, open }
 }
 
 /** Steps until there is nothing to do; what fails is tried again. */
@@ -483,6 +486,53 @@ describe('where delivery begins', () => {
       ['io.waymark.log.discontinued', '1'],
       ['io.waymark.document.applied', '2'],
     ])
+  })
+})
+
+describe('a database that was restored while nobody had the role', () => {
+  const restored = async () => {
+    const world = setUp({ writes: [['a'], ['b'], ['c'], ['d'], ['e']] })
+    const { outbox, sink, open, reach } = world
+    await drain(await open(7))
+    reach.observe(await outbox.progress())
+    sink.received.length = 0
+    // The cursor of the backup is not beyond its log.
+    outbox.sets = logOf([['a'], ['b'], ['c']])
+    outbox.wish({ cursor: { revision: 2, position: 0 } })
+    outbox.restore({ epoch: 0, fence: 1, paused: false })
+    return world
+  }
+  const told = [
+    ['io.waymark.log.discontinued', '2'],
+    ['io.waymark.document.applied', '3'],
+    ['io.waymark.document.applied', '4'],
+  ]
+
+  it('is told to the sink once, then comes what the backup has after its cursor', async () => {
+    const { outbox, sink, open } = await restored()
+    await drain(await open(2))
+    outbox.sets = logOf([['a'], ['b'], ['c'], ['x']])
+    await drain(await open(3))
+    expect(sink.received.map(({ event }) => [event.type, event.revision])).toEqual(told)
+    expect((await outbox.progress()).gap).toMatchObject({
+      deliveredTo: 5,
+      resumesAfter: 2,
+      reason: 'restored',
+    })
+  })
+
+  it('is not told again by a replica that sees that it was', async () => {
+    const { outbox, sink, open, reach } = await restored()
+    const other = new Reach()
+    other.delivered({ revision: 5, position: 0 })
+    await drain(await open(2))
+    other.observe(await outbox.progress())
+    expect(other.revision).toBe(3)
+    outbox.sets = logOf([['a'], ['b'], ['c'], ['x']])
+    reach.observe(await outbox.progress())
+    await drain(await open(3))
+    expect(reach.revision).toBe(4)
+    expect(sink.received.map(({ event }) => [event.type, event.revision])).toEqual(told)
   })
 })
 

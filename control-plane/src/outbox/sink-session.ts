@@ -18,6 +18,7 @@ import type { Claim, OutboxLog, OutboxPage, OutboxStore, SinkGap, SinkIdentity }
 import { ParkedSet } from './parked-set.ts'
 import { ParkedRetry } from './parked-retry.ts'
 import type { ParkedTurns } from './parked-turns.ts'
+import type { Reach } from './reach.ts'
 import type { DeliveryError, Sink } from './sink.ts'
 import { Suspicion } from './suspicion.ts'
 import { Witnesses } from './witnesses.ts'
@@ -58,6 +59,8 @@ export interface OpenSession {
   readonly wished: AbortSignal
   /** Of this owner. */
   readonly turns: ParkedTurns
+  /** Of this replica. */
+  readonly reach: Reach
 }
 
 /** Whatever the event says: it is not to blame. */
@@ -78,6 +81,7 @@ export class SinkSession {
   readonly #delivery: Delivery
   readonly #parked: ParkedSet
   readonly #retry: ParkedRetry
+  readonly #reach: Reach
   #cursor: OutboxCursor
   #head: Revision = 0
   #entries: readonly LogEntry[] = []
@@ -88,12 +92,17 @@ export class SinkSession {
   readonly #suspicion: Suspicion
   readonly #witnesses = new Witnesses({ read: after => this.#readOn(after) })
 
-  private constructor(options: SessionOptions, { ownership, wished, turns }: OpenSession, claim: Claim) {
+  private constructor(
+    options: SessionOptions,
+    { ownership, wished, turns, reach }: OpenSession,
+    claim: Claim,
+  ) {
     const { sink } = options
     this.#options = options
     this.#hold = { sink: sink.name, fence: ownership.fence, epoch: claim.epoch }
     this.#delivery = new Delivery({ sink, owned: ownership.signal, wished })
     this.#parked = new ParkedSet(sink.name, options)
+    this.#reach = reach
     this.#cursor = claim.cursor
     this.paused = claim.paused
     this.#retry = new ParkedRetry({ ...options, hold: this.#hold, delivery: this.#delivery, turns })
@@ -260,6 +269,8 @@ export class SinkSession {
   async #moveTo(to: OutboxCursor, park: readonly ParkedEvent[], gap?: SinkGap): Promise<void> {
     const moved = await this.#options.outbox.advance({ ...this.#hold, to, park, ...(gap && { gap }) })
     if (!moved) throw this.#superseded()
+    if (gap === undefined) this.#reach.delivered(to)
+    else this.#reach.told(to)
     this.#cursor = to
   }
 
@@ -270,8 +281,10 @@ export class SinkSession {
     try {
       const { changes, head, held } = await reading
       this.#head = head
-      if (head < after.revision) return await this.#resume({ resumesAfter: head, reason: 'restored' })
       if (!held) throw this.#superseded()
+      const end = { revision: head, position: 0 }
+      if (head < Math.max(after.revision, this.#reach.revision))
+        return await this.#resume(head < after.revision ? end : after, 'restored')
       this.#entries = this.#toEntries(changes)
       const last = this.#entries.at(-1)?.after
       if (last !== undefined && last.revision < head) {
@@ -284,7 +297,8 @@ export class SinkSession {
       if (!(error instanceof CompactedError)) throw error
       const { head, epoch } = await this.#options.outbox.progress(this.#options.sink.name)
       if (epoch !== this.epoch) throw this.#superseded()
-      return this.#resume({ resumesAfter: error.oldest > 0 ? error.oldest - 1 : head, reason: 'compacted' })
+      const revision = error.oldest > 0 ? error.oldest - 1 : head
+      return this.#resume({ revision, position: 0 }, 'compacted')
     }
   }
 
@@ -298,16 +312,17 @@ export class SinkSession {
   }
 
   /** The sink has waited for longer than the log is held for it, or the database is a restored one. */
-  async #resume({ resumesAfter, reason }: Pick<SinkGap, 'resumesAfter' | 'reason'>): Promise<'resumed'> {
+  async #resume(after: OutboxCursor, reason: SinkGap['reason']): Promise<'resumed'> {
     const { clock, source, logger } = this.#options
-    const deliveredTo = this.#cursor.revision
+    const deliveredTo = Math.max(this.#cursor.revision, reason === 'restored' ? this.#reach.revision : 0)
     const at = new Date(clock.now()).toISOString()
+    const { revision: resumesAfter } = after
     const gap = { deliveredTo, resumesAfter, reason, at }
     logger.error({ deliveredTo, resumesAfter, reason }, 'the log does not continue where this sink is')
     const failure = await this.#delivery.attempt([discontinuityEvent(gap, source)])
     // A sink that refuses to be told is not held up by it.
     if (failure !== null && failure.kind !== 'poison') throw failure
-    await this.#moveTo({ revision: resumesAfter, position: 0 }, [], gap)
+    await this.#moveTo(after, [], gap)
     return 'resumed'
   }
 }
