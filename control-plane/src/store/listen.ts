@@ -19,14 +19,13 @@ export interface ListenOptions {
 export const listen = async (options: ListenOptions): Promise<void> => {
   const { connection, channels, onListening, onNotification, signal } = options
   const client = new pg.Client(clientConfig(connection))
-  const broken = new Promise<void>(resolve => {
-    const end = (): void => {
-      resolve()
-    }
-    client.on('error', end)
-    client.on('end', end)
-    signal.addEventListener('abort', end, { once: true })
-  })
+  const broken = Promise.withResolvers<undefined>()
+  const end = (): void => {
+    broken.resolve(undefined)
+  }
+  client.on('error', end)
+  client.on('end', end)
+  signal.addEventListener('abort', end)
   client.on('notification', ({ channel, processId }) => {
     onNotification({ channel, backend: processId })
   })
@@ -34,8 +33,9 @@ export const listen = async (options: ListenOptions): Promise<void> => {
     await client.connect()
     for (const channel of channels) await client.query(`listen ${channel}`)
     onListening()
-    await broken
+    await broken.promise
   } finally {
+    signal.removeEventListener('abort', end)
     await client.end().catch(() => undefined)
   }
 }

@@ -3,7 +3,12 @@ import { WaymarkError } from '../domain/errors.ts'
 
 /** SQLSTATE classes and codes that say "not now" instead of "wrong". */
 const passingClasses = new Set(['08', '53', '57'])
-const passingCodes = new Set(['25006', '40001', '40P01', '55P03'])
+const passingCodes = new Set([
+  // A standby; a transaction that this process, paused, has let stand; one that others are in the way of.
+  ...['25006', '25P03', '40001', '40P01', '55P03'],
+  // No such database: it is being restored.
+  '3D000',
+])
 
 /**
  * Whether the database could not be reached or could not answer now, as opposed to having refused a statement.

@@ -53,10 +53,10 @@ describe('lines of a stream', () => {
   })
 
   it('end with an error where there are too many, after all that fit', async () => {
-    const read = async (text: string, limits: Partial<NdjsonLimits>) => {
+    const read = async (text: string, limits: Partial<NdjsonLimits>, size = 4) => {
       const seen: number[] = []
       const reading = async () => {
-        for await (const some of ndjsonLines(cut(Buffer.from(text), [4]), { ...generous, ...limits }))
+        for await (const some of ndjsonLines(cut(Buffer.from(text), [size]), { ...generous, ...limits }))
           seen.push(...some.map(({ number }) => number))
       }
       await expect(reading()).rejects.toThrow(NdjsonTooLongError)

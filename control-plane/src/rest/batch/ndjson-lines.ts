@@ -40,6 +40,7 @@ export async function* ndjsonLines(
   let rest: Buffer[] = []
   let restBytes = 0
 
+  const tooMany = (): Error => new NdjsonTooLongError(number, `more than ${limits.lines} lines`)
   const finish = (end: Buffer): NdjsonLine | null => {
     const length = restBytes + end.length
     const whole = length > lineBytes ? null : rest.length === 0 ? end : Buffer.concat([...rest, end])
@@ -51,6 +52,7 @@ export async function* ndjsonLines(
   }
 
   for await (const chunk of chunks) {
+    if (number > limits.lines && chunk.length > 0) throw tooMany()
     bytes += chunk.length
     const found: NdjsonLine[] = []
     let from = 0
@@ -61,8 +63,7 @@ export async function* ndjsonLines(
       if (number > limits.lines) break
     }
     if (found.length > 0) yield found
-    if (number > limits.lines && from < chunk.length)
-      throw new NdjsonTooLongError(number, `more than ${limits.lines} lines`)
+    if (number > limits.lines && from < chunk.length) throw tooMany()
     if (bytes > limits.bytes) throw new NdjsonTooLongError(number, `more than ${limits.bytes} bytes`)
     // Of a line that is too long only its length is kept.
     if (restBytes <= lineBytes && from < chunk.length) rest.push(chunk.subarray(from))

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { WaymarkError } from '../../domain/errors.ts'
-import { AnswerCache } from './answer-cache.ts'
+import { AnswerCache, type Rendered } from './answer-cache.ts'
 
 type Step =
   | { readonly do: 'change'; readonly value: number }
@@ -66,4 +66,33 @@ it('knows that a change has left an answer as it was', () => {
   expect(ask('{"a":1}')).toBe(5)
   revision = 7
   expect(ask('{"a":2}')).toBe(7)
+})
+
+it('holds no more than it may, also of refusals and of long questions', () => {
+  const cache = new AnswerCache({
+    maxBytes: 100_000,
+    revision: () => 1,
+    touches: () => ({ last: 1, previous: 1 }),
+  })
+  let rendered = 0
+  const ask = (question: string, answer: () => Rendered): void => {
+    cache.get(question, 'mesh', () => {
+      rendered += 1
+      return answer()
+    })
+  }
+  const refuse = (): never => {
+    throw new WaymarkError('service_not_found', 'there is no such service')
+  }
+  const empty = (): Rendered => ({ body: Buffer.from('{}'), next: null })
+  for (const [answer, length] of [
+    [refuse, 1],
+    [empty, 10_000],
+  ] as const) {
+    const questions = Array.from({ length: 100 }, (_, index) => `${length} ${'q'.repeat(length)} ${index}`)
+    for (const question of questions) ask(question, answer)
+    rendered = 0
+    for (const question of questions.toReversed()) ask(question, answer)
+    expect(rendered).toBeGreaterThan(40)
+  }
 })

@@ -27,9 +27,12 @@ interface Entry extends Answer {
   used: boolean
 }
 
-/** About: the bytes as they were made, as they are sent, and compressed. */
-const sizeOf = ({ rendered }: Answer): number =>
-  256 + (rendered instanceof WaymarkError ? 0 : 3 * rendered.body.length)
+/** About, an error with its stack. */
+const errorSize = 2_048
+
+/** About: the question, and the bytes as they were made, as they are sent, and compressed. */
+const sizeOf = (question: string, { rendered }: Answer): number =>
+  256 + question.length + (rendered instanceof WaymarkError ? errorSize : 3 * rendered.body.length)
 
 const equal = (a: Answer['rendered'], b: Answer['rendered']): boolean => {
   if (a instanceof WaymarkError || b instanceof WaymarkError)
@@ -74,7 +77,7 @@ export class AnswerCache {
     const entry: Entry = same ? known : { rendered, since: last, checkedAt, used: true }
     entry.checkedAt = checkedAt
     entry.used = true
-    this.#bytes += sizeOf(entry) - (known === undefined ? 0 : sizeOf(known))
+    this.#bytes += sizeOf(question, entry) - (known === undefined ? 0 : sizeOf(question, known))
     this.#entries.delete(question)
     this.#entries.set(question, entry)
     this.#shrink()
@@ -95,7 +98,7 @@ export class AnswerCache {
       if (entry.used) {
         entry.used = false
         this.#entries.set(question, entry)
-      } else this.#bytes -= sizeOf(entry)
+      } else this.#bytes -= sizeOf(question, entry)
     }
   }
 }
