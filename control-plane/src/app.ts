@@ -89,7 +89,13 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const mesh = new MeshState()
   const log = new ChangeLog({ database, connection })
   const follower = tracedFollower(mesh, () => telemetry.steps)
-  const feed: Feed = new Feed({ ...common, log, follower, ownBackend: () => sequencer.backend })
+  const feed: Feed = new Feed({
+    ...common,
+    log,
+    follower,
+    ownBackend: () => sequencer.connection.backend,
+    ownConnections: () => sequencer.connection.connections,
+  })
   const sequencer: Sequencer = new Sequencer({
     ...common,
     connection,

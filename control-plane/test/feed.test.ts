@@ -72,6 +72,36 @@ describe('the feed', () => {
     })
   })
 
+  it('follows a standby that takes over without the end of the log, whoever writes then', async () => {
+    const [one, two] = [start(), start()]
+    await Promise.all([one.loaded(), two.loaded()])
+    for (let index = 0; index < 6; index += 1) await register(one, 'a', `old-${index}`)
+    await eventually(() => {
+      expect([one.mesh.revision, two.mesh.revision]).toEqual([6, 6])
+    })
+    await database.database.transaction().execute(async transaction => {
+      await sql`lock table mesh_revision, change, instance`.execute(transaction)
+      for (const table of ['instance', 'change'])
+        await sql`delete from ${sql.table(table)} where revision > 4`.execute(transaction)
+      await sql`update mesh_revision set revision = 4`.execute(transaction)
+      await sql`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`.execute(transaction)
+    })
+    // Before anybody has looked the log may be longer than what was applied of the other one.
+    await Promise.all(
+      Array.from({ length: 4 }, (_, index) =>
+        eventually(() => register(index % 2 === 0 ? one : two, 'b', `new-${index}`)),
+      ),
+    )
+    await eventually(async () => {
+      const truth = new MeshState()
+      truth.load(await one.log.readSnapshot())
+      expect(one.mesh.snapshot()).toEqual(truth.snapshot())
+      expect(two.mesh.snapshot()).toEqual(truth.snapshot())
+      expect(truth.snapshot().instances).toHaveLength(8)
+    })
+  })
+
   it('goes on after its connections were cut', async () => {
     const [one, two] = [start(), start()]
     await register(one, 'a', '1')
@@ -93,6 +123,7 @@ describe('the feed', () => {
       logger: silentLogger,
       random: Math.random,
       ownBackend: () => null,
+      ownConnections: () => 1,
       silentMs: 50,
     })
     await feed.step()

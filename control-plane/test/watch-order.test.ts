@@ -43,6 +43,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('stall', 'read', 'leave'), reader }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('cut', 'outage', 'recovery') }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('compact'), keep: fc.nat(10) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose'), count: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('wait'), ms: fc.constantFrom(1, 3, 10, 30, 700) }) },
 )
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
@@ -112,6 +113,8 @@ interface Reading {
   readonly after: Revision
   readonly services: readonly string[] | null
   readonly gone: AbortController
+  /** It had been shown what the log has lost. */
+  misled: boolean
 }
 
 /** One replica: its feed, its mesh state, and those who watch it. */
@@ -153,6 +156,7 @@ class World {
       // Nothing may wait for it.
       pollMs: 86_400_000,
       ownBackend: () => null,
+      ownConnections: () => this.log.losses,
     })
     this.#hub = new WatchHub({
       ...common,
@@ -173,9 +177,10 @@ class World {
       case 'write':
         for (let left = next.times; left > 0; left -= 1) {
           const set = log.write(next.name)
+          const { losses } = log
           if (next.own)
             void this.#calls.way().then(() => {
-              this.#feed.offer([set])
+              if (losses === log.losses) this.#feed.offer([set])
             })
           else void log.tell()
         }
@@ -197,6 +202,10 @@ class World {
       case 'recovery':
         log.away = next.do === 'outage'
         if (log.away) log.cut()
+        break
+      case 'lose':
+        log.lose(next.count)
+        for (const reading of this.readings) reading.misled ||= reading.stream.lastEventId > log.head
         break
       case 'compact':
         log.oldest = Math.max(log.oldest, log.head - next.keep)
@@ -243,13 +252,14 @@ class World {
       const filter = { services: services === null ? null : new Set(services), kinds: null }
       const watch = await this.#hub.open({ filter, after })
       const gone = new AbortController()
-      const reading = { stream: new ModelStream(this.clock, after), after, services, gone }
+      const stream = new ModelStream(this.clock, after)
+      const reading = { stream, after, services, gone, misled: false }
       this.#current.set(reader, reading)
       this.readings.push(reading)
       await watch.run(reading.stream, gone.signal)
     } catch (error) {
-      const expected = error instanceof CompactedError || error instanceof WaymarkError
-      if (!expected) throw error
+      if (error instanceof CompactedError) this.#current.delete(reader)
+      else if (!(error instanceof WaymarkError)) throw error
     } finally {
       this.#opening.delete(reader)
     }
@@ -282,8 +292,13 @@ it('shows every watcher each of its revisions once and in order, whatever is slo
       const { log, mesh, readings } = world
       expect(mesh.revision).toBe(log.head)
       for (const warning of world.warnings) expect(warning).toEqual({ error: 'WaymarkError: away' })
-      for (const { stream, after, services, gone } of readings) {
+      expect(mesh.snapshot()).toEqual(log.snapshot())
+      for (const { stream, after, services, gone, misled } of readings) {
         const alive = !stream.ended && !gone.signal.aborted
+        expect(stream.longestBacklog).toBeLessThan(3)
+        if (misled) expect(alive).toBe(false)
+        // Who has ended reads anew, or has left.
+        if (!alive && log.losses > 0) continue
         if (stream.compacted) expect(stream.lastEventId + 1).toBeLessThan(log.oldest)
         // A quiet stream moves its Last-Event-ID on.
         if (alive) expect(stream.lastEventId).toBe(log.head)
@@ -294,7 +309,6 @@ it('shows every watcher each of its revisions once and in order, whatever is slo
           )
           .map(({ revision }) => revision)
         expect(stream.revisions).toEqual(expected)
-        expect(stream.longestBacklog).toBeLessThan(3)
       }
       expect(world.open).toBe(readings.filter(({ stream }) => !stream.ended).length)
       await world.stop()

@@ -29,3 +29,11 @@ export const beyondLog = (seen: Revision, head: Revision): CompactedError =>
     head,
     `the log ends at revision ${head}, before ${seen}: the database was restored to an earlier state`,
   )
+
+/** Somebody was shown the end of a log that has lost it since. */
+export const rewritten = (seen: Revision, head: Revision): CompactedError =>
+  new CompactedError(
+    seen,
+    head,
+    `the log was given another end while revision ${seen} of it was shown: the database was restored, or a standby has taken over that had not got all of it`,
+  )

@@ -13,7 +13,8 @@ import type { ChangeLog } from '../store/change-log.ts'
 export interface FeedFollower {
   readonly revision: Revision
   readonly loaded: boolean
-  load(snapshot: MeshSnapshot): void
+  /** `rewritten`: the log has lost its end since the last step. */
+  load(snapshot: MeshSnapshot, rewritten: boolean): void
   apply(sets: readonly ChangeSet[]): void
 }
 
@@ -25,6 +26,8 @@ export interface FeedOptions {
   readonly random: () => number
   /** The database backend of this replica's sequencer; null while it has none. */
   readonly ownBackend: () => number | null
+  /** How many connections the sequencer has had: behind another one there may be another database. */
+  readonly ownConnections: () => number
   /** How long to wait for a hint before reading anyway (ms). */
   readonly pollMs?: number
   /** A read without an answer for this long is lost contact, long before the connection gives up (ms). */
@@ -49,6 +52,11 @@ const pageLimit = 1_000
  * Follows the log in order and applies each revision whole, once. It reads when hinted at (NOTIFY), when this
  * replica has committed something it cannot apply directly, and every `pollMs` anyway. What this replica
  * commits itself is applied at once by `offer` if it continues the state.
+ *
+ * A log that has lost its end (a backup that was restored, a standby that had not got everything) gives the same
+ * revisions again, to other changes. So each read looks whether the revision that was applied last is still what it
+ * was; if not, the state is read anew. Until a read has seen that, nothing is applied that was committed over another
+ * connection.
  */
 export class Feed implements Component {
   readonly name = 'feed'
@@ -60,6 +68,10 @@ export class Feed implements Component {
   #readingSince: number | null = null
   readonly #slowest = new RecentMax({ windowMs: 10_000 })
   #status: Omit<FeedStatus, 'slowestMs'>
+  /** The first change of the last revision applied; null: not known. */
+  #anchor: { readonly revision: Revision; readonly id: string } | null = null
+  /** `ownConnections` when a read began that has found the log to continue; null: none has. */
+  #verified: number | null = null
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -92,10 +104,11 @@ export class Feed implements Component {
 
   /** This replica's own commit. */
   offer(sets: readonly ChangeSet[]): void {
-    const { follower } = this.#options
+    const { follower, ownConnections } = this.#options
     const first = sets[0]
     if (first === undefined) return
-    if (follower.loaded && first.revision === follower.revision + 1) follower.apply(sets)
+    const continues = this.#verified === ownConnections() && first.revision === follower.revision + 1
+    if (continues) this.#apply(sets)
     else this.hint()
   }
 
@@ -117,20 +130,34 @@ export class Feed implements Component {
 
   /** Reads and applies everything that is new. */
   async step(): Promise<void> {
-    const { log, follower } = this.#options
+    const { log, follower, ownConnections } = this.#options
     if (!follower.loaded) await this.#resynchronise('starting')
     for (;;) {
       const after = follower.revision
+      const known = this.#anchor?.revision === after ? this.#anchor.id : null
+      const connections = ownConnections()
       try {
-        const { sets, head } = await this.#reading(log.readChanges({ after, limit: pageLimit }))
+        const { sets, head, anchor } = await this.#reading(log.readChanges({ after, limit: pageLimit }))
         this.#contact(head)
         if (head < after) {
-          await this.#resynchronise(`the log ends at ${head}, before ${after}: the database was restored`)
+          await this.#resynchronise(
+            `the log ends at ${head}, before ${after}: the database was restored`,
+            true,
+          )
           continue
         }
+        if (known !== null && anchor !== null && known !== anchor) {
+          await this.#resynchronise(
+            `revision ${after} of the log is another one than before: its end was lost`,
+            true,
+          )
+          continue
+        }
+        if (follower.revision === after && anchor !== null) this.#anchor = { revision: after, id: anchor }
+        this.#verified = connections
         // `offer` may have applied some of them meanwhile.
         const fresh = sets.filter(set => set.revision > follower.revision)
-        if (fresh.length > 0) follower.apply(fresh)
+        if (fresh.length > 0) this.#apply(fresh)
         if (follower.revision >= head) return
       } catch (error) {
         if (!(error instanceof CompactedError)) throw error
@@ -139,16 +166,24 @@ export class Feed implements Component {
     }
   }
 
-  async #resynchronise(reason: string): Promise<void> {
+  #apply(sets: readonly ChangeSet[]): void {
+    this.#options.follower.apply(sets)
+    const last = sets.at(-1)
+    const id = last?.changes[0]?.id
+    this.#anchor = last === undefined || id === undefined ? null : { revision: last.revision, id }
+  }
+
+  async #resynchronise(reason: string, rewritten = false): Promise<void> {
     const { log, follower, logger } = this.#options
-    const before = follower.revision
+    // What is committed meanwhile comes after the snapshot, by the log.
+    this.#verified = null
     const snapshot = await this.#reading(log.readSnapshot())
     this.#contact(snapshot.revision)
-    // What `offer` applied while the snapshot was read is newer than the snapshot.
-    if (follower.loaded && follower.revision > before && follower.revision >= snapshot.revision) return
-    follower.load(snapshot)
+    const { revision, anchor } = snapshot
+    this.#anchor = anchor === null ? null : { revision, id: anchor }
+    follower.load(snapshot, rewritten)
     logger.info(
-      { reason, revision: snapshot.revision, instances: snapshot.instances.length },
+      { reason, revision, instances: snapshot.instances.length },
       'mesh state loaded from a snapshot',
     )
   }

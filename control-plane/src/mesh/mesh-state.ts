@@ -12,6 +12,8 @@ export interface MeshDelta {
   /** Empty after a resynchronisation from a snapshot: then everything may have changed. */
   readonly sets: readonly ChangeSet[]
   readonly resynchronised: boolean
+  /** The log has lost its end: what followers saw of it last may never have been. */
+  readonly rewritten: boolean
 }
 
 /** What those need of a mesh who follow it. */
@@ -96,8 +98,8 @@ export class MeshState implements FollowedMesh {
     }
   }
 
-  /** Replaces everything; called at the start and when the feed has fallen behind retention. */
-  load(snapshot: MeshSnapshot): void {
+  /** Replaces everything; called at the start, and when the feed has fallen behind retention or the log was rewritten. */
+  load(snapshot: MeshSnapshot, rewritten = false): void {
     this.#services = new Map()
     this.#documents = new Map()
     this.#census = noVerdicts()
@@ -112,7 +114,7 @@ export class MeshState implements FollowedMesh {
     }
     this.#revision = snapshot.revision
     this.#loaded = true
-    this.#emit({ revision: snapshot.revision, sets: [], resynchronised: true })
+    this.#emit({ revision: snapshot.revision, sets: [], resynchronised: true, rewritten })
   }
 
   /** Applies whole revisions in order; the first must follow the current one. */
@@ -126,7 +128,7 @@ export class MeshState implements FollowedMesh {
       for (const change of set.changes) this.#change(change)
       this.#revision = set.revision
     }
-    this.#emit({ revision: last.revision, sets, resynchronised: false })
+    this.#emit({ revision: last.revision, sets, resynchronised: false, rewritten: false })
   }
 
   /** The state as plain data, sorted: two replicas at one revision give equal snapshots. */

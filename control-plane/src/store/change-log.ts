@@ -1,11 +1,10 @@
 import { sql } from 'kysely'
 import type { ChangeSet } from '../domain/change.ts'
 import { CompactedError, type Revision } from '../domain/revision.ts'
-import type { MeshSnapshot } from '../domain/snapshot.ts'
 import { changeChannel } from './batch-sql.ts'
 import type { ConnectionOptions, Database } from './database.ts'
 import { listen } from './listen.ts'
-import { readSnapshot } from './read-snapshot.ts'
+import { readSnapshot, type LoggedSnapshot } from './read-snapshot.ts'
 import { toChangeSets, type ChangeRow } from './rows.ts'
 import { reading } from './unavailable.ts'
 
@@ -19,6 +18,8 @@ export interface ChangePage {
   readonly sets: readonly ChangeSet[]
   /** The newest revision at the moment of reading. */
   readonly head: Revision
+  /** The first change of the revision asked for, by its id: tells histories apart. null: the log does not have it. */
+  readonly anchor: string | null
 }
 
 /** Reads the revision log. Rejects with `database_unavailable`. */
@@ -47,7 +48,15 @@ export class ChangeLog {
           join.on('c.revision', '>', String(after)).on('c.revision', '<=', String(after + limit)),
         )
         .selectAll('c')
-        .select('r.revision as head')
+        .select(query => [
+          'r.revision as head',
+          query
+            .selectFrom('change')
+            .select('id')
+            .where('revision', '=', String(after))
+            .where('position', '=', 0)
+            .as('anchor'),
+        ])
         .orderBy('c.revision')
         .orderBy('c.position')
         .execute()
@@ -56,12 +65,12 @@ export class ChangeLog {
       if (head > after && sets[0]?.revision !== after + 1) {
         throw new CompactedError(after + 1, await this.#oldest())
       }
-      return { sets, head }
+      return { sets, head, anchor: rows[0]?.anchor ?? null }
     })
   }
 
   /** Everything at one revision. */
-  async readSnapshot(): Promise<MeshSnapshot> {
+  async readSnapshot(): Promise<LoggedSnapshot> {
     return reading(() => readSnapshot(this.#connection))
   }
 

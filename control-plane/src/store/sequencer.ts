@@ -98,9 +98,8 @@ export class Sequencer implements Component {
     return (this.#ahead?.waiting.length ?? 0) + this.#queue.size
   }
 
-  /** The database backend that serves this sequencer; null while it has none. */
-  get backend(): number | null {
-    return this.#writer.backend
+  get connection(): Pick<Writer, 'backend' | 'connections'> {
+    return this.#writer
   }
 
   get writes(): WriteState {

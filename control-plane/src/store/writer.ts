@@ -64,6 +64,7 @@ export class Writer {
   readonly #options: WriterOptions
   #client: pg.Client | null = null
   #backend: number | null = null
+  #connections = 0
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -72,6 +73,11 @@ export class Writer {
   /** The database backend that serves it; null while it has none. */
   get backend(): number | null {
     return this.#backend
+  }
+
+  /** How many it has opened. */
+  get connections(): number {
+    return this.#connections
   }
 
   /** Rejects when there is no database. */
@@ -84,6 +90,7 @@ export class Writer {
       this.#client = null
       onClosed()
     })
+    this.#connections += 1
     this.#backend = backend
     this.#client = client
     return client

@@ -7,7 +7,7 @@ import type { FeedTracing } from './feed-tracing.ts'
 interface Follower {
   readonly revision: Revision
   readonly loaded: boolean
-  load(snapshot: MeshSnapshot): void
+  load(snapshot: MeshSnapshot, rewritten: boolean): void
   apply(sets: readonly ChangeSet[]): void
 }
 
@@ -19,8 +19,8 @@ export const tracedFollower = (follower: Follower, steps: () => FeedTracing): Fo
   get loaded() {
     return follower.loaded
   },
-  load: snapshot => {
-    follower.load(snapshot)
+  load: (snapshot, rewritten) => {
+    follower.load(snapshot, rewritten)
   },
   apply: sets => {
     steps().apply(sets, () => {

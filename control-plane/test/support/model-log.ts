@@ -10,6 +10,8 @@ export class ModelLog {
   readonly sets: ChangeSet[] = []
   oldest: Revision = 1
   away = false
+  /** How often it has lost its end. */
+  losses = 0
   readonly #calls: SlowCalls
   readonly #hints = new Map<(backend: number | null) => void, () => void>()
 
@@ -23,9 +25,20 @@ export class ModelLog {
 
   write(name: string): ChangeSet {
     const revision = this.head + 1
-    const set = { revision, changes: [documentChange({ revision, name })] }
+    const set = {
+      revision,
+      changes: [documentChange({ revision, name, id: `${revision} of ${this.losses}` })],
+    }
     this.sets.push(set)
     return set
+  }
+
+  /** As a standby that takes over and has not got everything. */
+  lose(count: number): void {
+    this.sets.splice(Math.max(0, this.head - count))
+    this.oldest = Math.min(this.oldest, this.head + 1)
+    this.losses += 1
+    this.cut()
   }
 
   async tell(): Promise<void> {
@@ -42,20 +55,28 @@ export class ModelLog {
     this.#ask(() => {
       const head = this.head
       if (head > after && after + 1 < this.oldest) throw new CompactedError(after + 1, this.oldest)
-      return { sets: this.sets.slice(after, after + limit), head }
-    })
-
-  readonly readSnapshot = (): Promise<MeshSnapshot> =>
-    this.#ask(() => {
-      const documents = new Map(
-        this.sets.flatMap(({ changes }) => changes.map(change => [change.aggregateId, change.after])),
-      )
       return {
-        revision: this.head,
-        instances: [],
-        documents: [...documents.values()].filter(document => document !== null && 'kind' in document),
+        sets: this.sets.slice(after, after + limit),
+        head,
+        anchor: this.sets[after - 1]?.changes[0]?.id ?? null,
       }
     })
+
+  readonly readSnapshot = () =>
+    this.#ask(() => ({ ...this.snapshot(), anchor: this.sets.at(-1)?.changes[0]?.id ?? null }))
+
+  snapshot(): MeshSnapshot {
+    const documents = new Map(
+      this.sets.flatMap(({ changes }) => changes.map(change => [change.aggregateId, change.after])),
+    )
+    return {
+      revision: this.head,
+      instances: [],
+      documents: [...documents.values()]
+        .filter(document => document !== null && 'kind' in document)
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    }
+  }
 
   readonly listen = async (onHint: (backend: number | null) => void, signal: AbortSignal): Promise<void> => {
     await this.#ask(() => undefined)

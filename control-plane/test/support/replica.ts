@@ -27,7 +27,8 @@ export const startReplica = ({ connection, database }: TestDatabase): TestReplic
     ...common,
     log,
     follower: mesh,
-    ownBackend: () => sequencer.backend,
+    ownBackend: () => sequencer.connection.backend,
+    ownConnections: () => sequencer.connection.connections,
     pollMs: 200,
   })
   const sequencer: Sequencer = new Sequencer({

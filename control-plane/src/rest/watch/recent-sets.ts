@@ -17,7 +17,7 @@ export class RecentSets {
     this.#base = options.revision
   }
 
-  add({ revision, sets, resynchronised }: MeshDelta): void {
+  add({ revision, sets, resynchronised }: Omit<MeshDelta, 'rewritten'>): void {
     if (resynchronised) {
       this.#sets = []
       this.#base = revision

@@ -1,6 +1,6 @@
 import { WaymarkError } from '../../domain/errors.ts'
 import type { ChangeSet } from '../../domain/change.ts'
-import { beyondLog, CompactedError, type Revision } from '../../domain/revision.ts'
+import { beyondLog, CompactedError, rewritten, type Revision } from '../../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../../mesh/mesh-state.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -49,6 +49,8 @@ export class WatchHub {
   readonly #closing = new AbortController()
   /** Everything up to this revision has been offered to those who are up to date. */
   #offered: Revision
+  /** Of the logs that streams were opened on; grows when the log is rewritten. */
+  #history = 0
   #beating = false
   #open = 0
   #closedSlow = 0
@@ -84,13 +86,14 @@ export class WatchHub {
       throw new WaymarkError('overloaded', `${this.#open} watches are open on this replica already`)
     }
     this.#open += 1
+    const history = this.#history
     try {
       const first = await this.#next(after)
       return {
         run: (stream, gone) => {
           const signal = AbortSignal.any([gone, this.#closing.signal])
           const watcher = new Watcher({ stream, filter, cursor: after, signal, clock, limits })
-          return this.#run({ watcher, stream, signal, first })
+          return this.#run({ watcher, stream, signal, first, history })
         },
       }
     } catch (error) {
@@ -108,7 +111,9 @@ export class WatchHub {
     }
     const recent = this.#recent.after(cursor, limits.watchPage)
     if (recent !== undefined) return recent
-    return (await changes.readChanges({ after: cursor, limit: limits.watchPage })).sets
+    const { sets } = await changes.readChanges({ after: cursor, limit: limits.watchPage })
+    // Of what this replica has not applied it could not tell that the log has lost it.
+    return sets.filter(({ revision }) => revision <= mesh.revision)
   }
 
   async #run(watch: {
@@ -116,6 +121,7 @@ export class WatchHub {
     readonly stream: EventWriter
     readonly signal: AbortSignal
     readonly first: readonly ChangeSet[]
+    readonly history: number
   }): Promise<void> {
     const { watcher, stream, signal } = watch
     const event = (set: ChangeSet): Buffer | undefined => {
@@ -125,6 +131,7 @@ export class WatchHub {
     let sets = watch.first
     try {
       while (!watcher.isOver()) {
+        if (watch.history !== this.#history) throw rewritten(watcher.cursor, this.#options.mesh.revision)
         let keepsUp = await watcher.send(sets, event)
         if (keepsUp && this.#upToDate(watcher)) keepsUp = await this.#liveOf(watcher)
         if (keepsUp && watcher.quietMs >= this.#options.limits.watchHeartbeatMs) {
@@ -182,6 +189,7 @@ export class WatchHub {
 
   #follow(delta: MeshDelta): void {
     this.#recent.add(delta)
+    if (delta.rewritten) this.#history += 1
     // After a snapshot, what lies between has to come from the log; and more than this is not offered at once.
     if (delta.resynchronised || this.#lane.size > this.#options.limits.watchPage)
       this.#recallAll(delta.revision)
