@@ -281,6 +281,14 @@ const stalledInAnOutage: Step[] = [
   ...Array.from({ length: 6 }, () => ({ do: 'wait', ms: 700 }) as const),
 ]
 
+/** The log loses its end and grows again while it is read, and a commit from before is applied meanwhile. */
+const offeredMeanwhile: Step[] = [
+  { do: 'write', name: 'a', own: true, times: 2 },
+  { do: 'wait', ms: 10 },
+  { do: 'lose', count: 2 },
+  { do: 'write', name: 'b', own: false, times: 9 },
+]
+
 it('shows every watcher each of its revisions once and in order, whatever is slow or away', async () => {
   const latencies = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 40 })
   await fc.assert(
@@ -314,6 +322,12 @@ it('shows every watcher each of its revisions once and in order, whatever is slo
       await world.stop()
       expect(world.open).toBe(0)
     }),
-    { numRuns: 1_000, examples: [[stalledInAnOutage, [1]]] },
+    {
+      numRuns: 1_000,
+      examples: [
+        [stalledInAnOutage, [1]],
+        [offeredMeanwhile, [1, 10]],
+      ],
+    },
   )
 })

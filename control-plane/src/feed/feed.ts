@@ -146,16 +146,18 @@ export class Feed implements Component {
           )
           continue
         }
-        if (known !== null && anchor !== null && known !== anchor) {
+        // `offer` may have gone on meanwhile.
+        const applied = sets.find(({ revision }) => revision === this.#anchor?.revision)
+        const isOther = applied !== undefined && applied.changes[0]?.id !== this.#anchor?.id
+        if (isOther || (known !== null && anchor !== null && known !== anchor)) {
           await this.#resynchronise(
-            `revision ${after} of the log is another one than before: its end was lost`,
+            `revision ${follower.revision} of the log is another one than before: its end was lost`,
             true,
           )
           continue
         }
         if (follower.revision === after && anchor !== null) this.#anchor = { revision: after, id: anchor }
         this.#verified = connections
-        // `offer` may have applied some of them meanwhile.
         const fresh = sets.filter(set => set.revision > follower.revision)
         if (fresh.length > 0) this.#apply(fresh)
         if (follower.revision >= head) return
