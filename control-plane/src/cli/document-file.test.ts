@@ -36,6 +36,7 @@ describe('parseDocumentFile', () => {
     ['- a\n- b', 'f:1: is no document'],
     ['kind: Service\nname: a\nspec: {}\nversion: 2', 'f:4: there is no field version'],
     ['kind: Service\nname: a\nname: b\nspec: {}', 'f:3'],
+    ['kind: Service\nname: a\nspec: *nobody', 'f:1: Unresolved alias'],
   ])('names the line of what is wrong with %j', (text, message) => {
     expect(() => parseDocumentFile('f', text)).toThrow(message)
   })

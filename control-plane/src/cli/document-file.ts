@@ -25,6 +25,15 @@ const lineOf = (document: Document.Parsed, lines: LineCounter, pointer: string):
   return 1
 }
 
+const valueOf = (document: Document.Parsed, where: () => string): unknown => {
+  try {
+    // Aliases could make a small file enormous.
+    return document.toJS({ maxAliasCount: 100 })
+  } catch (error) {
+    throw usage(`${where()}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
 /** The documents of a YAML (or JSON) file, several of them separated by `---`. Throws CliError, naming lines. */
 export const parseDocumentFile = (file: string, text: string): FileDocument[] => {
   const lines = new LineCounter()
@@ -34,8 +43,7 @@ export const parseDocumentFile = (file: string, text: string): FileDocument[] =>
   for (const document of parsed) {
     const [error] = document.errors
     if (error !== undefined) throw usage(`${file}:${lines.linePos(error.pos[0]).line}: ${error.message}`)
-    // Aliases could make a small file enormous.
-    const value: unknown = document.toJS({ maxAliasCount: 100 })
+    const value = valueOf(document, () => `${file}:${lineOf(document, lines, '')}`)
     if (value === null) continue
     const locate = (pointer: string) => `${file}:${lineOf(document, lines, pointer)}`
     if (typeof value !== 'object' || Array.isArray(value)) {

@@ -17,7 +17,7 @@ describe('importing', () => {
       fc.asyncProperty(
         fc.array(fc.constantFrom('', 'ä', 'bad', 'x'), { maxLength: 30 }),
         fc.integer({ min: 1, max: 7 }),
-        fc.array(fc.constantFrom('ok', 'busy', 'cut'), { maxLength: 40 }),
+        fc.array(fc.constantFrom('ok', 'busy', 'cut', 'lost'), { maxLength: 40 }),
         async (contents, size, fates) => {
           const done: string[] = []
           const refused: number[] = []
@@ -28,12 +28,17 @@ describe('importing', () => {
             clock,
             onRefused: ({ line }) => void refused.push(line),
             onProgress: () => undefined,
+            isPassing: () => true,
             send: sent => {
               const results: BatchResultView[] = []
               for (const [index, line] of sent.entries()) {
                 // Before the last attempt of any line all is well again.
                 const fate = requests > 8 ? 'ok' : (fates[next++] ?? 'ok')
                 if (fate === 'cut') break
+                if (fate === 'lost' && index === 0) {
+                  requests += 1
+                  return Promise.reject(new Error('the connection was lost'))
+                }
                 if (fate === 'busy') results.push({ line: index + 1, status: 503 })
                 else if (line.startsWith('bad')) results.push(bad(index + 1))
                 else {
@@ -60,12 +65,36 @@ describe('importing', () => {
     )
   })
 
+  it('ends with what does not pass, and with what has not passed after ten attempts', async () => {
+    const attempt = async (isPassing: (error: unknown, answered: boolean) => boolean): Promise<number> => {
+      let requests = 0
+      const importing = importLines(pieces('a\nb\n', 10), {
+        clock,
+        isPassing,
+        onRefused: () => undefined,
+        onProgress: () => undefined,
+        send: () => {
+          requests += 1
+          return requests === 1
+            ? Promise.resolve([{ line: 1, status: 201, changed: true, revision: 1 }])
+            : Promise.reject(new Error('away'))
+        },
+      })
+      await expect(importing).rejects.toThrow('away')
+      return requests
+    }
+    expect(await attempt(() => false)).toBe(2)
+    expect(await attempt((_, answered) => !answered)).toBe(2)
+    expect(await attempt((_, answered) => answered)).toBe(10)
+  })
+
   it('gives up on a line after ten attempts and says so', async () => {
     let requests = 0
     const summary = await importLines(pieces('a\n', 10), {
       clock,
       onRefused: () => undefined,
       onProgress: () => undefined,
+      isPassing: () => false,
       send: () => {
         requests += 1
         return Promise.resolve([{ ...bad(1), status: 503 }])

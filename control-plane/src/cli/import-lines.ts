@@ -8,6 +8,8 @@ export interface ImportOptions {
   /** Told of each line that was refused for good, by its number in the file. */
   readonly onRefused: (result: BatchResultView) => void
   readonly onProgress: (soFar: ImportSummary) => void
+  /** Whether what `send` rejects with may pass; `answered`: the control plane has answered before. */
+  readonly isPassing: (error: unknown, answered: boolean) => boolean
 }
 
 export interface ImportSummary {
@@ -36,7 +38,7 @@ const againMs = 1_000
 /** Sends the lines of a stream in batches, in order, those again that the control plane could not take just then. */
 export const importLines = async (
   chunks: AsyncIterable<Buffer>,
-  { send, clock, onRefused, onProgress }: ImportOptions,
+  { send, clock, onRefused, onProgress, isPassing }: ImportOptions,
 ): Promise<ImportSummary> => {
   const summary = {
     lines: 0,
@@ -62,10 +64,26 @@ export const importLines = async (
     else summary.registered += 1
   }
 
+  let answered = false
+  /** Nothing of it is known where no answer came, or the control plane could not take it just then. */
+  const attempted = async (
+    lines: readonly FileLine[],
+    last: boolean,
+  ): Promise<readonly BatchResultView[]> => {
+    try {
+      const results = await send(lines.map(({ text }) => text))
+      answered = true
+      return results
+    } catch (error) {
+      if (last || !isPassing(error, answered)) throw error
+      return []
+    }
+  }
+
   const flush = async (batch: readonly FileLine[]): Promise<void> => {
     let waiting = batch
     for (let attempt = 1; waiting.length > 0; attempt += 1) {
-      const results = await send(waiting.map(({ text }) => text))
+      const results = await attempted(waiting, attempt === attempts)
       const again: FileLine[] = []
       for (const [index, line] of waiting.entries()) {
         const result = results[index]

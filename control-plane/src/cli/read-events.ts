@@ -9,7 +9,7 @@ const parseBlock = (block: string, lastId: string): ServerEvent => {
   let [id, event] = [lastId, 'message']
   const data: string[] = []
   for (const line of block.split('\n')) {
-    const [, field = '', value = ''] = /^([a-z]+): ?(.*)$/.exec(line) ?? []
+    const [, field = '', value = ''] = /^([a-z]+): ?(.*)$/s.exec(line) ?? []
     if (field === 'id') id = value
     if (field === 'event') event = value
     if (field === 'data') data.push(value)

@@ -20,15 +20,18 @@ export interface Terminal {
   write(file: string, content: string): Promise<void>
 }
 
-/** The terminal of this process. A reader that goes away (`| head`) ends the output, not with an error. */
+/** The terminal of this process. A reader that goes away (`| head`) ends the command, not with an error. */
 export const systemTerminal = ({
   stdin,
   stdout,
   stderr,
   env,
-}: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'env'>): Terminal => {
+  exit,
+}: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr' | 'env' | 'exit'>): Terminal => {
   stdout.on('error', (error: Error & { readonly code?: string }) => {
     if (error.code !== 'EPIPE') throw error
+    // Else a command that follows something would go on for ever.
+    exit()
   })
   return {
     out: line => {

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { BatchResultView } from '../../rest/schemas/batch.ts'
+import { ApiRefusedError } from '../api-client.ts'
 import type { Run } from '../command-context.ts'
 import { CliError, exitCodes } from '../exit-code.ts'
 import { importLines, type ImportSummary } from '../import-lines.ts'
@@ -71,6 +72,11 @@ export const importCommand = (run: Run): Command => {
       const summary = await importLines(opened(terminal, file), {
         send: lines => api.sendLines<BatchResultView>('/instances:batch', lines),
         clock: terminal.clock,
+        // Whoever cannot be reached to begin with is to hear it at once.
+        isPassing: (error, answered) =>
+          error instanceof CliError &&
+          error.exitCode === exitCodes.unavailable &&
+          (answered || (error instanceof ApiRefusedError && error.problem.status === 503)),
         onRefused: result => {
           for (const text of refusalTexts(result)) terminal.err(printable(text))
         },
