@@ -1,8 +1,11 @@
-import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { defaultLimits, type RestLimits } from '../src/rest/limits.ts'
 import type { BatchResultView } from '../src/rest/schemas/batch.ts'
 import type { HeartbeatsAnswerView } from '../src/rest/schemas/instance.ts'
 import type { ProblemView } from '../src/rest/schemas/problem.ts'
+import { systemClock } from '../src/runtime/clock.ts'
 import { createTestDatabase, type TestDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
 import { startRest, type TestRest } from './support/rest.ts'
@@ -154,7 +157,99 @@ describe('a batch whose results nobody reads', () => {
   })
 })
 
+describe('a batch that takes its time', () => {
+  let hurried: TestRest
+  let client: Socket
+  /** What the client has got, without the sizes of the chunks. */
+  let answer: string
+
+  const begin = async (limits: Partial<RestLimits>): Promise<void> => {
+    hurried = await startRest(test, { limits: { ...defaultLimits, requestTimeoutMs: 500, ...limits } })
+    const address = new URL(await hurried.app.listen({ host: '127.0.0.1', port: 0 }))
+    client = connect({ host: '127.0.0.1', port: Number(address.port) })
+    client.on('error', () => undefined)
+    answer = ''
+    client.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+    client.write(
+      'POST /api/v1/instances:batch HTTP/1.1\r\nhost: localhost\r\n' +
+        'content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n',
+    )
+  }
+  const chunk = (text: string): void => {
+    client.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
+  }
+  const resultsOf = (): BatchResultView[] =>
+    parseResults(
+      answer
+        .split('\n')
+        .filter(text => text.startsWith('{'))
+        .join('\n'),
+    )
+  afterEach(async () => {
+    client.destroy()
+    await hurried.stop()
+  })
+
+  it('is answered whole, however long that takes, as long as it goes on', async () => {
+    await begin({})
+    for (let index = 0; index < 8; index += 1) {
+      chunk(`${line('patient', `i-${index}`)}\n`)
+      await eventually(() => {
+        expect(resultsOf()).toHaveLength(index + 1)
+      })
+      await systemClock.sleep(250)
+    }
+    client.write('0\r\n\r\n')
+    await eventually(() => {
+      expect(answer).toMatch(/\r\n0\r\n\r\n$/)
+    })
+    expect(resultsOf().map(({ status }) => status)).toEqual(Array(8).fill(201))
+  })
+
+  it('ends with a result that says so when the next lines do not come, and with it the connection', async () => {
+    await begin({})
+    const closed = once(client, 'close')
+    chunk(`${line('impatient', 'a')}\n${line('impatient', 'b')}\n`)
+    await closed
+    expect(resultsOf()).toMatchObject([
+      { line: 1, status: 201 },
+      { line: 2, status: 201 },
+      { line: 3, status: 408, problem: { code: 'request_timeout' } },
+    ])
+  })
+
+  it('is given up when nobody reads its results', async () => {
+    await begin({ watchStallMs: 500 })
+    client.pause()
+    // 8 MB of results: more than the system takes.
+    chunk('{"service":".","id":".","address":".","port":0,"weight":0}\n'.repeat(9_000))
+    const connections = async (): Promise<number> =>
+      new Promise(resolve => {
+        hurried.app.server.getConnections((_, count) => {
+          resolve(count)
+        })
+      })
+    for (const count of [1, 0])
+      await eventually(async () => {
+        expect(await connections()).toBe(count)
+      })
+    const closed = new Promise(resolve => client.once('close', resolve))
+    client.resume()
+    await closed
+    expect(answer).not.toMatch(/\r\n0\r\n\r\n$/)
+  })
+})
+
 describe('beats of many instances', () => {
+  it('may each say something', async () => {
+    const all = Array.from({ length: 1_000 }, (_, index) => ({ service: 'talking', id: `i-${index}` }))
+    await batch(...all.map(({ service, id }) => line(service, id)))
+    const { status, body } = await beats(
+      all.map(beat => ({ ...beat, status: 'passing', output: 'ä'.repeat(1_024) })),
+    )
+    expect([status, body]).toEqual([200, { accepted: 1_000, refused: [] }])
+  })
+
   const beats = (body: unknown) =>
     rest.call<HeartbeatsAnswerView & ProblemView>('PUT', '/heartbeats', { body: { beats: body } })
 

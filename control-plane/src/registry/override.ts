@@ -58,7 +58,8 @@ export const overrideWrite = (
             leaving: leavesOn,
             actor,
             since: now,
-            expiresAt: expiryOf(asked.ends ?? null, draft.now),
+            // What leaves ends with its removal.
+            expiresAt: leavesOn ? null : expiryOf(asked.ends ?? null, draft.now),
           }
     if (sameOverride(instance.override, override)) return instance
     const { evidence } = instance

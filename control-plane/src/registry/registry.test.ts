@@ -148,8 +148,20 @@ describe('leaving', () => {
 
   it('goes on when an operator says draining, too', async () => {
     await drain(60_000)
-    await override('draining')
-    expect(instance()).toMatchObject({ override: { leaving: true }, removeAt: inMs(60_000) })
+    await pure.registry.override(
+      {
+        service: 'payments',
+        id: 'a',
+        override: { status: 'draining', reason: 'a test', ends: { afterMs: 2_000 } },
+      },
+      context,
+    )
+    // Its removal is its end.
+    expect(instance()).toMatchObject({
+      override: { leaving: true, expiresAt: null },
+      removeAt: inMs(60_000),
+      reviewAt: null,
+    })
   })
 
   it.each([null, 'maintenance'] as const)(

@@ -2,7 +2,6 @@ import { assess } from '../domain/assess.ts'
 import type { FlapPolicy } from '../domain/flapping.ts'
 import type { Write } from '../store/write.ts'
 import type { WriteContext } from './context.ts'
-import { endOfExpired } from './end-of-expired.ts'
 
 /** A look at an instance whose verdict may have changed by itself: an override or a hold is over, evidence stale. */
 export interface Review {
@@ -29,10 +28,7 @@ export const reviewWrite = (
     const expired = end !== null && Date.parse(end) <= draft.now
     const override = expired ? null : before
     const assessed = assess({ evidence, override, before: instance, now: draft.now, flapPolicy })
-    // What ends with its override is that it leaves.
-    const stays = expired && before?.leaving === true
-    const removeAt = stays ? endOfExpired(instance, draft.now) : instance.removeAt
-    const next = { ...instance, override, removeAt, ...assessed }
+    const next = { ...instance, override, ...assessed }
     const heldBefore = instance.flapping?.held ?? null
     const sameHold = (assessed.flapping?.held ?? null) === heldBefore
     if (assessed.verdict === instance.verdict && override === before && sameHold) {

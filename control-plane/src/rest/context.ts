@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify'
 import type { MeshState } from '../mesh/mesh-state.ts'
@@ -60,6 +61,8 @@ export interface RestContext extends RestParts {
   readonly reads: ReadGate
   readonly states: StateReads
   readonly limits: RestLimits
+  /** Connections whose present request may take longer to arrive: it is read as fast as it is worked off. */
+  readonly unhurried: WeakSet<Socket>
 }
 
 /** Says which revision an answer is of. Call it in the same turn in which the mesh state is read. */

@@ -18,8 +18,16 @@ const reasons: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 }
 
-/** Answers with a problem document on the bare socket, and closes it: what follows could not be trusted. */
-export const refuseConnection = (error: Error & { readonly code?: string }, socket: Socket): void => {
+/**
+ * Answers with a problem document on the bare socket, and closes it: what follows could not be trusted. A request that is
+ * `unhurried` looks after its time itself.
+ */
+export const refuseConnection = (
+  error: Error & { readonly code?: string },
+  socket: Socket,
+  unhurried: WeakSet<Socket>,
+): void => {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && unhurried.has(socket)) return
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return

@@ -1,7 +1,8 @@
 /** Everything in REST that could grow has a bound; these are they. Bytes, milliseconds, counts. */
 export interface RestLimits {
-  /** Bodies: of documents, and of everything else. */
+  /** Bodies: of documents, of 1,000 heartbeats with all that they may say, and of everything else. */
   readonly documentBytes: number
+  readonly heartbeatsBytes: number
   readonly bodyBytes: number
   readonly headerBytes: number
   readonly connections: number
@@ -29,7 +30,7 @@ export interface RestLimits {
   readonly watchers: number
   readonly watchPage: number
   readonly watchHeartbeatMs: number
-  /** How long a watcher may leave its socket full before it is closed. */
+  /** How long a watcher, or who has sent a batch, may leave its socket full before it is closed. */
   readonly watchStallMs: number
   /** Between attempts to read the log while the database is away. */
   readonly watchRetryMs: number
@@ -37,6 +38,7 @@ export interface RestLimits {
 
 export const defaultLimits: RestLimits = {
   documentBytes: 262_144,
+  heartbeatsBytes: 4_194_304,
   bodyBytes: 65_536,
   headerBytes: 16_384,
   connections: 10_000,

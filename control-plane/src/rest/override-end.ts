@@ -1,5 +1,6 @@
 import { formatDuration, parseDuration } from '@waymark/sidecar-config/model/duration.ts'
 import { WaymarkError } from '../domain/errors.ts'
+import { hasFourDigitYear } from './four-digit-year.ts'
 
 const second = 1_000
 const year = 365 * 24 * 3_600 * second
@@ -31,8 +32,7 @@ export const overrideEnd = ({
   }
   if (expiresAt === undefined) return null
   const at = new Date(expiresAt)
-  // date-time also allows leap seconds, which Date does not know.
-  if (Number.isNaN(at.getTime()))
-    throw refused('/expiresAt', 'is no time', 'a time such as 2030-01-31T18:00:00Z')
+  // date-time also allows leap seconds, which Date does not know; an offset may lead beyond the years of four digits.
+  if (!hasFourDigitYear(at)) throw refused('/expiresAt', 'is no time', 'a time such as 2030-01-31T18:00:00Z')
   return { at: at.toISOString() }
 }

@@ -1,5 +1,6 @@
 import compress from '@fastify/compress'
 import fastify, { type RouteOptions } from 'fastify'
+import type { Socket } from 'node:net'
 import { Type } from 'typebox'
 import type { RestApp, RestContext, RestParts } from './context.ts'
 import { installEdge, sendProblem } from './edge.ts'
@@ -79,7 +80,8 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
   const reads = new ReadGate({ mesh, past, clock, turns, limits })
   const states = new StateReads({ mesh, gate: reads, past, limits })
   const watches = new WatchHub({ mesh, changes: options.changes, clock, turns, logger, limits })
-  const context: RestContext = { ...options, reads, states, limits }
+  const unhurried = new WeakSet<Socket>()
+  const context: RestContext = { ...options, reads, states, limits, unhurried }
   const peers = new ReplicaPeers({ self: replicaId, replicas: options.replicas, clock, logger })
   let requests = 0
 
@@ -96,7 +98,9 @@ export const createRest = async (options: RestOptions): Promise<RestApp> => {
     // A request that comes on an open connection while closing is served: the parts behind close later.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    clientErrorHandler: refuseConnection,
+    clientErrorHandler: (error, socket) => {
+      refuseConnection(error, socket, unhurried)
+    },
     genReqId: () => `${replicaId}:${(requests += 1)}`,
     routerOptions: { maxParamLength: 1_024 },
     frameworkErrors: (error, request, reply) => {

@@ -1,6 +1,7 @@
 /** Domain objects as REST shows them. */
 import type { Change, ChangeSet } from '../domain/change.ts'
 import type { Document } from '../domain/document.ts'
+import type { Evidence } from '../domain/evidence.ts'
 import type { Flapping } from '../domain/flapping.ts'
 import type { Instance } from '../domain/instance.ts'
 import type { ServiceState } from '../mesh/mesh-view.ts'
@@ -16,6 +17,25 @@ const flappingView = (flapping: Flapping | null): InstanceView['flapping'] => {
   return { verdict: held.verdict, since: held.since, until: held.until }
 }
 
+/** Without what passive health keeps for itself. */
+const evidenceView = ({
+  source,
+  observer,
+  status,
+  output,
+  observedAt,
+  validUntil,
+  since,
+}: Evidence): InstanceView['evidence'][number] => ({
+  source,
+  observer,
+  status,
+  output,
+  observedAt,
+  validUntil,
+  since,
+})
+
 export const instanceView = (instance: Instance): InstanceView => ({
   service: instance.service,
   id: instance.id,
@@ -24,7 +44,7 @@ export const instanceView = (instance: Instance): InstanceView => ({
   ...toRegistration(instance.spec),
   override: instance.override,
   flapping: flappingView(instance.flapping),
-  evidence: instance.evidence.map(evidence => ({ ...evidence })),
+  evidence: instance.evidence.map(evidenceView),
   removeAt: instance.removeAt,
   registeredAt: instance.registeredAt,
   revision: instance.revision,

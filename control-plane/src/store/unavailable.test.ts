@@ -13,13 +13,14 @@ describe('a database', () => {
     ['is a standby', '25006'],
     ['has ended a transaction that stood still', '25P03'],
     ['is being restored', '3D000'],
+    ['has no tables yet', '42P01'],
   ])('that %s cannot answer now', (_what, code) => {
     expect(isUnavailable(says(code))).toBe(true)
   })
 
   it.each([
     ['a duplicate', '23505'],
-    ['a missing table', '42P01'],
+    ['a missing column', '42703'],
   ])('that says %s has answered', (_what, code) => {
     expect(isUnavailable(says(code))).toBe(false)
   })

@@ -6,8 +6,8 @@ const passingClasses = new Set(['08', '53', '57'])
 const passingCodes = new Set([
   // A standby; a transaction that this process, paused, has let stand; one that others are in the way of.
   ...['25006', '25P03', '40001', '40P01', '55P03'],
-  // No such database: it is being restored.
-  '3D000',
+  // No such database, or no tables in it yet: it is being restored.
+  ...['3D000', '42P01'],
 ])
 
 /**

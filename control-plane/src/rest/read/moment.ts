@@ -1,5 +1,6 @@
 import { WaymarkError } from '../../domain/errors.ts'
 import type { Revision } from '../../domain/revision.ts'
+import { hasFourDigitYear } from '../four-digit-year.ts'
 
 /** What `?at=` takes: a revision, or a time as RFC 3339 has it. */
 export const momentPattern =
@@ -13,8 +14,8 @@ export type Moment = { readonly revision: Revision } | { readonly time: string }
 /** Times become ISO 8601 in UTC with milliseconds. Throws WaymarkError `invalid_request`. */
 export const parseMoment = (text: string): Moment => {
   if (/^[0-9]+$/.test(text)) return { revision: Number(text) }
-  const time = Date.parse(text.toUpperCase())
-  if (!Number.isNaN(time)) return { time: new Date(time).toISOString() }
+  const time = new Date(text.toUpperCase())
+  if (hasFourDigitYear(time)) return { time: time.toISOString() }
   throw new WaymarkError('invalid_request', '?at is no moment', {
     fields: [{ pointer: '?at', detail: `"${text}" does not exist`, accepted: momentAccepted }],
   })

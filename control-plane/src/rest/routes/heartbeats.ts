@@ -69,6 +69,7 @@ export const heartbeatRoutes = (app: RestApp, context: RestContext): void => {
   app.put(
     '/heartbeats',
     {
+      bodyLimit: limits.heartbeatsBytes,
       schema: {
         tags: ['instances'],
         summary: 'Renew the leases of many instances, each as on its own',

@@ -56,7 +56,7 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
       const gone = goneSignal(reply)
       const watch = await watches.open({ filter: { services, kinds }, after })
       reply.hijack()
-      const stream = new EventStream(reply.raw, { clock, revision: mesh.revision })
+      const stream = new EventStream(reply.raw, { clock, revision: mesh.revision, after })
       await watch.run(stream, gone).catch((error: unknown) => {
         logger.error({ err: error }, 'a watch failed')
       })

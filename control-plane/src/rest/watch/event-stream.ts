@@ -27,7 +27,16 @@ export class EventStream {
   /** Sends the head. */
   constructor(
     response: ServerResponse,
-    { clock, revision }: { readonly clock: Clock; readonly revision: Revision },
+    {
+      clock,
+      revision,
+      after,
+    }: {
+      readonly clock: Clock
+      readonly revision: Revision
+      /** Its events come after this revision. */
+      readonly after: Revision
+    },
   ) {
     this.#response = response
     this.#clock = clock
@@ -42,7 +51,8 @@ export class EventStream {
       ...hardening,
       [revisionHeader]: revision,
     })
-    response.write('retry: 1000\n\n')
+    // Who loses the connection before the first event resumes here, too.
+    response.write(`retry: 1000\nid: ${after}\n\n`)
   }
 
   get ended(): boolean {
