@@ -99,6 +99,7 @@ export const createApp = async (options: AppOptions): Promise<App> => {
   const sequencer: Sequencer = new Sequencer({
     ...common,
     connection,
+    history: feed,
     // The answers to the writers go out first; the turn ends before another request is read.
     onCommitted: sets => {
       clock.soon(() => {

@@ -8,6 +8,7 @@ import type { Logger } from '../runtime/logger.ts'
 import { RecentMax } from '../runtime/recent-max.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
 import type { ChangeLog } from '../store/change-log.ts'
+import type { HistoryFollower, LogPosition } from '../store/writer.ts'
 
 /** Who follows: the mesh state of this replica. */
 export interface FeedFollower {
@@ -55,10 +56,10 @@ const pageLimit = 1_000
  *
  * A log that has lost its end (a backup that was restored, a standby that had not got everything) gives the same
  * revisions again, to other changes. So each read looks whether the revision that was applied last is still what it
- * was; if not, the state is read anew. Until a read has seen that, nothing is applied that was committed over another
- * connection.
+ * was; if not, the state is read anew. And nothing is applied that was committed over another connection, until it was
+ * looked there.
  */
-export class Feed implements Component {
+export class Feed implements Component, HistoryFollower {
   readonly name = 'feed'
   readonly #options: FeedOptions
   readonly #pollMs: number
@@ -70,8 +71,9 @@ export class Feed implements Component {
   #status: Omit<FeedStatus, 'slowestMs'>
   /** The first change of the last revision applied; null: not known. */
   #anchor: { readonly revision: Revision; readonly id: string } | null = null
-  /** `ownConnections` when a read began that has found the log to continue; null: none has. */
+  /** Those `ownConnections` behind which the log was found to continue; null: not looked. */
   #verified: number | null = null
+  #resynchronising = false
 
   constructor(options: FeedOptions) {
     this.#options = options
@@ -95,6 +97,16 @@ export class Feed implements Component {
       since: clock.now() - waited,
       lastError: `no answer for ${Math.floor(waited / 1_000)} s`,
     }
+  }
+
+  /** The last revision that was applied. */
+  get position(): LogPosition | null {
+    const { loaded, revision } = this.#options.follower
+    return loaded && revision === 0 ? { revision, id: null } : this.#anchor
+  }
+
+  trust(): void {
+    if (!this.#resynchronising) this.#verified = this.#options.ownConnections()
   }
 
   /** Something new may be in the log. */
@@ -157,7 +169,7 @@ export class Feed implements Component {
           continue
         }
         if (follower.revision === after && anchor !== null) this.#anchor = { revision: after, id: anchor }
-        this.#verified = connections
+        this.#verified = Math.max(this.#verified ?? 0, connections)
         const fresh = sets.filter(set => set.revision > follower.revision)
         if (fresh.length > 0) this.#apply(fresh)
         if (follower.revision >= head) return
@@ -179,7 +191,10 @@ export class Feed implements Component {
     const { log, follower, logger } = this.#options
     // What is committed meanwhile comes after the snapshot, by the log.
     this.#verified = null
-    const snapshot = await this.#reading(log.readSnapshot())
+    this.#resynchronising = true
+    const snapshot = await this.#reading(log.readSnapshot()).finally(() => {
+      this.#resynchronising = false
+    })
     this.#contact(snapshot.revision)
     const { revision, anchor } = snapshot
     this.#anchor = anchor === null ? null : { revision, id: anchor }

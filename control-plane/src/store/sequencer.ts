@@ -14,13 +14,14 @@ import { databaseUnavailable, isUnavailable, whyUnavailable } from './unavailabl
 import { WaitingWrites, type Waiting } from './waiting-writes.ts'
 import { WriteHealth, type WriteState } from './write-health.ts'
 import type { Committed, Settled, Write } from './write.ts'
-import { Writer } from './writer.ts'
+import { Writer, type HistoryFollower } from './writer.ts'
 
 export interface SequencerOptions {
   readonly connection: ConnectionOptions
   readonly clock: Clock
   readonly logger: Logger
   readonly random: () => number
+  readonly history?: HistoryFollower
   /** Called after each commit that made changes, before the writers get their answers. Must not throw. */
   readonly onCommitted: (sets: readonly ChangeSet[]) => void
   /** Writes that may wait; more are refused with `overloaded`. */

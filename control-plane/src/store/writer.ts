@@ -1,4 +1,5 @@
 import pg from 'pg'
+import type { Revision } from '../domain/revision.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { clientConfig, type ConnectionOptions } from './database.ts'
@@ -27,8 +28,14 @@ const goodbyeMs = 1_000
 /** Opens the connection. `onError` is told when it breaks, also between two statements. Rejects when there is no database. */
 const open = async (
   connection: ConnectionOptions,
-  onError: (error: Error, client: pg.Client) => void,
-): Promise<{ readonly client: pg.Client; readonly backend: number | null }> => {
+  {
+    position,
+    onError,
+  }: {
+    readonly position: LogPosition | null
+    readonly onError: (error: Error, client: pg.Client) => void
+  },
+): Promise<{ readonly client: pg.Client; readonly backend: number | null; readonly continues: boolean }> => {
   const config = clientConfig(connection)
   const client = new pg.Client({
     ...config,
@@ -43,18 +50,40 @@ const open = async (
   })
   try {
     await client.connect()
-    const { rows } = await client.query<{ backend: number }>('select pg_backend_pid() as backend')
-    return { client, backend: rows[0]?.backend ?? null }
+    const { rows } = await client.query<{ backend: number; id: string | null }>(
+      `select pg_backend_pid() as backend,
+        (select id from change where revision = $1::bigint and position = 0) as id`,
+      [position?.revision ?? 0],
+    )
+    const [row] = rows
+    const continues = position !== null && row !== undefined && row.id === position.id
+    return { client, backend: row?.backend ?? null, continues }
   } catch (error) {
     void client.end().catch(() => undefined)
     throw error
   }
 }
 
+/** A place in one of the histories that a log may have. */
+export interface LogPosition {
+  readonly revision: Revision
+  /** The first change of the revision; null: of none, it is 0. */
+  readonly id: string | null
+}
+
+/** Who applies what is committed here. */
+export interface HistoryFollower {
+  /** How far; null: not known. */
+  readonly position: LogPosition | null
+  /** What is committed over the connection that has just been opened continues what was applied. */
+  trust(): void
+}
+
 interface WriterOptions {
   readonly connection: ConnectionOptions
   readonly clock: Pick<Clock, 'sleep'>
   readonly logger: Logger
+  readonly history?: HistoryFollower
   /** Whatever was begun on the connection is gone, and so is what was known of the database. */
   readonly onClosed: () => void
 }
@@ -83,16 +112,20 @@ export class Writer {
   /** Rejects when there is no database. */
   async connect(): Promise<pg.Client> {
     if (this.#client !== null) return this.#client
-    const { connection, logger, onClosed } = this.#options
-    const { client, backend } = await open(connection, (error, broken) => {
-      logger.warn({ error: error.message }, 'the sequencer lost its connection')
-      if (this.#client !== broken) return
-      this.#client = null
-      onClosed()
+    const { connection, logger, onClosed, history } = this.#options
+    const { client, backend, continues } = await open(connection, {
+      position: history?.position ?? null,
+      onError: (error, broken) => {
+        logger.warn({ error: error.message }, 'the sequencer lost its connection')
+        if (this.#client !== broken) return
+        this.#client = null
+        onClosed()
+      },
     })
     this.#connections += 1
     this.#backend = backend
     this.#client = client
+    if (continues) history?.trust()
     return client
   }
 

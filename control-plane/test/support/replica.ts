@@ -34,6 +34,7 @@ export const startReplica = ({ connection, database }: TestDatabase): TestReplic
   const sequencer: Sequencer = new Sequencer({
     ...common,
     connection,
+    history: feed,
     onCommitted: sets => {
       feed.offer(sets)
     },
