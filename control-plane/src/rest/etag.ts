@@ -1,9 +1,9 @@
+import { createHash } from 'node:crypto'
 import { WaymarkError } from '../domain/errors.ts'
 import type { Revision } from '../domain/revision.ts'
 import type { Precondition } from '../registry/registry.ts'
 
 const syntax = /^"([0-9]{1,15})"$/
-const weakSyntax = /^W\/"([0-9]{1,15})"$/
 
 /** A document's ETag is the revision that last changed it: strong, and the same on every replica. */
 export const etagOf = (revision: Revision): string => `"${revision}"`
@@ -46,20 +46,16 @@ export const isCurrent = (noneMatch: string | undefined, revision: Revision): bo
     .map(tag => tag.trim().replace(/^W\//, ''))
     .some(tag => tag === '*' || tag === etagOf(revision))
 
-/** The tag of an answer that has not changed since this revision: weak, for its bytes may tell a later one. */
-export const weakTag = (since: Revision): string => `W/"${since}"`
-
 /**
- * Whether `If-None-Match` names an answer that still holds. An answer of revision R is the present one if nothing has
- * changed it from R on, whichever replica gave it.
+ * The tag of an answer with this content: weak, for its bytes also tell the revision. Not made of a revision: a log that
+ * has lost its end gives the same one to another content.
  */
-export const heldSince = (
-  noneMatch: string | undefined,
-  { since, revision }: { readonly since: Revision; readonly revision: Revision },
-): boolean => {
-  if (noneMatch === undefined) return false
-  return noneMatch.split(',').some(tag => {
-    const [, seen] = weakSyntax.exec(tag.trim()) ?? []
-    return tag.trim() === '*' || (seen !== undefined && Number(seen) >= since && Number(seen) <= revision)
-  })
+export const weakTag = (...content: readonly (Buffer | string)[]): string => {
+  const hash = createHash('sha256')
+  for (const part of content) hash.update(part)
+  return `W/"${hash.digest('base64url').slice(0, 22)}"`
 }
+
+/** Whether `If-None-Match` of a read names this tag: compared weakly, lists allowed. */
+export const namesTag = (noneMatch: string | undefined, tag: string): boolean =>
+  noneMatch?.split(',').some(each => each.trim() === '*' || each.trim() === tag) ?? false

@@ -9,6 +9,8 @@ export interface Rendered {
   readonly body: Buffer
   /** Where the next page begins; null: this is all. */
   readonly next: string | null
+  /** Its ETag, once somebody has asked for it. */
+  tag?: string
   /** What was last sent of it. */
   prepared?: Prepared
 }

@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { Revision } from '../../domain/revision.ts'
 import { cachingHeader, hardening, noCaching, revisionHeader } from '../exchange.ts'
-import { weakTag } from '../etag.ts'
 import { acceptedCoding, compress, type Coding } from './accepted-coding.ts'
 
 export const jsonType = 'application/json; charset=utf-8'
@@ -15,8 +14,7 @@ export interface Prepared {
   readonly coded: Map<Coding, Pick<Prepared, 'bytes' | 'headers'>>
 }
 
-/** `since`: see `weakTag`. */
-export const prepare = (bytes: Buffer, revision: Revision, since: Revision): Prepared => ({
+export const prepare = (bytes: Buffer, revision: Revision, tag: string): Prepared => ({
   revision,
   bytes,
   headers: [
@@ -25,7 +23,7 @@ export const prepare = (bytes: Buffer, revision: Revision, since: Revision): Pre
     revisionHeader,
     String(revision),
     'etag',
-    weakTag(since),
+    tag,
     cachingHeader,
     noCaching,
     ...Object.entries(hardening).flat(),

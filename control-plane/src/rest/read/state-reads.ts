@@ -5,7 +5,7 @@ import type { MeshScope } from '../../domain/mesh-scope.ts'
 import { CompactedError, type Revision } from '../../domain/revision.ts'
 import type { MeshState } from '../../mesh/mesh-state.ts'
 import type { MeshView } from '../../mesh/mesh-view.ts'
-import { heldSince, weakTag } from '../etag.ts'
+import { namesTag, weakTag } from '../etag.ts'
 import { revisionHeader } from '../exchange.ts'
 import type { RestLimits } from '../limits.ts'
 import type { PastReader } from '../ports.ts'
@@ -189,13 +189,15 @@ export class StateReads {
     reply: FastifyReply,
     revision = this.#options.mesh.revision,
   ): void {
-    const { rendered, since } = this.#answer(question, after)
+    const { rendered } = this.#answer(question, after)
     if (rendered instanceof WaymarkError) throw rendered
     const { request } = reply
-    const held = heldSince(request.headers['if-none-match'], { since, revision })
-    const answer = held ? null : prepared(question, rendered, revision, since)
+    const tag = tagOf(rendered)
+    const answer = namesTag(request.headers['if-none-match'], tag)
+      ? null
+      : prepared(question, rendered, revision)
     if (answer !== null && !this.#closing && sendPrepared(reply, answer)) return
-    void reply.header(revisionHeader, revision).header('etag', weakTag(since))
+    void reply.header(revisionHeader, revision).header('etag', tag)
     if (answer === null) void reply.code(304).send()
     else void reply.type(jsonType).send(answer.bytes)
   }
@@ -219,10 +221,13 @@ const render = ({ view }: Question, mesh: MeshView, after: string | null): Rende
   return { body: Buffer.from(JSON.stringify(body)), next }
 }
 
+const tagOf = (rendered: Rendered): string =>
+  (rendered.tag ??= weakTag(rendered.body, rendered.next === null ? '' : ` ${rendered.next}`))
+
 /** While nothing is written, all get the same bytes. */
-const prepared = (question: Question, rendered: Rendered, revision: Revision, since: Revision): Prepared => {
+const prepared = (question: Question, rendered: Rendered, revision: Revision): Prepared => {
   if (rendered.prepared?.revision !== revision)
-    rendered.prepared = prepare(complete(question, rendered, revision), revision, since)
+    rendered.prepared = prepare(complete(question, rendered, revision), revision, tagOf(rendered))
   return rendered.prepared
 }
 
