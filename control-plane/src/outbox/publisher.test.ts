@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { documentChange } from '../../test/support/changes.ts'
 import { ManualClock } from '../../test/support/manual-clock.ts'
 import { MemoryOutbox } from '../../test/support/memory-outbox.ts'
+import { WaymarkError } from '../domain/errors.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import type { Ownership, RoleState } from '../store/owned-role.ts'
 import { Publisher } from './publisher.ts'
@@ -191,6 +192,31 @@ describe('the publisher', () => {
     expect(closes()).toBe(1)
     await stop()
     expect(closes()).toBeGreaterThan(1)
+  })
+
+  it('begins again from the stored cursor after an outage: another database may have taken over', async () => {
+    const { outbox, publisher, clock, attempts, append, stop } = setUp()
+    append(1, 2, 3)
+    await clock.advance(0)
+    publisher.wake()
+    await clock.advance(0)
+    expect(outbox.cursor).toEqual({ revision: 3, position: 0 })
+    const read = outbox.read.bind(outbox)
+    outbox.read = () => Promise.reject(new WaymarkError('database_unavailable', 'the database is away'))
+    publisher.wake()
+    await clock.advance(0)
+    expect(publisher.status().error).toBe('the database is away')
+    // A standby without revisions 2 and 3, which others have been given since.
+    outbox.sets = outbox.sets.slice(0, 1)
+    outbox.wish({ cursor: { revision: 1, position: 0 } })
+    outbox.restore({ epoch: 0, fence: 1, paused: false })
+    append(2, 3, 4)
+    outbox.read = read
+    await clock.advance(1_000)
+    expect(attempts.slice(1).flatMap(({ ids }) => ids)).toEqual(
+      outbox.sets.slice(1).flatMap(({ changes }) => changes.map(({ id }) => id)),
+    )
+    await stop()
   })
 
   it('shows why another replica cannot deliver', () => {

@@ -1,3 +1,4 @@
+import { WaymarkError } from '../domain/errors.ts'
 import { Backoff } from '../runtime/backoff.ts'
 import type { Component } from '../runtime/component.ts'
 import { Wakeup } from '../runtime/wakeup.ts'
@@ -138,6 +139,8 @@ export class Publisher implements Component {
           continue
         }
         if (session !== null) this.#follow(session)
+        // Another database may answer next, a standby that has an earlier cursor and gives the same revisions again.
+        if (error instanceof WaymarkError) session = null
         this.#failed(error)
         await clock.sleep(this.#pause(error, backoff), AbortSignal.any([signal, wished]))
       }
