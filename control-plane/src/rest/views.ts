@@ -18,23 +18,7 @@ const flappingView = (flapping: Flapping | null): InstanceView['flapping'] => {
 }
 
 /** Without what passive health keeps for itself. */
-const evidenceView = ({
-  source,
-  observer,
-  status,
-  output,
-  observedAt,
-  validUntil,
-  since,
-}: Evidence): InstanceView['evidence'][number] => ({
-  source,
-  observer,
-  status,
-  output,
-  observedAt,
-  validUntil,
-  since,
-})
+const evidenceView = ({ hold: _, ...evidence }: Evidence): InstanceView['evidence'][number] => evidence
 
 export const instanceView = (instance: Instance): InstanceView => ({
   service: instance.service,
