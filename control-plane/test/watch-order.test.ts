@@ -289,6 +289,17 @@ const offeredMeanwhile: Step[] = [
   { do: 'write', name: 'b', own: false, times: 9 },
 ]
 
+/** A reader stops reading at what the log is about to lose, which is rewritten before it goes on. */
+const stalledInALoss: Step[] = [
+  { do: 'write', name: 'a', own: false, times: 9 },
+  { do: 'wait', ms: 10 },
+  { do: 'watch', reader: 0, services: ['a'], back: 4 },
+  { do: 'lose', count: 1 },
+  { do: 'stall', reader: 0 },
+  { do: 'write', name: 'c', own: true, times: 1 },
+  { do: 'wait', ms: 10 },
+]
+
 it('shows every watcher each of its revisions once and in order, whatever is slow or away', async () => {
   const latencies = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 40 })
   await fc.assert(
@@ -327,6 +338,7 @@ it('shows every watcher each of its revisions once and in order, whatever is slo
       examples: [
         [stalledInAnOutage, [1]],
         [offeredMeanwhile, [1, 10]],
+        [stalledInALoss, [0]],
       ],
     },
   )

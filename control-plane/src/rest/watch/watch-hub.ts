@@ -128,12 +128,14 @@ export class WatchHub {
       const matching = filterSet(set, watcher.filter)
       return matching === undefined ? undefined : this.#channels.event(matching)
     }
+    const isSameLog = () => watch.history === this.#history
     let sets = watch.first
     try {
       while (!watcher.isOver()) {
-        if (watch.history !== this.#history) throw rewritten(watcher.cursor, this.#options.mesh.revision)
+        if (!isSameLog()) throw rewritten(watcher.cursor, this.#options.mesh.revision)
         let keepsUp = await watcher.send(sets, event)
-        if (keepsUp && this.#upToDate(watcher)) keepsUp = await this.#liveOf(watcher)
+        // The log may have been rewritten while the reader was slow.
+        if (keepsUp && isSameLog() && this.#upToDate(watcher)) keepsUp = await this.#liveOf(watcher)
         if (keepsUp && watcher.quietMs >= this.#options.limits.watchHeartbeatMs) {
           watcher.beat()
           keepsUp = watcher.isOver() || (await watcher.drained())
