@@ -28,7 +28,7 @@ const unknownVersion = ''
  * when a response can be sent, the current resource is compared with what the client has. So changes merge to
  * the latest (X19), and what has become equal again is not sent (X18).
  */
-export class Delivery implements TypeProgress {
+export class Delivery implements TypeProgress, RefusedType {
   readonly typeUrl: string
   readonly set: ResourceSet
   readonly subscription: Subscription
@@ -98,6 +98,11 @@ export class Delivery implements TypeProgress {
     return this.#wanted.current(name)
   }
 
+  /** The client is told what becomes of the resource of this name. */
+  tracked(name: string): boolean {
+    return this.#wanted.tracked(name)
+  }
+
   /** The resource has changed, appeared or gone at `revision`. */
   touch(name: string, revision: Revision): void {
     this.changed.add(name, revision, false)
@@ -105,7 +110,7 @@ export class Delivery implements TypeProgress {
 
   /** Sends the resource again, if it is subscribed, even if it has not changed (X5, X20). */
   resend(name: string, revision: Revision): void {
-    if (!this.#wanted.tracked(name)) return
+    if (!this.tracked(name)) return
     this.changed.add(name, this.set.get(name)?.revision ?? revision, true)
   }
 
@@ -145,7 +150,7 @@ export class Delivery implements TypeProgress {
       if (this.subscription.wildcard) {
         this.#doubt(name)
         this.resend(name, revision)
-      } else if (!this.#wanted.tracked(name)) this.#forget(name)
+      } else if (!this.tracked(name)) this.#forget(name)
     }
     if (actions.wildcard === 'stop') this.#forgetUncovered()
     else if (actions.wildcard !== undefined) {
@@ -215,7 +220,9 @@ export class Delivery implements TypeProgress {
     const { size, nulls } = this.held
     for (const response of responses) if (response !== answered || error === undefined) this.#accept(response)
     if (this.held.size !== size || this.held.nulls !== nulls) this.edits += 1
-    return error === undefined ? 'acked' : refuse(this.#refused(), answered, { message: error, at })
+    if (error === undefined) return 'acked'
+    const refusals = (this.#refusals ??= new Refusals())
+    return refuse({ type: this, refusals, response: answered }, { message: error, at })
   }
 
   /**
@@ -226,7 +233,8 @@ export class Delivery implements TypeProgress {
   giveUp(message: string, at: number): Refusal | undefined {
     const silent = this.unanswered.merged()
     if (!silent || silent.takesBack || silent.resources.length < 2 || this.isolating) return undefined
-    return giveUp(this.#refused(), silent, { message, at })
+    const refusals = (this.#refusals ??= new Refusals())
+    return giveUp({ type: this, refusals, response: silent }, { message, at })
   }
 
   /** Resources of a refused response are being tried one by one. */
@@ -251,7 +259,7 @@ export class Delivery implements TypeProgress {
       if (!force && typeof known === 'object' && known?.version === resource.version) return 'equal'
       return gates.mayAdd(this.typeUrl, resource, known) ? 'send' : 'wait'
     }
-    if (!this.#wanted.tracked(name)) return 'equal'
+    if (!this.tracked(name)) return 'equal'
     if (force) return 'send'
     if (known === undefined) return this.#wanted.named(name) ? 'send' : 'equal'
     if (known === null) return 'equal'
@@ -260,12 +268,12 @@ export class Delivery implements TypeProgress {
 
   #accept({ resources, removed, takesBack, revision }: SentResponse): void {
     for (const resource of resources) {
-      if (!this.#wanted.tracked(resource.name)) continue
+      if (!this.tracked(resource.name)) continue
       this.state.held.set(resource.name, this.unanswered.doubts(resource.name) ? unknownVersion : resource)
       this.#accepted(resource.name, resource.version, takesBack, revision)
     }
     for (const name of removed) {
-      if (!this.#wanted.tracked(name)) continue
+      if (!this.tracked(name)) continue
       if (this.#wanted.named(name) && !takesBack) this.state.held.set(name, null)
       else this.state.held.delete(name)
       this.#accepted(name, undefined, takesBack, revision)
@@ -279,27 +287,9 @@ export class Delivery implements TypeProgress {
     if (current?.version !== version) this.touch(name, current?.revision ?? revision)
   }
 
-  #refused(): RefusedType {
-    const { typeUrl, unanswered, held } = this
-    return {
-      typeUrl,
-      refusals: (this.#refusals ??= new Refusals()),
-      unanswered,
-      held,
-      tracked: name => this.#wanted.tracked(name),
-      current: name => this.current(name),
-      touch: (name, revision) => {
-        this.touch(name, revision)
-      },
-      resend: (name, revision) => {
-        this.resend(name, revision)
-      },
-    }
-  }
-
   #adopt(first: FirstRequest, revision: Revision): void {
     for (const [name, version] of first.initialVersions) {
-      if (!this.#wanted.tracked(name)) continue
+      if (!this.tracked(name)) continue
       const resource = this.current(name)
       if (resource?.version !== version) {
         this.state.held.set(name, version)
@@ -313,6 +303,11 @@ export class Delivery implements TypeProgress {
 
   /** Looks at what the wildcard covers and the client does not have; `again`: at all of it. */
   #cover({ again, force }: { again: boolean; force: boolean }, revision: Revision): void {
+    // A client that takes everything by the time that they come takes these, too.
+    for (const name of this.unanswered.abandoned) {
+      this.state.held.set(name, unknownVersion)
+      this.touch(name, revision)
+    }
     for (const name of this.set.names()) {
       if (!again && this.state.held.has(name)) continue
       if (again) this.#doubt(name)
@@ -324,7 +319,7 @@ export class Delivery implements TypeProgress {
   #forgetUncovered(): void {
     const refused = this.#refusals?.names() ?? []
     for (const name of new Set([...this.state.held.keys(), ...this.changed.keys(), ...refused])) {
-      if (!this.#wanted.tracked(name)) this.#forget(name)
+      if (!this.tracked(name)) this.#forget(name)
     }
   }
 

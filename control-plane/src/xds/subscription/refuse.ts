@@ -11,7 +11,6 @@ const maxMessage = 2048
 /** What dealing with a NACK needs to know of a type of a stream, and what it does to it. */
 export interface RefusedType {
   readonly typeUrl: string
-  readonly refusals: Refusals
   readonly unanswered: Unanswered
   readonly held: ReadonlySharedMap<Held>
   tracked(name: string): boolean
@@ -20,16 +19,20 @@ export interface RefusedType {
   resend(name: string, revision: Revision): void
 }
 
+interface Refused {
+  readonly type: RefusedType
+  readonly refusals: Refusals
+  readonly response: SentResponse
+}
+
 /**
  * The client has refused a response (X16). Of several resources each is a suspect and is sent again alone; one that was
  * alone is the culprit. What a later response carries too is judged by the answer to that.
  */
 export function refuse(
-  type: RefusedType,
-  response: SentResponse,
+  { type, refusals, response }: Refused,
   { message, at }: { readonly message: string; readonly at: number },
 ): Refusal {
-  const { refusals } = type
   const entries = response.resources.length + response.removed.length
   const only = entries === 1 ? response.resources[0] : undefined
   const refusal = {
@@ -52,23 +55,17 @@ export function refuse(
   }
   if (type.typeUrl === clusterType) {
     for (const cluster of names) {
-      if (entries === 1 || mentions(message, cluster)) wantBack(type, cluster, refusal)
+      if (entries === 1 || mentions(message, cluster)) wantBack({ type, refusals }, cluster, refusal)
     }
   }
   return refusal
 }
 
-/** `silent`, all that is unanswered, will hardly be answered any more: it counts as refused. */
-export function giveUp(
-  type: RefusedType,
-  silent: SentResponse,
-  why: { readonly message: string; readonly at: number },
-): Refusal {
-  // What was unsubscribed meanwhile may still come to a client that takes everything by then: its answer counts.
-  const resources = silent.resources.filter(({ name }) => !type.tracked(name))
-  type.unanswered.narrow({ ...silent, resources, removed: [] })
-  const refusal = refuse(type, silent, why)
-  for (const { name } of silent.resources) wantBack(type, name, refusal)
+/** The response, all that is unanswered, will hardly be answered any more: it counts as refused. */
+export function giveUp(refused: Refused, why: { readonly message: string; readonly at: number }): Refusal {
+  refused.type.unanswered.abandon()
+  const refusal = refuse(refused, why)
+  for (const { name } of refused.response.resources) wantBack(refused, name, refusal)
   return refusal
 }
 
@@ -77,8 +74,12 @@ export function giveUp(
  * the client had, or removed if it had none (X16). What it had from another stream cannot be put back and
  * stays: to remove a cluster that may work would be worse.
  */
-function wantBack(type: RefusedType, name: string, refusal: Refusal): void {
+function wantBack(
+  { type, refusals }: Pick<Refused, 'type' | 'refusals'>,
+  name: string,
+  refusal: Refusal,
+): void {
   const held = type.held.get(name) ?? null
   if (typeof held === 'string' || held?.version === refusal.version || !type.tracked(name)) return
-  type.refusals.takeBack(name, held, refusal.revision)
+  refusals.takeBack(name, held, refusal.revision)
 }

@@ -29,6 +29,7 @@ export class Unanswered {
   /** Built when first asked for; undefined after each change. */
   #index: ReadonlyMap<string, XdsResource | null> | undefined
   #doubted: Set<string> | undefined
+  #abandoned: Set<string> | undefined
 
   get size(): number {
     return this.#responses.length
@@ -63,14 +64,24 @@ export class Unanswered {
     const responses = this.#responses
     const left = responses.findIndex(response => response.nonce === nonce) + 1
     if (left === 0) return none
+    this.#abandoned = undefined
     this.#responses = left === responses.length ? none : responses.slice(left)
     return left === responses.length ? responses : responses.slice(0, left)
   }
 
-  /** Of all of them only this, a part of what they carry, is waited for from now on. */
-  narrow(part: SentResponse): void {
+  /** No answer is waited for any more, to none of them. */
+  abandon(): void {
+    this.#abandoned = new Set([...this.abandoned, ...this.names()])
     this.#index = undefined
-    this.#responses = part.resources.length === 0 ? none : [part]
+    this.#responses = none
+  }
+
+  /**
+   * Names that were sent and may still be on their way, though no answer is waited for: until the client answers
+   * something later. What it makes of them depends on what it subscribes to when they come.
+   */
+  get abandoned(): Iterable<string> {
+    return this.#abandoned ?? []
   }
 
   /** Whether the client has taken or ignored what was sent until now is not known, whatever it answers later. */
