@@ -208,6 +208,18 @@ describe('a list in pages', () => {
     expect(await problem(path)).toMatchObject({ status: 410, code: 'compacted', oldest: 4 })
   })
 
+  it('says so when the log ends before it: the database was restored', async () => {
+    await start()
+    for (const one of ['x', 'y']) await register('a', one)
+    const { body } = await rest.ok<InstanceListView>('GET', '/services/a/instances?limit=1')
+    const [revision, ...place] = JSON.parse(Buffer.from(body.continue ?? '', 'base64url').toString()) as [
+      number,
+    ]
+    const token = Buffer.from(JSON.stringify([revision + 1_000, ...place])).toString('base64url')
+    const path = `/services/a/instances?limit=1&continue=${token}`
+    expect(await problem(path)).toMatchObject({ status: 410, code: 'compacted', oldest: revision })
+  })
+
   it('takes only tokens of the same question', async () => {
     await start()
     for (const one of ['x', 'y', 'z']) await register('a', one)

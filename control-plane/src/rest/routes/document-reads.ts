@@ -7,9 +7,8 @@ import { etagOf, isCurrent } from '../etag.ts'
 import { fieldPicker, pageOf } from '../read/page.ts'
 import { questionName } from '../read/question-name.ts'
 import type { Question } from '../read/state-reads.ts'
-import { noBody } from '../schemas/common.ts'
+import { CachedHeaders } from '../schemas/common.ts'
 import {
-  CachedHeaders,
   Document,
   documentFields,
   DocumentList,
@@ -18,9 +17,8 @@ import {
   type DocumentView,
 } from '../schemas/document.ts'
 import { StateQuery } from '../schemas/instance.ts'
-import { problems } from '../schemas/problem.ts'
 import { documentView } from '../views.ts'
-import { stateErrors } from './instance-reads.ts'
+import { stateAnswers } from './instance-reads.ts'
 
 type Ref = Static<typeof DocumentParams>
 
@@ -75,7 +73,8 @@ export const documentReadRoutes = (app: RestApp, context: RestContext): void => 
         tags,
         summary: 'Every document, or those of one kind',
         querystring: DocumentListQuery,
-        response: { 200: DocumentList, ...problems(...stateErrors) },
+        headers: CachedHeaders,
+        response: { 200: DocumentList, ...stateAnswers() },
       },
     },
     ({ query }, reply) => {
@@ -96,8 +95,7 @@ export const documentReadRoutes = (app: RestApp, context: RestContext): void => 
         headers: CachedHeaders,
         response: {
           200: Document,
-          304: noBody('the version named by If-None-Match still holds'),
-          ...problems(...stateErrors, 'document_not_found'),
+          ...stateAnswers('document_not_found'),
         },
       },
     },

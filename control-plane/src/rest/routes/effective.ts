@@ -4,9 +4,9 @@ import type { Static } from 'typebox'
 import type { RestApp, RestContext } from '../context.ts'
 import { questionName } from '../read/question-name.ts'
 import type { Question } from '../read/state-reads.ts'
+import { CachedHeaders } from '../schemas/common.ts'
 import { EffectivePolicy, EffectiveQuery, type EffectivePolicyView } from '../schemas/effective.ts'
-import { problems } from '../schemas/problem.ts'
-import { stateErrors } from './instance-reads.ts'
+import { stateAnswers } from './instance-reads.ts'
 
 const effectiveQuestion = (query: Static<typeof EffectiveQuery>): Question => {
   const { caller = null, destination } = query
@@ -37,7 +37,8 @@ export const effectiveRoutes = (app: RestApp, { states }: RestContext): void => 
         tags: ['documents'],
         summary: 'The merged traffic settings for calls to a service, with the source of every field',
         querystring: EffectiveQuery,
-        response: { 200: EffectivePolicy, ...problems(...stateErrors) },
+        headers: CachedHeaders,
+        response: { 200: EffectivePolicy, ...stateAnswers() },
       },
     },
     ({ query }, reply) => {

@@ -8,7 +8,7 @@ import { matchesFilters } from '../instance-filters.ts'
 import { fieldPicker, pageOf } from '../read/page.ts'
 import { questionName } from '../read/question-name.ts'
 import type { Question } from '../read/state-reads.ts'
-import { InstanceParams, ServiceParams } from '../schemas/common.ts'
+import { CachedHeaders, InstanceParams, noBody, ServiceParams } from '../schemas/common.ts'
 import {
   InstanceDetail,
   instanceFields,
@@ -21,7 +21,7 @@ import { problems } from '../schemas/problem.ts'
 import { instanceView } from '../views.ts'
 
 /** What a read of the state may be refused with, besides what it does not find. */
-export const stateErrors: readonly ErrorCode[] = [
+const stateErrors: readonly ErrorCode[] = [
   'invalid_request',
   'not_ready',
   'revision_not_reached',
@@ -30,6 +30,12 @@ export const stateErrors: readonly ErrorCode[] = [
   'past_too_far',
   'database_unavailable',
 ]
+
+/** What a read of the state with an ETag may get besides what it asked for: the codes of `more`, too. */
+export const stateAnswers = (...more: readonly ErrorCode[]) => ({
+  304: noBody('what If-None-Match names is still the answer'),
+  ...problems(...stateErrors, ...more),
+})
 
 /** What a caller may send requests to: everything but what is known not to want or to take them. */
 const usable = 'healthy,degraded,unknown'
@@ -110,7 +116,8 @@ export const instanceReadRoutes = (app: RestApp, context: RestContext): void => 
         summary: 'The instances of a service, filtered by verdict, zone, version and metadata',
         params: ServiceParams,
         querystring: InstanceFilters,
-        response: { 200: InstanceList, ...problems(...stateErrors, 'service_not_found') },
+        headers: CachedHeaders,
+        response: { 200: InstanceList, ...stateAnswers('service_not_found') },
       },
     },
     ({ params, query }, reply) => {
@@ -126,7 +133,8 @@ export const instanceReadRoutes = (app: RestApp, context: RestContext): void => 
         summary: `The instances that take requests: health=${usable}, unless another health is asked for`,
         params: ServiceParams,
         querystring: InstanceFilters,
-        response: { 200: InstanceList, ...problems(...stateErrors, 'service_not_found') },
+        headers: CachedHeaders,
+        response: { 200: InstanceList, ...stateAnswers('service_not_found') },
       },
     },
     ({ params, query }, reply) => {

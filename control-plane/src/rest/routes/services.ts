@@ -4,11 +4,10 @@ import type { RestApp, RestContext } from '../context.ts'
 import { fieldPicker, pageOf } from '../read/page.ts'
 import { questionName } from '../read/question-name.ts'
 import type { Question } from '../read/state-reads.ts'
-import { ServiceParams } from '../schemas/common.ts'
+import { CachedHeaders, ServiceParams } from '../schemas/common.ts'
 import { ListQuery, serviceFields, ServiceList, ServiceSummary, StateQuery } from '../schemas/instance.ts'
-import { problems } from '../schemas/problem.ts'
 import { serviceSummaryView } from '../views.ts'
-import { stateErrors } from './instance-reads.ts'
+import { stateAnswers } from './instance-reads.ts'
 
 const listQuestion = (query: Static<typeof ListQuery>): Question => {
   const { limit, fields } = query
@@ -56,7 +55,8 @@ export const serviceRoutes = (app: RestApp, { states }: RestContext): void => {
         tags,
         summary: 'Every service with its instances counted by verdict',
         querystring: ListQuery,
-        response: { 200: ServiceList, ...problems(...stateErrors) },
+        headers: CachedHeaders,
+        response: { 200: ServiceList, ...stateAnswers() },
       },
     },
     ({ query }, reply) => {
@@ -72,7 +72,8 @@ export const serviceRoutes = (app: RestApp, { states }: RestContext): void => {
         summary: 'One service with its instances counted by verdict',
         params: ServiceParams,
         querystring: StateQuery,
-        response: { 200: ServiceSummary, ...problems(...stateErrors, 'service_not_found') },
+        headers: CachedHeaders,
+        response: { 200: ServiceSummary, ...stateAnswers('service_not_found') },
       },
     },
     ({ params, query }, reply) => {

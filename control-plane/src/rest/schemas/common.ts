@@ -70,6 +70,11 @@ export const noBody = (description: string) => Type.Null({ description })
 export const ServiceParams = Type.Object({ service: ServiceName }, closed)
 export const InstanceParams = Type.Object({ service: ServiceName, id: InstanceId }, closed)
 
+/** Read by `etag.ts`; header schemas stay open. */
+export const CachedHeaders = Type.Object({
+  'if-none-match': Type.Optional(Type.String({ description: 'an ETag: answer 304 if it still holds' })),
+})
+
 /** What every read takes. */
 export const readQuery = {
   minRevision: Type.Optional({

@@ -29,9 +29,6 @@ export const PreconditionHeaders = Type.Object({
   ),
   'if-none-match': Type.Optional(Type.String({ description: '*: the document must not exist yet' })),
 })
-export const CachedHeaders = Type.Object({
-  'if-none-match': Type.Optional(Type.String({ description: 'an ETag: answer 304 if it still holds' })),
-})
 
 const DocumentSchema = define(
   'Document',
