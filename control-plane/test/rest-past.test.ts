@@ -292,6 +292,23 @@ describe('an answer', () => {
     expect(other.statusCode).toBe(200)
   })
 
+  it('is not taken for what another log has at its revision', async () => {
+    await start()
+    const before = await register('a', 'x', 80)
+    const { headers } = await rest.call('GET', '/services/a/instances')
+    // As after a failover to a standby that had not got it.
+    await rest.stop()
+    await test.destroy()
+    test = await createTestDatabase()
+    await start()
+    expect((await register('a', 'x', 81)).revision).toBe(before.revision)
+    const after = await rest.app.inject({
+      url: '/api/v1/services/a/instances',
+      headers: { 'if-none-match': String(headers['etag']) },
+    })
+    expect(after.statusCode).toBe(200)
+  })
+
   it('is compressed as the client asks, unless it is short', async () => {
     await start()
     for (let n = 0; n < 20; n += 1) await register('a', `i-${n}`)
