@@ -300,6 +300,18 @@ const stalledInALoss: Step[] = [
   { do: 'wait', ms: 10 },
 ]
 
+/** A replica still has what the log has lost when somebody begins to watch who needs the log. */
+const askedTooEarly: Step[] = [
+  { do: 'write', name: 'a', own: false, times: 1 },
+  { do: 'wait', ms: 10 },
+  { do: 'lose', count: 1 },
+  { do: 'write', name: 'b', own: false, times: 1 },
+  { do: 'wait', ms: 700 },
+  { do: 'lose', count: 1 },
+  { do: 'watch', reader: 0, services: null, back: 1 },
+  { do: 'wait', ms: 700 },
+]
+
 it('shows every watcher each of its revisions once and in order, whatever is slow or away', async () => {
   const latencies = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 40 })
   await fc.assert(
@@ -339,6 +351,7 @@ it('shows every watcher each of its revisions once and in order, whatever is slo
         [stalledInAnOutage, [1]],
         [offeredMeanwhile, [1, 10]],
         [stalledInALoss, [0]],
+        [askedTooEarly, [0]],
       ],
     },
   )

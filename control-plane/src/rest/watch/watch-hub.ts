@@ -178,9 +178,12 @@ export class WatchHub {
 
   /** Like `#next`, but a database that is away is waited for: the stream stands, and nothing was lost. */
   async #nextOrWait(cursor: Revision, signal: AbortSignal): Promise<readonly ChangeSet[]> {
-    const { clock, limits, logger } = this.#options
+    const { clock, limits, logger, mesh } = this.#options
     try {
-      return await this.#next(cursor)
+      const sets = await this.#next(cursor)
+      // The log has lost what this replica still has, and will soon tell it.
+      if (sets.length === 0 && cursor < mesh.revision) await clock.sleep(limits.watchRetryMs, signal)
+      return sets
     } catch (error) {
       if (!(error instanceof WaymarkError)) throw error
       logger.debug({ err: error }, 'the log could not be read for a watch')
