@@ -1,3 +1,5 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { WaymarkError } from '../src/domain/errors.ts'
@@ -6,6 +8,7 @@ import { Feed } from '../src/feed/feed.ts'
 import { MeshState } from '../src/mesh/mesh-state.ts'
 import type { Clock } from '../src/runtime/clock.ts'
 import { silentLogger } from '../src/runtime/logger.ts'
+import { ReadGate } from '../src/rest/read-gate.ts'
 import { defaultLimits } from '../src/rest/limits.ts'
 import { Turns } from '../src/rest/turns.ts'
 import type { EventWriter } from '../src/rest/watch/event-stream.ts'
@@ -127,6 +130,7 @@ class World {
   readonly warnings: object[] = []
   readonly #calls: SlowCalls
   readonly #feed: Feed
+  readonly #gate: ReadGate
   readonly #hub: WatchHub
   /** By reader. */
   readonly #current = new Map<number, Reading>()
@@ -158,16 +162,13 @@ class World {
       ownBackend: () => null,
       ownConnections: () => this.log.losses,
     })
-    this.#hub = new WatchHub({
-      ...common,
-      mesh,
-      changes: this.log,
-      turns: new Turns({ clock: busy, stepsPerTurn: 2 }),
-      limits: {
-        ...defaultLimits,
-        ...{ watchPage: 3, watchHeartbeatMs: 900, watchStallMs: stallMs, watchRetryMs: 100 },
-      },
-    })
+    const limits = {
+      ...defaultLimits,
+      ...{ watchPage: 3, watchHeartbeatMs: 900, watchStallMs: stallMs, watchRetryMs: 100 },
+    }
+    const turns = new Turns({ clock: busy, stepsPerTurn: 2 })
+    this.#gate = new ReadGate({ mesh, past: this.log, clock, turns, limits })
+    this.#hub = new WatchHub({ ...common, mesh, changes: this.log, turns, limits })
     this.#running = this.#feed.start(this.#abort.signal)
   }
 
@@ -223,6 +224,7 @@ class World {
   }
 
   async stop(): Promise<void> {
+    this.#gate.close()
     this.#hub.close()
     this.#abort.abort()
     await this.clock.advance(10_000)
@@ -248,8 +250,10 @@ class World {
     // A reader resumes where its last stream ended.
     const after = before?.stream.lastEventId ?? Math.max(0, this.mesh.revision - back)
     this.#opening.add(reader)
+    const response = new ServerResponse(new IncomingMessage(new Socket()))
     try {
       const filter = { services: services === null ? null : new Set(services), kinds: null }
+      await this.#gate.reachIndex({ index: after, waitMs: 5_000, response })
       const watch = await this.#hub.open({ filter, after })
       const gone = new AbortController()
       const stream = new ModelStream(this.clock, after)

@@ -14,7 +14,7 @@ import type { HistoryFollower, LogPosition } from '../store/writer.ts'
 export interface FeedFollower {
   readonly revision: Revision
   readonly loaded: boolean
-  /** `rewritten`: the log has lost its end since the last step. */
+  /** `rewritten`: the log has lost its end since the last step, or may have. */
   load(snapshot: MeshSnapshot, rewritten: boolean): void
   apply(sets: readonly ChangeSet[]): void
 }
@@ -175,7 +175,10 @@ export class Feed implements Component, HistoryFollower {
         if (follower.revision >= head) return
       } catch (error) {
         if (!(error instanceof CompactedError)) throw error
-        await this.#resynchronise(error.message)
+        // `offer` has gone on meanwhile.
+        if (follower.revision !== after) continue
+        // What was applied last is not in the log any more: that it is still what it was nobody can tell.
+        await this.#resynchronise(error.message, true)
       }
     }
   }

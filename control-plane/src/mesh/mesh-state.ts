@@ -12,7 +12,7 @@ export interface MeshDelta {
   /** Empty after a resynchronisation from a snapshot: then everything may have changed. */
   readonly sets: readonly ChangeSet[]
   readonly resynchronised: boolean
-  /** The log has lost its end: what followers saw of it last may never have been. */
+  /** The log has lost its end, or may have: what followers saw of it last may never have been. */
   readonly rewritten: boolean
 }
 

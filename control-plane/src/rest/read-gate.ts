@@ -125,7 +125,11 @@ export class ReadGate {
   }
 
   /** Rejects with CompactedError for an index beyond the log: the database was restored. */
-  async reachIndex({ index, waitMs, response }: Omit<ChangeWait, 'go'>): Promise<void> {
+  async reachIndex({
+    index,
+    waitMs,
+    response,
+  }: Pick<ChangeWait, 'index' | 'waitMs' | 'response'>): Promise<void> {
     if (index <= this.#mesh.revision) return
     const { head } = await this.#options.past.bounds()
     if (head < index) throw beyondLog(index, head)

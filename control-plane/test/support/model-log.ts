@@ -62,6 +62,8 @@ export class ModelLog {
       }
     })
 
+  readonly bounds = () => this.#ask(() => ({ oldest: this.oldest, head: this.head }))
+
   readonly readSnapshot = () =>
     this.#ask(() => ({ ...this.snapshot(), anchor: this.sets.at(-1)?.changes[0]?.id ?? null }))
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { WaymarkError } from '../../domain/errors.ts'
 import type { MeshScope } from '../../domain/mesh-scope.ts'
-import { beyondLog, CompactedError, type Revision } from '../../domain/revision.ts'
+import { CompactedError, type Revision } from '../../domain/revision.ts'
 import type { MeshState } from '../../mesh/mesh-state.ts'
 import type { MeshView } from '../../mesh/mesh-view.ts'
 import { namesTag, weakTag } from '../etag.ts'
@@ -131,7 +131,7 @@ export class StateReads {
     if (minRevision !== undefined) await gate.reach(minRevision, waitMs, response)
     if (token !== undefined) {
       const { revision, after } = placeOf(token, question.name)
-      await this.#reach(revision, { waitMs, response, beyond: beyondLog })
+      await gate.reachIndex({ index: revision, waitMs, response })
       if (gate.changedAt(question.topic) <= revision) this.#present(question, after, reply, revision)
       else await this.#past(question, { revision, after }, reply)
     } else if (at !== undefined) {
@@ -152,31 +152,20 @@ export class StateReads {
    * `compacted`, `revision_not_reached`, `overloaded`.
    */
   async moment(at: string, waitMs: number, response: ServerResponse): Promise<Revision> {
+    const { gate, mesh, past } = this.#options
     const moment = parseMoment(at)
     const revision = 'revision' in moment ? moment.revision : await this.#revisionAt(moment.time)
-    await this.#reach(revision, { waitMs, response, beyond: notYet })
+    if (revision > mesh.revision) {
+      const { head } = await past.bounds()
+      if (revision > head) throw notYet(revision, head)
+      await gate.reach(revision, waitMs, response)
+    }
     return revision
   }
 
   /** See `PastStates.at`. */
   past<T>(revision: Revision, scope: MeshScope, work: (mesh: MeshView) => T): Promise<T> {
     return this.#pasts.at(revision, scope, work)
-  }
-
-  /** Waits for this replica to be there; rejects with what `beyond` says of a revision that the log has not. */
-  async #reach(
-    revision: Revision,
-    options: {
-      readonly waitMs: number
-      readonly response: ServerResponse
-      readonly beyond: (revision: Revision, head: Revision) => Error
-    },
-  ): Promise<void> {
-    const { gate, mesh, past } = this.#options
-    if (revision <= mesh.revision) return
-    const { head } = await past.bounds()
-    if (revision > head) throw options.beyond(revision, head)
-    await gate.reach(revision, options.waitMs, options.response)
   }
 
   async #revisionAt(time: string): Promise<Revision> {

@@ -24,7 +24,7 @@ const serviceFilter = (services: string | undefined): ReadonlySet<string> | null
 
 /** `/watch`: server-sent events, one for each revision that matches, its id the revision. */
 export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHub): void => {
-  const { mesh, clock, logger } = context
+  const { mesh, clock, logger, reads } = context
   app.get(
     '/watch',
     {
@@ -40,7 +40,14 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
             description: 'events of type `change` (data: a ChangeSet) and, at most once, `compacted`',
             content: { 'text/event-stream': { schema: { type: 'string' } } },
           },
-          ...problems('invalid_request', 'compacted', 'overloaded', 'not_ready', 'database_unavailable'),
+          ...problems(
+            'invalid_request',
+            'compacted',
+            'overloaded',
+            'not_ready',
+            'revision_not_reached',
+            'database_unavailable',
+          ),
         },
       },
     },
@@ -54,6 +61,7 @@ export const watchRoutes = (app: RestApp, context: RestContext, watches: WatchHu
       const lastSeen = request.headers['last-event-id']
       const after = lastSeen === undefined ? (query.from ?? mesh.revision) : Number(lastSeen)
       const gone = goneSignal(reply)
+      await reads.reachIndex({ index: after, waitMs: reads.waitMs(undefined), response: reply.raw })
       const watch = await watches.open({ filter: { services, kinds }, after })
       reply.hijack()
       const stream = new EventStream(reply.raw, { clock, revision: mesh.revision, after })

@@ -1,6 +1,6 @@
 import { WaymarkError } from '../../domain/errors.ts'
 import type { ChangeSet } from '../../domain/change.ts'
-import { beyondLog, CompactedError, rewritten, type Revision } from '../../domain/revision.ts'
+import { CompactedError, rewritten, type Revision } from '../../domain/revision.ts'
 import type { MeshDelta, MeshState } from '../../mesh/mesh-state.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
@@ -15,7 +15,7 @@ import { Watcher } from './watcher.ts'
 
 export interface WatchOptions {
   readonly filter: WatchFilter
-  /** Changes after this revision. */
+  /** Changes after this revision, which this replica has reached: of another it could not tell that the log has lost it. */
   readonly after: Revision
 }
 
@@ -104,11 +104,6 @@ export class WatchHub {
 
   async #next(cursor: Revision): Promise<readonly ChangeSet[]> {
     const { limits, changes, mesh } = this.#options
-    if (cursor > mesh.revision) {
-      // Another replica is ahead of this one, or the log itself has gone back.
-      const { head } = await changes.readChanges({ after: cursor, limit: 1 })
-      if (head < cursor) throw beyondLog(cursor, head)
-    }
     const recent = this.#recent.after(cursor, limits.watchPage)
     if (recent !== undefined) return recent
     const { sets } = await changes.readChanges({ after: cursor, limit: limits.watchPage })
