@@ -199,6 +199,7 @@ export class Delivery implements TypeProgress, RefusedType {
       else this.changed.delete(asked)
       gates.settle(this.typeUrl, name)
       if (step === 'equal') this.#refusals?.accepted(name)
+      else if (step === 'blocked') this.#refusals?.blocked(name)
     }
     if (draft.empty && !this.owesResponse) return undefined
     this.owesResponse = false

@@ -280,6 +280,17 @@ const givenUpInBetween: Step[] = [
   { do: 'change', type: clusterType, subscribe: ['*'], unsubscribe: [] },
 ]
 
+/** Given up beside another one, and what it is then was refused before: there is nothing to try. */
+const refusedBefore: Step[] = [
+  { do: 'change', type: clusterType, subscribe: [], unsubscribe: [] },
+  { do: 'put', type: clusterType, names: ['a'], body: badBody, onDemand: false },
+  { do: 'drain' },
+  { do: 'put', type: clusterType, names: ['b', 'a'], body: '1', onDemand: false },
+  { do: 'tick', ms: 20_000 },
+  { do: 'tick', ms: 50 },
+  { do: 'put', type: clusterType, names: ['a'], body: badBody, onDemand: false },
+]
+
 /** Clusters that were sent unasked, and ignored, are what the first requests ask for. */
 const ignoredUnasked: Step[] = [
   { do: 'put', type: endpointType, names: ['b'], body: '1', onDemand: false },
@@ -315,7 +326,7 @@ test('X18 X19 X21 any interleaving leaves the client with what the source says',
     }),
     {
       numRuns: 1000,
-      examples: [[givenUpTooSoon], [givenUpInBetween], [ignoredUnasked]],
+      examples: [[givenUpTooSoon], [givenUpInBetween], [refusedBefore], [ignoredUnasked]],
     },
   )
 })

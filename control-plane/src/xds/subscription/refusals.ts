@@ -53,6 +53,11 @@ export class Refusals {
     this.#cleared(name)
   }
 
+  /** It is not sent, for what it is now was refused alone before: there is nothing left to try. */
+  blocked(name: string): void {
+    this.#cleared(name)
+  }
+
   /** The client asks for it once more (X5): it gets it again, alone. */
   retry(name: string): void {
     if (this.#culprits.delete(name)) this.#suspects.add(name)

@@ -6,7 +6,7 @@ import type { ResourceSet, XdsResource } from '../port.ts'
 import type { Refusal } from './refusals.ts'
 import type { RequestOutcome, Session, SessionOptions } from './session.ts'
 import { SotwNames } from './sotw-names.ts'
-import type { SubscriptionActions } from './subscription.ts'
+import type { Subscription, SubscriptionActions } from './subscription.ts'
 import type { SotwRequest } from './xds-request.ts'
 import { hasFullState, hasLegacyWildcard } from '../type-urls.ts'
 
@@ -142,8 +142,11 @@ const isStale = (type: SotwType, nonce: string): boolean =>
 
 const isRefusal = (answer: Answer | undefined): answer is Refusal => typeof answer === 'object'
 
-/** A full state also says all that was said before and has no answer yet: it is refused for that too. */
-function withUnanswered({ unanswered }: Delivery, batch: Batch): Batch {
+/**
+ * A full state also says all that was said before and has no answer yet: it is refused for that too. What the client does
+ * not ask for any more it leaves out.
+ */
+function withUnanswered({ unanswered, subscription }: Delivery, batch: Batch): Batch {
   if (unanswered.size === 0) return batch
   const said = new Set([...batch.resources.map(({ name }) => name), ...batch.removed])
   const resources = [...batch.resources]
@@ -151,7 +154,7 @@ function withUnanswered({ unanswered }: Delivery, batch: Batch): Batch {
   for (const name of unanswered.names()) {
     if (said.has(name)) continue
     const resource = unanswered.last(name)
-    if (resource) resources.push(resource)
+    if (resource && isWanted(subscription, name)) resources.push(resource)
     else removed.push(name)
   }
   return { ...batch, resources, removed }
@@ -182,7 +185,8 @@ function* holdings({ held, unanswered, subscription }: Delivery): Iterable<XdsRe
   }
   for (const name of unanswered.names()) {
     const resource = unanswered.last(name)
-    const wanted = subscription.wildcard || subscription.names.has(name)
-    if (wanted && resource !== undefined && resource !== null) yield resource
+    if (resource && isWanted(subscription, name)) yield resource
   }
 }
+
+const isWanted = ({ wildcard, names }: Subscription, name: string): boolean => wildcard || names.has(name)
