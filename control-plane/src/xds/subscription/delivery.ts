@@ -133,8 +133,11 @@ export class Delivery implements TypeProgress, RefusedType {
       if (resource !== undefined) this.#wanted.resolve(name, resource)
     }
     if (first !== undefined) this.#adopt(first, revision)
-    for (const name of actions.added) {
-      if (first === undefined || !this.state.held.has(this.#wanted.nameOf(name))) this.resend(name, revision)
+    for (const asked of actions.added) {
+      const name = this.#wanted.nameOf(asked)
+      // It may have dropped what it had of a wildcard.
+      if (first === undefined) this.#doubt(name)
+      if (first === undefined || !this.state.held.has(name)) this.resend(asked, revision)
     }
     // A set: both lists may have a hundred thousand names.
     const retaken = new Set(actions.again.length > 0 ? message.unsubscribe : [])
@@ -262,8 +265,11 @@ export class Delivery implements TypeProgress, RefusedType {
     }
     if (!this.tracked(name)) return 'equal'
     if (force) return 'send'
-    if (known === undefined) return this.#wanted.named(name) ? 'send' : 'equal'
-    if (known === null) return 'equal'
+    // Of a refused response the client may have taken a part.
+    if (this.#refusals?.isolates(name) !== true) {
+      if (known === undefined) return this.#wanted.named(name) ? 'send' : 'equal'
+      if (known === null) return 'equal'
+    }
     return gates.mayRemove(this.typeUrl, name) ? 'send' : 'wait'
   }
 

@@ -291,6 +291,17 @@ const refusedBefore: Step[] = [
   { do: 'put', type: clusterType, names: ['a'], body: badBody, onDemand: false },
 ]
 
+/** Taken from a response that was refused for another; then it is refused itself, and removed. */
+const takenInPart: Step[] = [
+  { do: 'put', type: routeType, names: ['a'], body: badBody, onDemand: false },
+  { do: 'put', type: routeType, names: ['c'], body: '1', onDemand: false },
+  { do: 'change', type: routeType, subscribe: ['*'], unsubscribe: [] },
+  { do: 'server' },
+  { do: 'put', type: routeType, names: ['c'], body: badBody, onDemand: false },
+  { do: 'drain' },
+  { do: 'remove', type: routeType, name: 'c' },
+]
+
 /** Clusters that were sent unasked, and ignored, are what the first requests ask for. */
 const ignoredUnasked: Step[] = [
   { do: 'put', type: endpointType, names: ['b'], body: '1', onDemand: false },
@@ -326,7 +337,7 @@ test('X18 X19 X21 any interleaving leaves the client with what the source says',
     }),
     {
       numRuns: 1000,
-      examples: [[givenUpTooSoon], [givenUpInBetween], [refusedBefore], [ignoredUnasked]],
+      examples: [[givenUpTooSoon], [givenUpInBetween], [refusedBefore], [takenInPart], [ignoredUnasked]],
     },
   )
 })
